@@ -1,0 +1,107 @@
+// Package store is the contract between the hub's receiver and the engine that keeps rows and positions in one
+// transaction. Implementations stand in sub-packages named after the engine and pass storetest.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/edgelog/edgelog/buffer/record"
+)
+
+// Store keeps rows, definitions, gaps, producer positions and the epoch's position, changed together or not at all.
+// All methods may be called concurrently.
+type Store interface {
+	// Positions reads everything the receiver needs to know of a device in one read transaction.
+	Positions(ctx context.Context, device string) (DeviceState, error)
+	// Commit applies the changes, in order, in one transaction and returns one Result for each. A change whose
+	// compare-and-set fails is not applied and reports what the transaction read; the others are. A nil error means
+	// that everything applied is durable. On an error nothing was applied, or the outcome is unknown: read
+	// Positions again before anything else.
+	Commit(ctx context.Context, c []Change) ([]Result, error)
+	Close() error
+}
+
+// DeviceState is what a store knows of one device.
+type DeviceState struct {
+	Positions []Position
+	Producers []record.ProducerPosition
+}
+
+// Position is the state of one (device, stream, epoch). It is never forgotten.
+type Position struct {
+	Stream    string
+	Epoch     record.Epoch
+	Parent    record.Epoch // 0: a root
+	ParentEnd record.Offset
+	First     record.Offset
+	Next      record.Offset
+	ChainNext uint64
+	// End is where a child says that this closed epoch ends; 0 while no child is known.
+	End         record.Offset
+	Quarantined bool
+	Rows        uint64 // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
+	Gaps        []record.Gap
+	Skipped     []Skip
+	Series      []record.SeriesID // defined in this epoch, ascending
+	Boot        string            // boot id of the epoch's boot mark, "" until it came
+}
+
+// Skip is a range that the store did not take, with the reason: "repeat" (H6) or "dead-letter" (H5).
+type Skip struct {
+	record.Range
+	Reason string
+}
+
+// Change is the effect of one frame on one epoch.
+type Change struct {
+	Device string
+	Stream string
+	Epoch  record.Epoch
+
+	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none.
+	Create    bool
+	Parent    record.Epoch // with Create
+	ParentEnd record.Offset
+	First     record.Offset
+	From      record.Offset
+	FromChain uint64
+
+	To          record.Offset // new position; equal to From for a fill, a quarantine mark or a pure read-back
+	ToChain     uint64
+	Rows        []record.Record // in offset order; Records[i] has offset RowBase+i unless listed in Skips
+	RowBase     record.Offset
+	Late        bool // rows fill a recorded gap (H3)
+	Definitions []record.Definition
+	Gaps        []record.Gap // recorded by this change
+	// ShrinkGaps replaces recorded gaps after a fill: the gap that begins at From becomes Gap (empty: removed).
+	ShrinkGaps  []GapShrink
+	Skips       []Skip
+	DeadLetters []DeadLetter
+	Producers   []record.ProducerPosition // positions after this change
+	Quarantine  bool
+	Boot        string // set when this change takes the epoch's boot mark
+	Anchors     []record.Anchor
+}
+
+// GapShrink replaces the recorded gap that begins at At.
+type GapShrink struct {
+	At  record.Offset
+	Now record.Gap
+}
+
+// DeadLetter is one record that the store can never take, kept as canonical bytes.
+type DeadLetter struct {
+	Offset    record.Offset
+	Reason    string
+	Canonical []byte
+}
+
+// Result says what became of a change. Position is what the transaction read or wrote.
+type Result struct {
+	Applied  bool
+	Position Position
+}
+
+// ErrUnavailable is wrapped by errors after which trying again later makes sense (disk full, connection lost).
+var ErrUnavailable = errors.New("store is unavailable")
