@@ -101,6 +101,9 @@ func (f *osFile) WriteAt(p []byte, off int64) (int, error) { return f.f.WriteAt(
 func (f *osFile) Truncate(size int64) error                { return f.f.Truncate(size) }
 
 func (f *osFile) Reserve(size int64) error {
+	if size == 0 {
+		return nil // fallocate refuses it
+	}
 	for {
 		err := unix.Fallocate(int(f.f.Fd()), 0, 0, size)
 		switch {
