@@ -1,0 +1,137 @@
+// Package config is the agent's configuration: file → struct → defaults → checks.
+//
+// Everything but Load is pure. A mistake is a *strictyaml.Error that names file, line and column of each problem.
+// deploy/agent.yaml shows every key with its default.
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/strictyaml"
+)
+
+// Config is a whole configuration. After Load every field holds its final value: defaults filled in, paths absolute,
+// the device's id resolved.
+type Config struct {
+	Device  string            `yaml:"device"`   // id of the box: certificate's common name, else host name
+	DataDir string            `yaml:"data_dir"` // log and state
+	RunDir  string            `yaml:"run_dir"`  // sockets
+	Streams map[string]Stream `yaml:"streams"`
+	Sources []Source          `yaml:"sources"`
+	Uplink  Uplink            `yaml:"uplink"`
+	Control Control           `yaml:"control"`
+	Log     Log               `yaml:"log"`
+}
+
+// What a stream does when undelivered records fill it.
+const (
+	FullDropOldest = "drop-oldest" // make room: the oldest go, as a recorded gap
+	FullBlock      = "block"       // keep them and take no new ones
+)
+
+// Stream is one named log.
+type Stream struct {
+	CommitInterval time.Duration    `yaml:"commit_interval"` // 0: at once; at most 1 min
+	MaxBytes       strictyaml.Bytes `yaml:"max_bytes"`       // retention
+	SegmentBytes   strictyaml.Bytes `yaml:"segment_bytes"`   // size of one file
+	Full           string           `yaml:"full"`            // FullDropOldest or FullBlock
+	Priority       int              `yaml:"priority"`        // 0–9; higher is sent first
+}
+
+// Source drivers.
+const (
+	DriverSystem    = "system"
+	DriverW1        = "w1"
+	DriverSynthetic = "synthetic"
+)
+
+// Source is one thing that is read. Exactly the block of its driver may be given.
+type Source struct {
+	Name      string            `yaml:"name,required"`   // [a-z0-9-]{1,32}, unique
+	Driver    string            `yaml:"driver,required"` // one of the constants above
+	Interval  time.Duration     `yaml:"interval"`        // between readings, 10 ms to 24 h
+	Stream    string            `yaml:"stream"`          // where its records go
+	Ranges    map[string]Range  `yaml:"ranges"`          // plausible range by name of series; outside is uncertain
+	Labels    map[string]string `yaml:"labels"`          // added to every series of the source
+	System    *System           `yaml:"system"`
+	W1        *W1               `yaml:"w1"`
+	Synthetic *Synthetic        `yaml:"synthetic"`
+}
+
+// Range is inclusive.
+type Range struct {
+	Min float64 `yaml:"min,required"`
+	Max float64 `yaml:"max,required"`
+}
+
+// System reads the host itself.
+type System struct {
+	Root string   `yaml:"root"` // where /proc and /sys hang; another tree is another machine
+	Only []string `yaml:"only"` // prefixes of series names to keep, such as cpu or memory; empty: all
+}
+
+// W1 reads thermometers over the kernel's 1-Wire masters.
+type W1 struct {
+	Root        string            `yaml:"root"`   // directory of the devices
+	Master      string            `yaml:"master"` // only this bus; empty: all
+	Names       map[string]string `yaml:"names"`  // ROM id → what people call the sensor; these are expected
+	ReadTimeout time.Duration     `yaml:"read_timeout"`
+	NoBulk      bool              `yaml:"no_bulk"`   // read the sensors one by one
+	Simulated   bool              `yaml:"simulated"` // label the readings simulated=true
+}
+
+// Synthetic makes load: readings that nothing measured, labelled simulated=true.
+type Synthetic struct {
+	Series int     `yaml:"series"` // 1–65,000
+	Rate   float64 `yaml:"rate"`   // samples per second of all series together; 0: each series once an interval
+	Seed   uint64  `yaml:"seed"`
+}
+
+// Uplink says where records are delivered; without a block they stay on the box.
+type Uplink struct {
+	MQTT *MQTT `yaml:"mqtt"`
+}
+
+// MQTT is the connection to the broker.
+type MQTT struct {
+	Broker       string           `yaml:"broker,required"` // tcp://host:1883 or ssl://host:8883
+	CAFile       string           `yaml:"ca_file"`
+	CertFile     string           `yaml:"cert_file"`
+	KeyFile      string           `yaml:"key_file"`
+	Username     string           `yaml:"username"`
+	PasswordFile string           `yaml:"password_file"` // its first line
+	TopicPrefix  string           `yaml:"topic_prefix"`
+	KeepAlive    time.Duration    `yaml:"keep_alive"`
+	Window       strictyaml.Bytes `yaml:"window"` // own limit of bytes in flight
+}
+
+// Control says who may use the sockets.
+type Control struct {
+	ViewGroup   string              `yaml:"view_group"`
+	OpsGroup    string              `yaml:"ops_group"`
+	IngestGroup string              `yaml:"ingest_group"`
+	Producers   map[string]Producer `yaml:"producers"` // local producers by name
+}
+
+// Producer is a local source that pushes over the ingest socket.
+type Producer struct {
+	Stream string `yaml:"stream"` // the one stream that its messages go to
+}
+
+// Log is the agent's own log on standard error.
+type Log struct {
+	Level string `yaml:"level"` // debug, info, warn, error
+}
+
+// LogDir is where the durable log lies.
+func (c *Config) LogDir() string { return LogDir(c.DataDir) }
+
+// LogDir is where the durable log lies in a data directory.
+func LogDir(dataDir string) string { return filepath.Join(dataDir, "log") }
+
+// UsesTLS reports whether the broker's URL asks for TLS.
+func (m *MQTT) UsesTLS() bool {
+	scheme, _, _ := cutScheme(m.Broker)
+	return scheme == "ssl" || scheme == "tls" || scheme == "mqtts"
+}

@@ -1,0 +1,211 @@
+package config_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/internal/strictyaml"
+)
+
+// machine is a Host whose files are a map.
+type machine struct{ files fstest.MapFS }
+
+func (m machine) ReadFile(name string) ([]byte, error) {
+	return m.files.ReadFile(strings.TrimPrefix(name, "/"))
+}
+func (m machine) Stat(name string) (fs.FileInfo, error) {
+	return m.files.Stat(strings.TrimPrefix(name, "/"))
+}
+func (m machine) Hostname() (string, error) { return "box-17", nil }
+
+func certificate(t *testing.T, cn string) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: cn}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func TestShippedExampleLoads(t *testing.T) {
+	c, err := config.Load("../../deploy/agent.yaml", machine{fstest.MapFS{"x": {}}})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file gave %v, %v", c, err)
+	}
+	c, err = config.Load("../../deploy/agent.yaml", config.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DataDir != config.DefaultDataDir || len(c.Sources) != 2 || len(c.Streams) != 4 || c.Device == "" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// Every commented default of the example is one: uncommented, the file still loads and changes nothing.
+func TestExampleStatesTheDefaults(t *testing.T) {
+	data, err := os.ReadFile("../../deploy/agent.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, line := range strings.Split(string(data), "\n") {
+		trimmed := strings.TrimLeft(line, " ")
+		for _, key := range []string{"data_dir:", "run_dir:", "events:", "alarms:", "health:", "stream:", "root:", "read_timeout:",
+			"no_bulk:", "view_group:", "ops_group:", "ingest_group:"} {
+			if strings.HasPrefix(trimmed, "# "+key) && !strings.HasPrefix(trimmed, "#   ") {
+				line = strings.Replace(line, "# ", "", 1)
+			}
+		}
+		out = append(out, line)
+	}
+	host := machine{}
+	a, err := config.Parse("/etc/a.yaml", data, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := config.Parse("/etc/a.yaml", []byte(strings.Join(out, "\n")), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := config.NewPlan(a, b); !p.Empty() {
+		t.Errorf("the example's defaults are not the defaults: %+v", p)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	cases := []struct{ name, yaml, want string }{
+		{"unknown key", "sources:\n  - name: a\n    driver: w1\n    intervall: 1s\n", `agent.yaml:4:5  unknown key "intervall" in sources[0]; did you mean "interval"?`},
+		{"driver", "sources: [{name: a, driver: systm}]", `agent.yaml:1:29  sources[0].driver "systm" is unknown; did you mean "system"?`},
+		{"block", "sources: [{name: a, driver: w1, system: {}}]", `agent.yaml:1:33  sources[0] has a block "system", but its driver is "w1"`},
+		{"stream", "sources: [{name: a, driver: w1, stream: telemetri}]", `agent.yaml:1:41  sources[0].stream: there is no stream "telemetri"; did you mean "telemetry"?`},
+		{"twice", "sources: [{name: a, driver: w1}, {name: a, driver: w1}]", `agent.yaml:1:41  sources[1].name "a" is taken by sources[0]`},
+		{"interval", "sources: [{name: a, driver: w1, interval: 1ms}]", `agent.yaml:1:43  sources[0].interval is 1ms; possible are 10ms to 24h0m0s`},
+		{"rom", "sources: [{name: a, driver: w1, w1: {names: {bad: x}}}]", `agent.yaml:1:51  sources[0].w1.names: "bad" is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff`},
+		{"range", "sources: [{name: a, driver: w1, ranges: {temperature: {min: 5, max: 1}}}]", `agent.yaml:1:42  sources[0].ranges.temperature: min 5 is not below max 1`},
+		{"broker", "uplink: {mqtt: {broker: 'http://x'}}", `agent.yaml:1:25  uplink.mqtt.broker: "http://x" is not a broker; write ssl://host:8883 or tcp://host:1883`},
+		{"broker missing", "uplink: {mqtt: {}}", `agent.yaml:1:16  key "broker" is missing in uplink.mqtt`},
+		{"file", "uplink:\n  mqtt:\n    broker: ssl://x\n    ca_file: ca.crt\n", `agent.yaml:4:14  uplink.mqtt.ca_file "/etc/ca.crt" does not exist`},
+		{"pair", "uplink: {mqtt: {broker: ssl://x, cert_file: /cert}}", `agent.yaml:1:10  uplink.mqtt: cert_file and key_file belong together; give both or none`},
+		{"not pem", "uplink: {mqtt: {broker: ssl://x, ca_file: /text}}", `agent.yaml:1:43  uplink.mqtt.ca_file "/text" is not a PEM file`},
+		{"no tls", "uplink: {mqtt: {broker: tcp://x, ca_file: /cert}}", `agent.yaml:1:25  uplink.mqtt.broker "tcp://x" does not use TLS, but certificates are given; write ssl://`},
+		{"segment", "streams: {a: {max_bytes: 8MiB, segment_bytes: 8MiB}}", `agent.yaml:1:47  streams.a.segment_bytes is 8MiB; it may be at most half of max_bytes (8MiB)`},
+		{"full", "streams: {a: {full: blok}}", `agent.yaml:1:21  streams.a.full "blok" is not a policy; did you mean "block"?`},
+		{"stream name", "streams: {A_b: {}}", `agent.yaml:1:11  stream "A_b": a name has 1 to 32 of a-z 0-9 -`},
+		{"device", "device: a/b", `agent.yaml:1:9  device "a/b" cannot name a device: the characters / + # have a meaning in topics`},
+		{"producer", "control: {producers: {'a b': {}}}", `agent.yaml:1:23  producer "a b": a name has 1 to 64 of a-z A-Z 0-9 . _ : -`},
+		{"level", "log: {level: inf}", `agent.yaml:1:14  log.level "inf" is not a level; did you mean "info"?`},
+		{"two at once", "device: a/b\nlog: {lvl: x}", "agent.yaml:1:9  device \"a/b\" cannot name a device: the characters / + # have a meaning in topics\nagent.yaml:2:7  unknown key \"lvl\" in log; known are level"},
+	}
+	host := machine{fstest.MapFS{"cert": {Data: certificate(t, "x")}, "text": {Data: []byte("hello")}}}
+	for _, c := range cases {
+		_, err := config.Parse("/etc/agent.yaml", []byte(c.yaml), host)
+		var e *strictyaml.Error
+		if !errors.As(err, &e) || strings.ReplaceAll(err.Error(), "/etc/agent.yaml:", "agent.yaml:") != c.want {
+			t.Errorf("%s\n got %v\nwant %s", c.name, err, c.want)
+		}
+	}
+}
+
+func TestDeviceComesFromTheCertificate(t *testing.T) {
+	host := machine{fstest.MapFS{"cert": {Data: certificate(t, "box-4711")}, "key": {Data: []byte("-----BEGIN X-----\n-----END X-----\n")}}}
+	text := "uplink: {mqtt: {broker: 'ssl://b.example', cert_file: /cert, key_file: /key}}"
+	c, err := config.Parse("/etc/a.yaml", []byte(text), host)
+	if err != nil || c.Device != "box-4711" {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	if addr, err := c.Uplink.MQTT.HostPort(); err != nil || addr != "b.example:8883" {
+		t.Errorf("got %s, %v", addr, err)
+	}
+	host.files["cert"] = &fstest.MapFile{Data: certificate(t, "hub")}
+	if _, err := config.Parse("/etc/a.yaml", []byte(text), host); err == nil {
+		t.Error("a reserved name was taken")
+	}
+	if c, err = config.Parse("/etc/a.yaml", nil, machine{}); err != nil || c.Device != "box-17" {
+		t.Errorf("without certificate: %+v, %v", c, err)
+	}
+}
+
+func TestDefaultIsValid(t *testing.T) {
+	c := config.Default(filepath.Join(t.TempDir(), "s"))
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	if !c.Sources[1].W1.Simulated || c.Sources[0].Stream != "telemetry" {
+		t.Errorf("got %+v", c.Sources)
+	}
+}
+
+func TestPlan(t *testing.T) {
+	parse := func(text string) *config.Config {
+		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old := parse("sources: [{name: a, driver: system}, {name: b, driver: w1}, {name: c, driver: w1}]\nuplink: {mqtt: {broker: 'tcp://x'}}")
+	if p := config.NewPlan(old, old); !p.Empty() {
+		t.Errorf("got %+v", p)
+	}
+	now := parse("device: other\nsources: [{name: d, driver: system}, {name: b, driver: w1, interval: 3s}, {name: c, driver: w1}]\n" +
+		"uplink: {mqtt: {broker: 'tcp://y'}}\nstreams: {telemetry: {max_bytes: 8GiB, commit_interval: 1s}, extra: {}}\nlog: {level: debug}")
+	p := config.NewPlan(old, now)
+	var got []string
+	for _, c := range p.Live {
+		got = append(got, "live "+c.Path+": "+c.Text)
+	}
+	for _, c := range p.Restart {
+		got = append(got, "restart "+c.Path+": "+c.Text)
+	}
+	want := `live sources.d: is new
+live sources.b: is opened again with the new settings
+live sources.a: is gone
+live uplink: tcp://x → tcp://y
+live log.level: info → debug
+restart device: "box-17" → "other"
+restart streams.extra: is new
+restart streams.telemetry: max_bytes 4GiB → 8GiB`
+	if g := strings.Join(got, "\n"); g != want {
+		t.Errorf("got\n%s\nwant\n%s", g, want)
+	}
+	if len(p.StartSources) != 2 || strings.Join(p.StopSources, ",") != "b,a" || !p.Uplink || !p.LogLevel {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	data, err := os.ReadFile("../../deploy/agent.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte("uplink: {mqtt: {broker: 'ssl://[::1]:8883'}}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := config.Parse("/etc/a.yaml", data, machine{})
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v and %v", c, err)
+		}
+		if c != nil && c.Validate() != nil {
+			t.Fatal("a parsed configuration is not valid")
+		}
+	})
+}

@@ -1,0 +1,27 @@
+package config
+
+import (
+	"time"
+
+	"github.com/edgelog/edgelog/internal/strictyaml"
+)
+
+// Bounds of a configuration.
+const (
+	MaxStreams        = 16
+	MaxSources        = 256
+	MaxSyntheticRate  = 10_000_000
+	MaxSynthetic      = 65_000
+	MaxDeviceBytes    = 64
+	MaxCommitInterval = time.Minute
+	MinInterval       = 10 * time.Millisecond
+	MaxInterval       = 24 * time.Hour
+	MinStreamBytes    = 4 * strictyaml.MiB
+	MinSegmentBytes   = 1 * strictyaml.MiB
+	MaxSegmentBytes   = 1 * strictyaml.GiB
+	MinWindow         = 256 * strictyaml.KiB
+	MaxWindow         = 64 * strictyaml.MiB
+	MinKeepAlive      = 5 * time.Second
+	MaxKeepAlive      = 18 * time.Hour
+	maxSecretBytes    = 64 << 10
+)

@@ -1,0 +1,197 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/edgelog/edgelog/internal/strictyaml"
+)
+
+// Host is what a check asks of the machine. OS is the real one.
+type Host interface {
+	ReadFile(name string) ([]byte, error)
+	Stat(name string) (fs.FileInfo, error)
+	Hostname() (string, error)
+}
+
+// OS is the machine that the program runs on.
+type OS struct{}
+
+// ReadFile reads a file of bounded size: a configuration or a secret.
+func (OS) ReadFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > strictyaml.MaxFileBytes {
+		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", name, info.Size(), strictyaml.MaxFileBytes)
+	}
+	return os.ReadFile(name)
+}
+
+// Stat is os.Stat.
+func (OS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+
+// Hostname is os.Hostname.
+func (OS) Hostname() (string, error) { return os.Hostname() }
+
+// Load reads, completes and checks a file. Relative paths in it count from its directory. A mistake in the file is a
+// *strictyaml.Error with all that were found.
+func Load(file string, host Host) (*Config, error) {
+	data, err := host.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(file, data, host)
+}
+
+// Parse is Load for a file that has been read.
+func Parse(file string, data []byte, host Host) (*Config, error) {
+	c := base()
+	pos, err := strictyaml.DecodePos(file, data, c)
+	report := strictyaml.NewReport(pos, err)
+	c.withDefaults(pos.Has)
+	c.absolute(filepath.Dir(file))
+	c.validate(report)
+	c.check(report, host)
+	if c.Device == "" {
+		c.resolveDevice(report, host)
+	}
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// absolute makes the paths that a person wrote independent of the working directory.
+func (c *Config) absolute(dir string) {
+	fix := func(p *string) {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	fix(&c.DataDir)
+	fix(&c.RunDir)
+	for i := range c.Sources {
+		if s := c.Sources[i].System; s != nil {
+			fix(&s.Root)
+		}
+		if s := c.Sources[i].W1; s != nil {
+			fix(&s.Root)
+		}
+	}
+	if m := c.Uplink.MQTT; m != nil {
+		for _, p := range []*string{&m.CAFile, &m.CertFile, &m.KeyFile, &m.PasswordFile} {
+			fix(p)
+		}
+	}
+}
+
+// check looks at the machine: every file that the configuration names must be there and readable.
+func (c *Config) check(r *strictyaml.Report, host Host) {
+	m := c.Uplink.MQTT
+	if m == nil {
+		return
+	}
+	for _, f := range []struct{ path, name string }{
+		{"uplink.mqtt.ca_file", m.CAFile}, {"uplink.mqtt.cert_file", m.CertFile},
+		{"uplink.mqtt.key_file", m.KeyFile}, {"uplink.mqtt.password_file", m.PasswordFile},
+	} {
+		if f.name == "" {
+			continue
+		}
+		data, err := host.ReadFile(f.name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.Addf(f.path, "%s %q does not exist", f.path, f.name)
+		case errors.Is(err, fs.ErrPermission):
+			r.Addf(f.path, "%s %q may not be read by this user", f.path, f.name)
+		case err != nil:
+			r.Addf(f.path, "%s %q cannot be read: %v", f.path, f.name, reason(err))
+		case len(data) > maxSecretBytes:
+			r.Addf(f.path, "%s %q has %d bytes, at most %d are expected", f.path, f.name, len(data), maxSecretBytes)
+		case f.path == "uplink.mqtt.password_file":
+			if strings.TrimSpace(string(data)) == "" {
+				r.Addf(f.path, "%s %q is empty", f.path, f.name)
+			}
+		case !hasPEM(data):
+			r.Addf(f.path, "%s %q is not a PEM file", f.path, f.name)
+		}
+	}
+}
+
+// reason is the error without the path that the sentence names already.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func hasPEM(data []byte) bool {
+	block, _ := pem.Decode(data)
+	return block != nil
+}
+
+// resolveDevice names the box by its certificate, else by its host name.
+func (c *Config) resolveDevice(r *strictyaml.Report, host Host) {
+	if m := c.Uplink.MQTT; m != nil && m.CertFile != "" {
+		cert, err := ReadCertificate(host, m.CertFile)
+		if err != nil {
+			r.Addf("uplink.mqtt.cert_file", "uplink.mqtt.cert_file: %v", err)
+			return
+		}
+		c.Device = cert.Subject.CommonName
+		if why := badDevice(c.Device); why != "" {
+			r.Addf("uplink.mqtt.cert_file", "the certificate's common name %q cannot name a device: %s", c.Device, why)
+		}
+		return
+	}
+	name, err := host.Hostname()
+	if err != nil {
+		r.Addf("device", "device is not set and the host name cannot be read: %v", err)
+		return
+	}
+	c.Device = name
+	if why := badDevice(name); why != "" {
+		r.Addf("device", "device is not set and the host name %q cannot name a device: %s", name, why)
+	}
+}
+
+// ReadCertificate reads the first certificate of a PEM file.
+func ReadCertificate(host Host, file string) (*x509.Certificate, error) {
+	data, err := host.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return nil, fmt.Errorf("%s holds no certificate", file)
+		}
+		if block.Type == "CERTIFICATE" {
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("parse certificate %s: %w", file, err)
+			}
+			return cert, nil
+		}
+	}
+}
+
+// ReadSecret reads the first line of a secret's file, for the password of the uplink.
+func ReadSecret(host Host, file string) (string, error) {
+	data, err := host.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimRight(line, "\r"), nil
+}

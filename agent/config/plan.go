@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Change is one difference between two configurations, as a sentence for people.
+type Change struct {
+	Path string // streams.telemetry.max_bytes
+	Text string // "4GiB → 8GiB"
+}
+
+// Plan says what a reload does: what takes effect at once and what waits for a restart. Sources and the uplink are
+// exchanged while the agent runs; the log keeps its epoch.
+type Plan struct {
+	Live    []Change
+	Restart []Change
+
+	StartSources []Source // new or changed
+	StopSources  []string // gone or changed, by name
+	Uplink       bool     // the uplink connects anew
+	LogLevel     bool
+	Producers    bool // the list of producers is exchanged
+}
+
+// Empty reports whether nothing changes.
+func (p Plan) Empty() bool { return len(p.Live) == 0 && len(p.Restart) == 0 }
+
+// NewPlan compares the running configuration with a checked new one.
+func NewPlan(old, now *Config) Plan {
+	var p Plan
+	for _, f := range []struct{ path, a, b string }{
+		{"device", old.Device, now.Device}, {"data_dir", old.DataDir, now.DataDir}, {"run_dir", old.RunDir, now.RunDir},
+		{"control.view_group", old.Control.ViewGroup, now.Control.ViewGroup},
+		{"control.ops_group", old.Control.OpsGroup, now.Control.OpsGroup},
+		{"control.ingest_group", old.Control.IngestGroup, now.Control.IngestGroup},
+	} {
+		if f.a != f.b {
+			p.Restart = append(p.Restart, Change{f.path, fmt.Sprintf("%q → %q", f.a, f.b)})
+		}
+	}
+	p.streams(old.Streams, now.Streams)
+	p.sources(old.Sources, now.Sources)
+	if !reflect.DeepEqual(old.Uplink, now.Uplink) {
+		p.Uplink = true
+		p.Live = append(p.Live, Change{"uplink", uplinkText(old.Uplink, now.Uplink)})
+	}
+	if !maps.Equal(old.Control.Producers, now.Control.Producers) {
+		p.Producers = true
+		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
+	}
+	if old.Log.Level != now.Log.Level {
+		p.LogLevel = true
+		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})
+	}
+	return p
+}
+
+func uplinkText(old, now Uplink) string {
+	switch {
+	case old.MQTT == nil:
+		return "delivers to " + now.MQTT.Broker
+	case now.MQTT == nil:
+		return "delivers no more"
+	case old.MQTT.Broker != now.MQTT.Broker:
+		return old.MQTT.Broker + " → " + now.MQTT.Broker
+	}
+	return "connects again with the new settings"
+}
+
+// streams: a log is opened with its settings, so any change of a stream waits for the next start.
+func (p *Plan) streams(old, now map[string]Stream) {
+	all := maps.Clone(old)
+	if all == nil {
+		all = map[string]Stream{}
+	}
+	maps.Copy(all, now)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		a, had := old[name]
+		b, has := now[name]
+		path := "streams." + name
+		switch {
+		case !had:
+			p.Restart = append(p.Restart, Change{path, "is new"})
+		case !has:
+			p.Restart = append(p.Restart, Change{path, "is gone; what it holds is still delivered"})
+		case a != b:
+			p.Restart = append(p.Restart, Change{path, streamText(a, b)})
+		}
+	}
+}
+
+func streamText(a, b Stream) string {
+	switch {
+	case a.MaxBytes != b.MaxBytes:
+		return fmt.Sprintf("max_bytes %s → %s", a.MaxBytes, b.MaxBytes)
+	case a.Full != b.Full:
+		return fmt.Sprintf("full %s → %s", a.Full, b.Full)
+	case a.CommitInterval != b.CommitInterval:
+		return fmt.Sprintf("commit_interval %s → %s", a.CommitInterval, b.CommitInterval)
+	case a.Priority != b.Priority:
+		return fmt.Sprintf("priority %d → %d", a.Priority, b.Priority)
+	}
+	return fmt.Sprintf("segment_bytes %s → %s", a.SegmentBytes, b.SegmentBytes)
+}
+
+func (p *Plan) sources(old, now []Source) {
+	before := map[string]Source{}
+	for _, s := range old {
+		before[s.Name] = s
+	}
+	for _, s := range now {
+		was, had := before[s.Name]
+		delete(before, s.Name)
+		switch {
+		case !had:
+			p.StartSources = append(p.StartSources, s)
+			p.Live = append(p.Live, Change{"sources." + s.Name, "is new"})
+		case !reflect.DeepEqual(was, s):
+			p.StopSources = append(p.StopSources, s.Name)
+			p.StartSources = append(p.StartSources, s)
+			p.Live = append(p.Live, Change{"sources." + s.Name, "is opened again with the new settings"})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		p.StopSources = append(p.StopSources, name)
+		p.Live = append(p.Live, Change{"sources." + name, "is gone"})
+	}
+}

@@ -1,0 +1,226 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/strictyaml"
+)
+
+// Validate checks everything that can be checked without the machine. The error is a *strictyaml.Error.
+func (c *Config) Validate() error {
+	r := strictyaml.NewReport(nil, nil)
+	c.validate(r)
+	return r.Err()
+}
+
+func (c *Config) validate(r *strictyaml.Report) {
+	if why := badDevice(c.Device); c.Device != "" && why != "" {
+		r.Addf("device", "device %q cannot name a device: %s", c.Device, why)
+	}
+	if c.DataDir == "" {
+		r.Addf("data_dir", "data_dir is empty")
+	}
+	if c.RunDir == "" {
+		r.Addf("run_dir", "run_dir is empty")
+	}
+	if len(c.RunDir) > 80 {
+		r.Addf("run_dir", "run_dir has %d bytes; a socket's path in it may have 107, so at most 80 are possible", len(c.RunDir))
+	}
+	c.validateStreams(r)
+	c.validateSources(r)
+	if c.Uplink.MQTT != nil {
+		c.Uplink.MQTT.validate(r)
+	}
+	for name, p := range c.Control.Producers {
+		path := "control.producers." + name
+		if !validProducer(name) {
+			r.Addf(path, "producer %q: a name has 1 to %d of a-z A-Z 0-9 . _ : -", name, record.MaxProducerName)
+		}
+		c.wantStream(r, path+".stream", p.Stream)
+	}
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, c.Log.Level) {
+		r.Addf("log.level", "log.level %q is not a level%s", c.Log.Level, strictyaml.Suggest(c.Log.Level, levels))
+	}
+}
+
+// badDevice says why a text cannot be a device's id, "" if it can.
+func badDevice(id string) string {
+	switch {
+	case id == "":
+		return "it is empty"
+	case len(id) > MaxDeviceBytes:
+		return fmt.Sprintf("it has %d bytes, at most %d are possible", len(id), MaxDeviceBytes)
+	case id == "hub" || id == "enroll":
+		return "this name is reserved"
+	case strings.ContainsAny(id, "/+#"):
+		return "the characters / + # have a meaning in topics"
+	}
+	for _, c := range id {
+		if c <= ' ' || c == 0x7f || c == 0xfffd {
+			return "it has blanks or control characters"
+		}
+	}
+	return ""
+}
+
+func validProducer(name string) bool {
+	if name == "" || len(name) > record.MaxProducerName {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-") == ""
+}
+
+func between[T int | float64 | ~int64](r *strictyaml.Report, path string, v, lo, hi T) {
+	if v < lo || v > hi {
+		r.Addf(path, "%s is %v; possible are %v to %v", path, v, lo, hi)
+	}
+}
+
+func (c *Config) validateStreams(r *strictyaml.Report) {
+	if len(c.Streams) > MaxStreams {
+		r.Addf("streams", "%d streams, at most %d are possible", len(c.Streams), MaxStreams)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Streams)) {
+		s, path := c.Streams[name], "streams."+name
+		if !record.ValidStream(name) {
+			r.Addf(path, "stream %q: a name has 1 to %d of a-z 0-9 -", name, record.MaxStreamName)
+		}
+		between(r, path+".commit_interval", s.CommitInterval, 0, MaxCommitInterval)
+		if s.MaxBytes < MinStreamBytes {
+			r.Addf(path+".max_bytes", "%s.max_bytes is %s; at least %s are needed", path, s.MaxBytes, MinStreamBytes)
+		}
+		between(r, path+".segment_bytes", s.SegmentBytes, MinSegmentBytes, MaxSegmentBytes)
+		if s.SegmentBytes > s.MaxBytes/2 {
+			r.Addf(path+".segment_bytes", "%s.segment_bytes is %s; it may be at most half of max_bytes (%s)", path, s.SegmentBytes, s.MaxBytes)
+		}
+		if modes := []string{FullDropOldest, FullBlock}; !slices.Contains(modes, s.Full) {
+			r.Addf(path+".full", "%s.full %q is not a policy%s", path, s.Full, strictyaml.Suggest(s.Full, modes))
+		}
+		between(r, path+".priority", s.Priority, 0, 9)
+	}
+}
+
+func (c *Config) wantStream(r *strictyaml.Report, path, stream string) {
+	if _, ok := c.Streams[stream]; !ok {
+		r.Addf(path, "%s: there is no stream %q%s", path, stream, strictyaml.Suggest(stream, slices.Sorted(maps.Keys(c.Streams))))
+	}
+}
+
+func (c *Config) validateSources(r *strictyaml.Report) {
+	if len(c.Sources) > MaxSources {
+		r.Addf("sources", "%d sources, at most %d are possible", len(c.Sources), MaxSources)
+	}
+	first := map[string]int{}
+	for i := range c.Sources {
+		s, path := &c.Sources[i], "sources["+strconv.Itoa(i)+"]"
+		if j, dup := first[s.Name]; dup {
+			r.Addf(path+".name", "%s.name %q is taken by sources[%d]", path, s.Name, j)
+		} else if first[s.Name] = i; !record.ValidStream(s.Name) {
+			r.Addf(path+".name", "%s.name %q: a name has 1 to 32 of a-z 0-9 -", path, s.Name)
+		}
+		between(r, path+".interval", s.Interval, MinInterval, MaxInterval)
+		c.wantStream(r, path+".stream", s.Stream)
+		s.validate(r, path)
+	}
+}
+
+func (s *Source) validate(r *strictyaml.Report, path string) {
+	drivers := []string{DriverSystem, DriverW1, DriverSynthetic}
+	if !slices.Contains(drivers, s.Driver) {
+		r.Addf(path+".driver", "%s.driver %q is unknown%s", path, s.Driver, strictyaml.Suggest(s.Driver, drivers))
+	} else {
+		for driver, given := range map[string]bool{DriverSystem: s.System != nil, DriverW1: s.W1 != nil, DriverSynthetic: s.Synthetic != nil} {
+			if given && driver != s.Driver {
+				r.Addf(path+"."+driver, "%s has a block %q, but its driver is %q", path, driver, s.Driver)
+			}
+		}
+	}
+	for name, rg := range s.Ranges {
+		if rg.Min >= rg.Max {
+			r.Addf(path+".ranges."+name, "%s.ranges.%s: min %v is not below max %v", path, name, rg.Min, rg.Max)
+		}
+		sr := record.Series{Name: name}
+		if sr.Normalize() != nil {
+			r.Addf(path+".ranges."+name, "%s.ranges: %q cannot be the name of a series", path, name)
+		}
+	}
+	for key, value := range s.Labels {
+		sr := record.Series{Name: "x", Labels: []record.Label{{Key: key, Value: value}}}
+		if err := sr.Normalize(); err != nil {
+			r.Addf(path+".labels."+key, "%s.labels: %q: %q cannot be a label; keys have a-z 0-9 _ and do not begin with a digit", path, key, value)
+		}
+	}
+	if len(s.Labels) > record.MaxLabels/2 {
+		r.Addf(path+".labels", "%s.labels has %d labels, at most %d are possible", path, len(s.Labels), record.MaxLabels/2)
+	}
+	if y := s.Synthetic; y != nil {
+		between(r, path+".synthetic.series", y.Series, 1, MaxSynthetic)
+		between(r, path+".synthetic.rate", y.Rate, 0, MaxSyntheticRate)
+	}
+	if w := s.W1; w != nil {
+		between(r, path+".w1.read_timeout", w.ReadTimeout, MinInterval, MaxCommitInterval)
+		if strings.ContainsRune(w.Master, '/') {
+			r.Addf(path+".w1.master", "%s.w1.master %q is not a name such as w1_bus_master1", path, w.Master)
+		}
+		for rom := range w.Names {
+			if !validROM(rom) {
+				r.Addf(path+".w1.names."+rom, "%s.w1.names: %q is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff", path, rom)
+			}
+		}
+	}
+}
+
+func validROM(s string) bool {
+	return len(s) == 15 && s[2] == '-' && strings.Trim(s[:2]+s[3:], "0123456789abcdef") == ""
+}
+
+// cutScheme splits a broker's URL.
+func cutScheme(url string) (scheme, hostPort string, ok bool) { return strings.Cut(url, "://") }
+
+// HostPort is the broker's host and port.
+func (m *MQTT) HostPort() (string, error) {
+	scheme, addr, ok := cutScheme(m.Broker)
+	if !ok || !slices.Contains([]string{"tcp", "mqtt", "ssl", "tls", "mqtts"}, scheme) {
+		return "", fmt.Errorf("%q is not a broker; write ssl://host:8883 or tcp://host:1883", m.Broker)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port = strings.Trim(addr, "[]"), "1883"
+		if m.UsesTLS() {
+			port = "8883"
+		}
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" || strings.ContainsAny(host, "/@?# ") {
+		return "", fmt.Errorf("%q is not a broker; write ssl://host:8883 or tcp://host:1883", m.Broker)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func (m *MQTT) validate(r *strictyaml.Report) {
+	const path = "uplink.mqtt"
+	if _, err := m.HostPort(); err != nil {
+		r.Addf(path+".broker", "%s.broker: %v", path, err)
+	}
+	if (m.CertFile == "") != (m.KeyFile == "") {
+		r.Addf(path, "%s: cert_file and key_file belong together; give both or none", path)
+	}
+	if !m.UsesTLS() && (m.CAFile != "" || m.CertFile != "") {
+		r.Addf(path+".broker", "%s.broker %q does not use TLS, but certificates are given; write ssl://", path, m.Broker)
+	}
+	if m.PasswordFile != "" && m.Username == "" {
+		r.Addf(path+".password_file", "%s.password_file is given without username", path)
+	}
+	if p := m.TopicPrefix; strings.ContainsAny(p, "+#\x00") || strings.HasPrefix(p, "/") || strings.HasSuffix(p, "/") || strings.HasPrefix(p, "$") || len(p) > 64 {
+		r.Addf(path+".topic_prefix", "%s.topic_prefix %q: a prefix is words joined by /, without + and #, at most 64 bytes", path, p)
+	}
+	between(r, path+".keep_alive", m.KeepAlive, MinKeepAlive, MaxKeepAlive)
+	if m.Window < MinWindow || m.Window > MaxWindow {
+		r.Addf(path+".window", "%s.window is %s; possible are %s to %s", path, m.Window, MinWindow, MaxWindow)
+	}
+}
