@@ -1,0 +1,84 @@
+# Edgelog. `make help` lists the targets.
+GO       ?= go
+VERSION  ?= $(shell cat VERSION 2>/dev/null || echo dev)
+LDFLAGS   = -s -w -X github.com/edgelog/edgelog/internal/version.Version=$(VERSION)
+PROGRAMS  = $(notdir $(wildcard cmd/*))
+CGO       = edge-hub
+STATIC    = -linkmode external -extldflags -static
+TAGS      = netgo,osusergo,sqlite_omit_load_extension
+ROUNDS   ?= 1000
+SEEDS    ?= 20000
+SETUP     = deploy/bootstrap/setup.sh
+export CGO_ENABLED ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+# --- build -----------------------------------------------------------------------------------------------------
+.PHONY: build build-arm64 build-armv7 check-glibc
+build: ## every program under cmd/ into bin/
+	@$(SETUP) build
+	@mkdir -p bin
+	@for p in $(PROGRAMS); do \
+		case " $(CGO) " in *" $$p "*) c=1 ;; *) c=0 ;; esac; \
+		CGO_ENABLED=$$c $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/$$p ./cmd/$$p || exit 1; done
+
+define cross # arch, goarm, cc
+	@$(SETUP) arm
+	@mkdir -p dist/$(1)
+	@for p in $(PROGRAMS); do \
+		case " $(CGO) " in *" $$p "*) c=1; l='$(LDFLAGS) $(STATIC)' ;; *) c=0; l='$(LDFLAGS)' ;; esac; \
+		GOOS=linux GOARCH=$(2) GOARM=$(3) CC=$(4) CGO_ENABLED=$$c $(GO) build -trimpath -tags '$(TAGS)' -ldflags "$$l" \
+			-o dist/$(1)/$$p ./cmd/$$p 2>dist/$(1)/$$p.log || { cat dist/$(1)/$$p.log; exit 1; }; rm -f dist/$(1)/$$p.log; done
+endef
+build-arm64: ## static arm64 programs into dist/arm64/
+	$(call cross,arm64,arm64,,aarch64-linux-gnu-gcc)
+build-armv7: ## static armv7 programs into dist/armv7/
+	$(call cross,armv7,arm,7,arm-linux-gnueabihf-gcc)
+check-glibc: ## no program may need a glibc symbol newer than 2.28
+	@deploy/bootstrap/check-glibc.sh dist/arm64/* $(wildcard dist/armv7/*)
+
+# --- run -------------------------------------------------------------------------------------------------------
+.PHONY: demo
+demo: build ## the main job on a laptop: sensors, log, broker, hub; link cut, kill, drain (DEMO_SECONDS=20 stops by itself)
+	@$(GO) run ./internal/demo
+
+# --- test ------------------------------------------------------------------------------------------------------
+.PHONY: test test-quick lint unit race e2e crash-short arm-smoke crash storm
+test: ## everything that CI runs, with what it needs installed
+	@missing=0; $(SETUP) test || missing=1; \
+	$(MAKE) --no-print-directory lint unit race crash-short && \
+	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke; fi && \
+	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install: mosquitto openssl sqlite3 gcc (see above)'; exit 1; fi
+
+test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
+	@$(GO) vet ./... && $(GO) test $(QUICK)
+
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+QUICK = $(shell $(GO) list ./... | grep -v /internal/e2e)
+unit: ## unit tests
+	@$(GO) test -count=1 $(QUICK)
+race: ## the packages with goroutines, under the race detector
+	@$(GO) test -count=1 -race ./agent/... ./buffer ./hub/... ./internal/mqttclient
+e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
+	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
+crash-short: ## the crash matrix of the log, short form
+	@$(GO) test -count=1 ./buffer/buffertest -seeds 200
+arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
+	@deploy/bootstrap/arm-smoke.sh
+crash: ## the crash matrix, long form (SEEDS=20000)
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -seeds $(SEEDS)
+storm: ## the end-to-end storm, long form (ROUNDS=1000)
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
+
+# --- bench -----------------------------------------------------------------------------------------------------
+.PHONY: bench-e2e
+bench-e2e: build ## the whole path through a real Mosquitto over TLS: throughput, CPU, bytes, latency, memory
+	@$(SETUP) test
+	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e -run TestBench -bench-e2e | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'

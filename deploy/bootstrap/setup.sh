@@ -1,0 +1,45 @@
+#!/bin/sh
+# Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
+# packages; says what before it does. Usage: setup.sh build|test|arm
+# Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
+set -eu
+need=''
+want() { # program package
+	command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || need="$need $2"
+}
+
+command -v go >/dev/null 2>&1 || {
+	echo "setup: Go 1.25 or newer is needed and not on the PATH. Debian: apt install golang-go (backports), or https://go.dev/dl" >&2
+	exit 1
+}
+case ${1:-build} in
+build) want cc gcc; want cc libc6-dev ;;
+test) want cc gcc; want cc libc6-dev; want mosquitto mosquitto; want openssl openssl; want sqlite3 sqlite3; want python3 python3 ;;
+arm)
+	want aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu; want aarch64-linux-gnu-gcc libc6-dev-arm64-cross
+	want arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf; want arm-linux-gnueabihf-gcc libc6-dev-armhf-cross
+	want qemu-aarch64-static qemu-user-static; want readelf binutils
+	;;
+*) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
+esac
+[ -n "$need" ] || exit 0
+
+run=''
+if [ "$(id -u)" != 0 ]; then
+	if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then run='sudo -n'; else
+		echo "setup: missing packages:$need (as root: apt-get install$need)" >&2
+		exit 1
+	fi
+fi
+command -v apt-get >/dev/null 2>&1 || { echo "setup: this is not Debian or Ubuntu; please install:$need" >&2; exit 1; }
+echo "setup: installing$need (apt-get)"
+log=$(mktemp)
+if ! { $run apt-get update -qq && DEBIAN_FRONTEND=noninteractive $run apt-get install -y -qq --no-install-recommends $need; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	rm -f "$log"
+	echo "setup: could not install$need" >&2
+	exit 1
+fi
+rm -f "$log"
+# Tests start their own brokers; the packaged service must not hold the port.
+case $need in *mosquitto*) $run systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
