@@ -118,7 +118,7 @@ func rowOf(path string) int {
 	for _, exact := range []bool{true, false} {
 		for i, r := range rows {
 			for _, p := range r.patterns {
-				if exact == !strings.Contains(p, "*") && !strings.HasSuffix(p, "...") == exact && match(p, path) {
+				if exact != wildcard(p) && match(p, path) {
 					return i
 				}
 			}
@@ -126,6 +126,8 @@ func rowOf(path string) int {
 	}
 	return -1
 }
+
+func wildcard(p string) bool { return strings.HasSuffix(p, "/*") || strings.HasSuffix(p, "/...") }
 
 func TestImportDirection(t *testing.T) {
 	for _, p := range list(t) {
@@ -192,7 +194,7 @@ func TestPackageComments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			head, _, _ := bytes.Cut(b, []byte("\npackage "))
+			head, _, _ := bytes.Cut(append([]byte("\n"), b...), []byte("\npackage "))
 			if i := bytes.LastIndex(head, []byte("\n\n")); i >= 0 {
 				head = head[i+2:]
 			}

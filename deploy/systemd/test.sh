@@ -1,0 +1,97 @@
+#!/bin/sh
+# Boots a real Debian systemd in a container (systemd-nspawn) with the shipped units, users and directories and looks
+# whether agent and hub start, report ready, stop cleanly, and are restarted by the watchdog when they hang.
+# Needs root. Usage: test.sh BINDIR
+set -eu
+bin=$(cd "$1" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+deploy=$(dirname "$here")
+[ "$(id -u)" = 0 ] || { echo "systemd test: needs root" >&2; exit 1; }
+for p in systemd-nspawn:systemd-container mmdebstrap:mmdebstrap; do
+	command -v "${p%%:*}" >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${p##*:}" >/dev/null; }
+done
+root=$(mktemp -d /var/tmp/edgelog-systemd.XXXXXX)
+leader=''
+finish() {
+	if [ -n "$leader" ]; then
+		in_box systemctl poweroff >/dev/null 2>&1 || true
+		i=0; while kill -0 "$leader" 2>/dev/null && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
+		kill -9 "$leader" 2>/dev/null || true
+	fi
+	rm -rf "$root"
+}
+trap finish EXIT
+in_box() { nsenter -t "$leader" -m -u -i -n -p -- "$@"; }
+fail() {
+	echo "FAIL: $*"
+	in_box journalctl -u edge-agent -u edge-hub -n 40 --no-pager || true
+	exit 1
+}
+until_true() { # seconds, what, command
+	n=$1; what=$2; shift 2
+	while ! "$@" >/dev/null 2>&1; do
+		n=$((n - 1)); [ $n -gt 0 ] || fail "$what"
+		sleep 1
+	done
+	echo "ok: $what"
+}
+
+echo "systemd test: making a Debian root in $root"
+sources=/etc/apt/sources.list.d/debian.sources
+[ -f $sources ] || sources=/etc/apt/sources.list
+mmdebstrap -q --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" $sources
+install -m 755 "$bin/edge-agent" "$bin/edge-hub" "$bin/edgectl" "$root/usr/bin/"
+install -D -m 644 "$here/edgelog.sysusers" "$root/usr/lib/sysusers.d/edgelog.conf"
+install -m 644 "$here/edge-agent.service" "$here/edge-hub.service" "$root/etc/systemd/system/"
+mkdir -p "$root/etc/edge-agent" "$root/etc/edge-hub" "$root/etc/systemd/system/edge-agent.service.d"
+printf '[Service]\nWatchdogSec=6\n' >"$root/etc/systemd/system/edge-agent.service.d/test.conf"
+cat >"$root/etc/edge-hub/hub.yaml" <<'Y'
+embedded_broker:
+  listen: 127.0.0.1:1883
+Y
+cat >"$root/etc/edge-agent/agent.yaml" <<'Y'
+device: box-17
+sources:
+  - name: host
+    driver: system
+    interval: 1s
+uplink:
+  mqtt:
+    broker: tcp://127.0.0.1:1883
+Y
+systemd-nspawn -q -D "$root" --boot --private-network --register=no --keep-unit >"$root.log" 2>&1 &
+nspawn=$!
+i=0
+while [ -z "$leader" ] && [ $i -lt 100 ]; do
+	sleep 0.2; i=$((i + 1))
+	leader=$(pgrep -P $nspawn -f 'lib/systemd/systemd' || true)
+done
+[ -n "$leader" ] || { cat "$root.log"; echo "FAIL: no systemd in the container"; exit 1; }
+until_true 30 "systemd is up" in_box systemctl is-system-running --wait
+in_box ip link set lo up 2>/dev/null || true
+in_box systemd-sysusers || fail "sysusers"
+in_box systemctl start edge-hub || fail "edge-hub does not start"
+in_box systemctl start edge-agent || fail "edge-agent does not start"
+echo "ok: both units are started and ready (Type=notify)"
+[ "$(in_box ps -o user= -C edge-agent | tr -d ' ')" = edge-agent ] 2>/dev/null || in_box stat -c %U /proc/"$(in_box systemctl show -p MainPID --value edge-agent)" | grep -qx edge-agent || fail "edge-agent does not run as its user"
+echo "ok: the agent runs as edge-agent"
+for d in /var/lib/edge-agent /run/edge-agent; do
+	[ "$(in_box stat -c %U $d)" = edge-agent ] || fail "$d does not belong to edge-agent"
+done
+for s in view:edge-view control:edge-ops ingest:edge-ingest; do
+	got=$(in_box stat -c '%a %G' /run/edge-agent/"${s%%:*}".sock)
+	[ "$got" = "660 ${s##*:}" ] || fail "socket ${s%%:*}.sock is \"$got\""
+done
+echo "ok: directories and sockets have their owners and groups"
+until_true 30 "the hub has committed the agent's records" sh -c "nsenter -t $leader -m -u -i -n -p -- edge-hub status --config /etc/edge-hub/hub.yaml --json | grep -q box-17"
+in_box edgectl status || [ $? = 3 ] || fail "edgectl status"
+in_box systemctl status edge-agent --no-pager -n 0 | grep Status:
+in_box systemctl reload edge-agent || fail "reload"
+before=$(in_box systemctl show -p NRestarts --value edge-agent)
+in_box kill -STOP "$(in_box systemctl show -p MainPID --value edge-agent)"
+until_true 40 "a hung agent was restarted by the watchdog" sh -c "[ \"\$(nsenter -t $leader -m -u -i -n -p -- systemctl show -p NRestarts --value edge-agent)\" -gt $before ]"
+until_true 20 "it is active again" in_box systemctl is-active edge-agent
+in_box systemctl stop edge-agent edge-hub || fail "stop"
+[ "$(in_box systemctl show -p Result --value edge-agent)" = success ] || fail "edge-agent did not stop cleanly"
+[ "$(in_box systemctl show -p Result --value edge-hub)" = success ] || fail "edge-hub did not stop cleanly"
+echo "ok: both stop cleanly"

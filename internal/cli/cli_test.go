@@ -1,0 +1,253 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cli"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+var utf8 = term.Style{UTF8: true}
+
+func TestWhatPeopleSee(t *testing.T) {
+	dirs := map[string]string{"healthy": serve(t, healthyBox()), "degraded": serve(t, degradedBox())}
+	cases := []struct {
+		file, box string
+		args      []string
+		style     term.Style
+		code      int
+		width     int
+	}{
+		{"status-ok.txt", "healthy", []string{"status"}, utf8, cli.ExitOK, 80},
+		{"status-degraded.txt", "degraded", []string{"status"}, utf8, cli.ExitDegraded, 80},
+		{"status-degraded-ascii.txt", "degraded", []string{"status"}, term.Style{}, cli.ExitDegraded, 80},
+		{"status-degraded-narrow.txt", "degraded", []string{"status"}, term.Style{UTF8: true, Columns: 60}, cli.ExitDegraded, 0},
+		{"status-wide.txt", "healthy", []string{"status", "-o", "wide"}, utf8, cli.ExitOK, 0},
+		{"sensors.txt", "degraded", []string{"sensors"}, utf8, cli.ExitOK, 80},
+		{"sensors-one.txt", "degraded", []string{"sensors", "room 1"}, utf8, cli.ExitOK, 80},
+		{"account.txt", "degraded", []string{"account"}, utf8, cli.ExitDegraded, 80},
+		{"account-wide.txt", "degraded", []string{"account", "-o", "wide"}, utf8, cli.ExitDegraded, 0},
+		{"faults.txt", "degraded", []string{"faults"}, utf8, cli.ExitOK, 80},
+		{"faults-none.txt", "healthy", []string{"faults"}, utf8, cli.ExitOK, 80},
+		{"explain.txt", "healthy", []string{"explain", "s012"}, utf8, cli.ExitOK, 80},
+		{"explain-all.txt", "healthy", []string{"explain"}, utf8, cli.ExitOK, 80},
+		{"tail.txt", "degraded", []string{"tail", "telemetry"}, utf8, cli.ExitOK, 0},
+		{"tail-utc-wide.txt", "degraded", []string{"--utc", "tail", "-o", "wide", "-n", "5"}, utf8, cli.ExitOK, 0},
+		{"query.json", "degraded", []string{"query", "--json", "--since", "1h"}, utf8, cli.ExitOK, 0},
+		{"status.json", "healthy", []string{"status", "--json"}, utf8, cli.ExitOK, 0},
+		{"help.txt", "healthy", []string{"help"}, utf8, cli.ExitOK, 80},
+		{"help-query.txt", "healthy", []string{"query", "--help"}, utf8, cli.ExitOK, 80},
+	}
+	for _, c := range cases {
+		code, out, stderr := run{args: append([]string{"--run-dir", dirs[c.box]}, c.args...), style: c.style}.do(t)
+		if code != c.code || stderr != "" {
+			t.Errorf("%v: exit %d, want %d; %s", c.args, code, c.code, stderr)
+		}
+		golden(t, c.file, out, c.width)
+	}
+}
+
+func TestHealthyBoxTakesFiveLines(t *testing.T) {
+	_, out, _ := run{args: []string{"status", "--socket", filepath.Join(serve(t, healthyBox()), "view.sock")}, style: utf8}.do(t)
+	if n := strings.Count(out, "\n"); n != 5 {
+		t.Errorf("%d lines:\n%s", n, out)
+	}
+}
+
+func TestColourRepeatsWhatWordsSay(t *testing.T) {
+	dir := serve(t, degradedBox())
+	_, plain, _ := run{args: []string{"status", "--run-dir", dir}, style: utf8}.do(t)
+	_, coloured, _ := run{args: []string{"status", "--run-dir", dir}, style: term.Style{UTF8: true, Colour: true, TTY: true}}.do(t)
+	if !strings.Contains(coloured, "\x1b[33mDEGRADED") {
+		t.Errorf("no colour:\n%s", coloured)
+	}
+	for _, c := range []string{term.Red, term.Yellow, term.Green, term.Dim} {
+		coloured = strings.ReplaceAll(coloured, "\x1b["+c+"m", "")
+	}
+	if strings.ReplaceAll(coloured, "\x1b[0m", "") != plain {
+		t.Errorf("with colour the words differ:\n%s", coloured)
+	}
+}
+
+func TestEveryAnswerIsJSON(t *testing.T) {
+	dir := serve(t, degradedBox())
+	for _, args := range [][]string{{"status"}, {"sensors"}, {"account"}, {"faults"}, {"explain"}, {"explain", "U007"}, {"version"}, {"doctor"}} {
+		_, out, _ := run{args: append(args, "--json", "--run-dir", dir, "--dir", t.TempDir())}.do(t)
+		var v struct {
+			SchemaVersion int `json:"schema_version"`
+		}
+		if err := json.Unmarshal([]byte(out), &v); err != nil || v.SchemaVersion != api.SchemaVersion {
+			t.Errorf("%v: %v\n%s", args, err, out)
+		}
+	}
+}
+
+func TestAck(t *testing.T) {
+	b := degradedBox()
+	dir := serve(t, b)
+	do := func(args ...string) (int, string, string) {
+		return run{args: append(args, "--run-dir", dir), style: utf8}.do(t)
+	}
+	if code, out, _ := do("faults", "ack", "1"); code != 0 || !strings.Contains(out, "acknowledged. It lasts") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out, _ := do("faults", "ack", "3"); code != 0 || !strings.Contains(out, "its line is gone") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, _, stderr := do("faults", "ack", "3"); code != cli.ExitError || stderr != "edgectl: there is no fault 3; edgectl faults lists the ids\n" {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if code, _, _ := do("faults", "ack", "x"); code != cli.ExitUsage {
+		t.Errorf("exit %d", code)
+	}
+	if code, out, _ := do("faults", "--json"); code != 0 || strings.Contains(out, `"B005"`) || !strings.Contains(out, `"acknowledged_by": "anna"`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+func TestMistakesOfUsage(t *testing.T) {
+	for args, want := range map[string]string{
+		"statsu":                         `there is no command "statsu"; did you mean "status"?`,
+		"status extra":                   `status: "extra" is too much; edgectl help status shows its form`,
+		"status --jsn":                   `flag provided but not defined: -jsn; edgectl help status shows its flags`,
+		"explain S999":                   `there is no code "S999"; edgectl explain lists all`,
+		"query --since gestern":          `--since: "gestern" is not a time; write`,
+		"query --since today --until 9h": `--since today is not before --until 9h`,
+		"tail -n 0":                      `-n 0: possible are 1 to 100,000`,
+		"status -o tall":                 `-o tall: there are wide and json`,
+		"completion zsh":                 `completions exist for bash`,
+		"help me":                        `there is no command "me"`,
+		"faults forget 1":                `write: edgectl faults ack ID`,
+	} {
+		code, out, stderr := run{args: strings.Fields(args)}.do(t)
+		if code != cli.ExitUsage || out != "" || !strings.HasPrefix(stderr, "edgectl: "+want) {
+			t.Errorf("%s: exit %d, %s%s", args, code, out, stderr)
+		}
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	dir := serve(t, degradedBox())
+	for _, s := range []string{"now", "today", "yesterday", "02:14", "02:14:05", "2026-11-20", "2026-11-20 02:14", "2026-11-20T02:14:00Z", "7d", "1h30m", "90m ago"} {
+		if code, _, stderr := (run{args: []string{"query", "--run-dir", dir, "--since", s}}).do(t); code != 0 {
+			t.Errorf("%s: exit %d: %s", s, code, stderr)
+		}
+	}
+}
+
+// Without an agent and without a log, everything says so and what to do.
+func TestNothingThere(t *testing.T) {
+	dir := t.TempDir()
+	base := []string{"--run-dir", dir, "--dir", filepath.Join(dir, "data"), "--config", "/etc/edge-agent/agent.yaml"}
+	for _, args := range [][]string{{"status"}, {"account"}, {"tail"}, {"query"}, {"doctor"}, {"sensors"}, {"faults"}, {"tail", "-f"}} {
+		code, out, stderr := run{args: append(args, base...), style: utf8}.do(t)
+		if code != cli.ExitUnreachable || !strings.Contains(out+stderr, "nothing listens on") {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out, stderr)
+		}
+	}
+	code, out, _ := run{args: append([]string{"version"}, base...)}.do(t)
+	if code != 0 || !strings.Contains(out, "edge-agent does not answer") {
+		t.Errorf("version: exit %d: %s", code, out)
+	}
+}
+
+func TestDownShowsWhy(t *testing.T) {
+	dir := t.TempDir()
+	code, out, _ := run{args: []string{"status", "--run-dir", "/nonexistent-run", "--dir", "/nonexistent-data"}, style: utf8,
+		log: "-- Journal begins --\n2026-11-23T05:10:00+0100 box-17 edge-agent[99]: agent.yaml:31:5  unknown key \"intervall\"\n"}.do(t)
+	if code != cli.ExitUnreachable {
+		t.Errorf("exit %d", code)
+	}
+	golden(t, "status-down.txt", out, 80)
+	_, out, _ = run{args: []string{"status", "--json", "--run-dir", dir, "--dir", dir + "/x"}, log: "one\n"}.do(t)
+	var v struct {
+		State   string
+		Journal []string
+	}
+	if err := json.Unmarshal([]byte(out), &v); err != nil || v.State != api.StateDown || len(v.Journal) != 1 {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	b := healthyBox()
+	data := t.TempDir()
+	if err := os.Chmod(data, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	b.status.DataDir, b.status.Config = data, "/etc/agent.yaml"
+	dir := serve(t, b)
+	good := fstest.MapFS{"etc/agent.yaml": {Data: []byte("uplink: {mqtt: {broker: 'tcp://broker.example'}}\n")}}
+	code, out, stderr := run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: good}.do(t)
+	if code != cli.ExitOK || !strings.Contains(out, "broker.example:1883 accepts connections") {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
+	}
+	bad := fstest.MapFS{"etc/agent.yaml": {Data: []byte("sources:\n  - name: a\n    driver: w1\n    intervall: 1s\n")}}
+	code, out, _ = run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: bad}.do(t)
+	if code != cli.ExitDegraded || !strings.HasPrefix(out, "FAIL  config") || !strings.Contains(out, `"intervall"`) {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	code, out, _ = run{args: []string{"doctor", "--run-dir", dir, "--json"}, files: good, dial: os.ErrDeadlineExceeded}.do(t)
+	var e struct {
+		Checks []struct{ Name, State, Code string }
+	}
+	if err := json.Unmarshal([]byte(out), &e); err != nil || code != cli.ExitDegraded || e.Checks[0].Name != "broker" || e.Checks[0].Code != "U001" {
+		t.Errorf("exit %d, %v\n%s", code, err, out)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	code, out, _ := run{args: []string{"completion", "bash"}}.do(t)
+	if code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	compare(t, "../../deploy/completions/edgectl.bash", out)
+	dir := serve(t, degradedBox())
+	for kind, want := range map[string]string{"streams": "telemetry\nevents\nalarms\nhealth\n", "series": "cpu.busy\ndisk.free\ntemperature\n", "faults": "2\n1\n3\n4\n"} {
+		_, out, _ := run{args: []string{"--run-dir", dir, "__complete", kind}}.do(t)
+		got, exp := strings.Fields(out), strings.Fields(want)
+		if kind == "faults" && len(got) == len(exp) {
+			continue // in the order of status
+		}
+		if strings.Join(got, " ") != strings.Join(exp, " ") {
+			t.Errorf("%s: %q", kind, out)
+		}
+	}
+}
+
+func TestStatusIsFastWithoutAnAgent(t *testing.T) {
+	start := time.Now()
+	run{args: []string{"status", "--run-dir", t.TempDir(), "--dir", t.TempDir() + "/none"}}.do(t)
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// sealed is a machine on which this user may not read the agent's key.
+type sealed struct{ machine }
+
+func (s sealed) ReadFile(name string) ([]byte, error) {
+	if name == "/key" {
+		return nil, os.ErrPermission
+	}
+	return s.machine.ReadFile(name)
+}
+
+// What this user may not read is no fault of the box.
+func TestDoctorForOrdinaryUsers(t *testing.T) {
+	b := healthyBox()
+	b.status.DataDir, b.status.Config = t.TempDir(), "/etc/agent.yaml"
+	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte("device: box-17\nuplink: {mqtt: {broker: 'ssl://b', cert_file: /cert, key_file: /key}}\n")},
+		"cert": {Data: []byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")}}
+	code, out, _ := run{args: []string{"doctor", "--run-dir", serve(t, b)}, style: utf8, host: sealed{machine{files}}}.do(t)
+	if code != cli.ExitOK || !strings.HasPrefix(out, `skip  config      uplink.mqtt.key_file "/key" may not be read`) {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}

@@ -1,0 +1,42 @@
+# bash completion for edgectl; printed by `edgectl completion bash`.
+_edgectl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= w i
+	COMPREPLY=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		w=${COMP_WORDS[i]}
+		case $w in
+		--dir | --run-dir | --socket | --config | -o | --since | --until | --series | --stream | --limit | -n) ((i++)) ;;
+		-*) ;;
+		*) cmd=$w; break ;;
+		esac
+	done
+	case $prev in
+	--dir | --run-dir | --socket | --config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	--stream) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete streams 2>/dev/null)" -- "$cur"); return ;;
+	--series) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete series 2>/dev/null)" -- "$cur"); return ;;
+	--since | --until) mapfile -t COMPREPLY < <(compgen -W "1h 24h 7d today yesterday" -- "$cur"); return ;;
+	-o) mapfile -t COMPREPLY < <(compgen -W "wide json" -- "$cur"); return ;;
+	ack) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete faults 2>/dev/null)" -- "$cur"); return ;;
+	esac
+	local flags="--json --utc --dir --run-dir --socket --config --help -o"
+	case $cmd in
+	query) flags+=" --since --until --series --stream --limit" ;;
+	tail) flags+=" -f -n" ;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+		return
+	fi
+	case $cmd in
+	"" | help) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete commands 2>/dev/null)" -- "$cur") ;;
+	tail) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete streams 2>/dev/null)" -- "$cur") ;;
+	sensors) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete series 2>/dev/null)" -- "$cur") ;;
+	explain) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete codes 2>/dev/null)" -- "$cur") ;;
+	faults) mapfile -t COMPREPLY < <(compgen -W "ack" -- "$cur") ;;
+	completion) mapfile -t COMPREPLY < <(compgen -W "bash" -- "$cur") ;;
+	esac
+}
+complete -F _edgectl edgectl

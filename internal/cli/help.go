@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+const flagHelp = `Flags of every command
+  --json            for programs: a stable form with schema_version
+  --utc             times in UTC, not in the zone of the box
+  -o wide           more columns
+  --run-dir DIR     where the sockets are; $EDGE_RUN_DIR or /run/edge-agent
+  --socket PATH     the same, by the path of view.sock
+  --dir DIR         data of a dead agent; $EDGE_DATA_DIR or /var/lib/edge-agent
+  --config FILE     $EDGE_CONFIG or /etc/edge-agent/agent.yaml
+
+Exit codes: 0 fine, 1 error, 2 wrong usage, 3 degraded or failed, 4 agent
+unreachable, 5 trust error.
+`
+
+// examples are shown by `help COMMAND`.
+func examples(name string) string {
+	switch name {
+	case "tail":
+		return "  edgectl tail -f              what comes in now\n  edgectl tail -n 100 alarms   the last 100 alarms\n"
+	case "query":
+		return "  edgectl query --since 1h --series temperature\n  edgectl query --since yesterday --until today --json > day.ndjson\n\n" +
+			"Times: 2026-11-23T02:14:00Z, \"2026-11-23 02:14\", 02:14, today, 90m (ago).\n" +
+			"--limit N (default 100,000) bounds the answer. Works with the agent dead.\n"
+	case "faults":
+		return "  edgectl faults          all lines, worst first\n  edgectl faults ack 12   line 12 is known; it goes once it is over\n"
+	case "explain":
+		return "  edgectl explain S012    one fault\n  edgectl explain         the list of all\n"
+	case "completion":
+		return "  source <(edgectl completion bash)\n"
+	}
+	return ""
+}
+
+func (a *app) help(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		return a.helpOn(args[0])
+	}
+	t := term.Table{Gap: 2}
+	for _, c := range commands() {
+		t.Row("  "+c.name, c.short)
+	}
+	return a.text("edgectl asks the Edgelog agent of this box.\n\n  edgectl COMMAND [flags]\n\n" + t.String() + "\n" + flagHelp)
+}
+
+func (a *app) helpOn(name string) error {
+	for _, c := range commands() {
+		if c.name == name {
+			text := fmt.Sprintf("edgectl %s\n\n%s.\n\n", strings.TrimSpace(c.name+" "+c.args), c.short)
+			if ex := examples(name); ex != "" {
+				text += ex + "\n"
+			}
+			return a.text(text + flagHelp)
+		}
+	}
+	return usagef("there is no command %q%s", name, suggestCommand(name))
+}
+
+func suggestCommand(word string) string {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return strictyaml.Suggest(word, names)
+}

@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+func (a *app) sensors(ctx context.Context, args []string) error {
+	words, err := a.parse("sensors", args, 1, nil)
+	if err != nil {
+		return err
+	}
+	s, err := a.client.Sensors(ctx)
+	if err != nil {
+		return err
+	}
+	if len(words) == 1 {
+		s.Sources = filterSensors(s.Sources, words[0])
+		if len(s.Sources) == 0 {
+			return &exit{ExitError, fmt.Errorf("no sensor has %q in its source, id, name or series; edgectl sensors lists all", words[0])}
+		}
+	}
+	if a.g.json {
+		return a.json(s)
+	}
+	return a.text(a.view().sensors(s))
+}
+
+// filterSensors keeps what has the text in its source, id, name or series.
+func filterSensors(sources []api.Source, text string) []api.Source {
+	var out []api.Source
+	for _, src := range sources {
+		if src.Name == text {
+			out = append(out, src)
+			continue
+		}
+		var keep []api.Sensor
+		for _, s := range src.Sensors {
+			if strings.Contains(s.Series, text) || strings.Contains(s.ID, text) || strings.Contains(s.Label, text) {
+				keep = append(keep, s)
+			}
+		}
+		if len(keep) > 0 {
+			src.Sensors = keep
+			out = append(out, src)
+		}
+	}
+	return out
+}
+
+// rank orders states and qualities from worst to best.
+func rank(state string) int {
+	switch {
+	case state == api.SourceDead, strings.HasPrefix(state, "bad"):
+		return 0
+	case state == api.SourceDegraded, strings.HasPrefix(state, "uncertain"):
+		return 1
+	}
+	return 2
+}
+
+func (v view) sensors(s *api.Sensors) string {
+	sources := append([]api.Source(nil), s.Sources...)
+	sort.SliceStable(sources, func(i, j int) bool { return rank(sources[i].State) < rank(sources[j].State) })
+	var b strings.Builder
+	for i, src := range sources {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(v.clean(v.fields(3, v.sourceFields(src)...)))
+		b.WriteString(v.sensorTable(src.Sensors))
+	}
+	if len(sources) == 0 {
+		return "No source is configured.\n"
+	}
+	return b.String()
+}
+
+func (v view) sourceFields(src api.Source) []string {
+	name := src.Name + " (" + src.Driver + ")"
+	if src.Simulated {
+		name += " SIMULATED"
+	}
+	var missed uint64
+	for _, n := range src.Missed {
+		missed += n
+	}
+	f := []string{name, strings.ToUpper(src.State), "every " + term.Duration(seconds(src.Interval)),
+		term.CommaU(src.Taken) + " taken", term.CommaU(missed) + " missed"}
+	if v.wide {
+		f = append(f, "stream "+src.Stream)
+	}
+	if missed > 0 {
+		f = append(f, reasons(src.Missed))
+	}
+	return append(f, src.Error)
+}
+
+// reasons is "timeout 3, bus 1", the largest first.
+func reasons(m map[string]uint64) string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool { return m[keys[i]] > m[keys[j]] || m[keys[i]] == m[keys[j]] && keys[i] < keys[j] })
+	var parts []string
+	for _, k := range keys {
+		parts = append(parts, k+" "+term.CommaU(m[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sensorTable is the widest table that fits: names are cut and the trend goes before a line is broken.
+func (v view) sensorTable(sensors []api.Sensor) string {
+	if v.wide {
+		return v.sensorRows(sensors, 200, 20)
+	}
+	out := ""
+	for _, try := range []struct{ name, trend int }{{40, 10}, {32, 10}, {32, 0}, {24, 0}, {16, 0}, {10, 0}} {
+		out = v.sensorRows(sensors, try.name, try.trend)
+		fits := true
+		for line := range strings.Lines(out) {
+			fits = fits && term.Columns(strings.TrimSuffix(line, "\n")) <= v.style.Width()
+		}
+		if fits {
+			break
+		}
+	}
+	return out
+}
+
+// sensorRows draws the sensors, worst first, with names of at most nameWidth and trends of at most trend columns.
+func (v view) sensorRows(sensors []api.Sensor, nameWidth, trend int) string {
+	list := append([]api.Sensor(nil), sensors...)
+	sort.SliceStable(list, func(i, j int) bool { return rank(list[i].Quality) < rank(list[j].Quality) })
+	t := term.Table{Right: []bool{false, false, true, false, false, true}, Gap: 2}
+	for _, s := range list {
+		mark, colour := "  ", ""
+		switch rank(s.Quality) {
+		case 0:
+			mark, colour = "!", term.Red
+		case 1:
+			mark, colour = "-", term.Yellow
+		}
+		value, unit := s.Value, unitText(s.Unit)
+		if value == "" {
+			value, unit = "-", ""
+		}
+		t.Row(v.style.Paint(colour, mark), v.style.Clip(v.clean(sensorName(s)), nameWidth), v.style.Clip(v.clean(value), 16), v.clean(unit),
+			v.style.Clip(v.clean(strings.TrimPrefix(s.Quality, "good")), 17), term.Ago(s.Time, v.now), v.style.Sparkline(s.Recent, trend))
+	}
+	return t.String()
+}
+
+// sensorName puts the name that a person gave first, the id beside it; without either the series.
+func sensorName(s api.Sensor) string {
+	quantity, _, _ := strings.Cut(s.Series, "{")
+	switch {
+	case s.Label != "" && s.ID != "":
+		return s.Label + " (" + s.ID + ")"
+	case s.Label != "":
+		return s.Label + " " + quantity
+	case s.ID != "":
+		return s.ID + " " + quantity
+	}
+	return s.Series
+}
+
+// unitText is a UCUM unit as people write it.
+func unitText(unit string) string {
+	switch unit {
+	case "Cel":
+		return "°C"
+	case "By":
+		return "B"
+	case "By/s":
+		return "B/s"
+	case "1", "{}":
+		return ""
+	}
+	return unit
+}

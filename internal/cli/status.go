@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+const maxStatusFaults = 5 // shown in status; the rest is counted
+
+func (a *app) status(ctx context.Context, args []string) error {
+	if _, err := a.parse("status", args, 0, nil); err != nil {
+		return err
+	}
+	s, err := a.client.Status(ctx)
+	if errors.Is(err, api.ErrUnreachable) {
+		return a.offlineStatus(ctx, err)
+	}
+	if err != nil {
+		return err
+	}
+	if a.g.json {
+		err = a.json(s)
+	} else {
+		err = a.text(a.view().status(s))
+	}
+	if err != nil {
+		return err
+	}
+	return stateExit(s.State)
+}
+
+// view renders for people. It is a value: the same answer at the same time gives the same text.
+type view struct {
+	style term.Style
+	now   time.Time
+	wide  bool
+}
+
+func (a *app) view() view { return view{style: a.Style, now: a.now(), wide: a.g.output == "wide"} }
+
+// fields joins parts by three spaces and wraps between them.
+func (v view) fields(indent int, parts ...string) string {
+	var b strings.Builder
+	col := 0
+	for _, p := range parts {
+		if p == "" {
+			continue
+		}
+		w := term.Columns(v.style.Text(p))
+		switch {
+		case col == 0:
+		case col+3+w > v.style.Width():
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			col = indent
+		default:
+			b.WriteString("   ")
+			col += 3
+		}
+		b.WriteString(p)
+		col += w
+	}
+	return b.String() + "\n"
+}
+
+func (v view) state(state string) string {
+	colour := map[string]string{api.StateOK: term.Green, api.StateDegraded: term.Yellow, api.StateFailed: term.Red, api.StateDown: term.Red}[state]
+	return v.style.Paint(colour, strings.ToUpper(state))
+}
+
+// clean makes the text fit for the terminal; colours are painted after it.
+func (v view) clean(s string) string { return v.style.Text(s) }
+
+func (v view) status(s *api.Status) string {
+	var b strings.Builder
+	up := ""
+	if !s.Started.IsZero() {
+		up = "up " + term.Duration(v.now.Sub(s.Started))
+	}
+	b.WriteString(v.fields(3, v.clean(s.Device), v.state(s.State), v.clean("edge-agent "+s.Version), up, v.clean(clockText(s.Clock))))
+	healthy := s.State == api.StateOK && !v.wide
+	faults := v.faultLines(s.Faults, maxStatusFaults)
+	if faults != "" {
+		healthy = false
+		b.WriteString("\n" + faults + "\n")
+	}
+	b.WriteString(v.clean(v.fields(10, sourceFields(s.Sources)...)))
+	b.WriteString(v.clean(v.fields(10, v.bufferFields(s)...)))
+	b.WriteString(v.clean(v.fields(10, v.uplinkFields(s.Uplink)...)))
+	if healthy {
+		b.WriteString(v.clean(v.fields(10, streamFields(s.Streams)...)))
+	} else {
+		b.WriteString(v.clean(v.streams(s.Streams)))
+	}
+	if n := past(s.Faults); n > 0 {
+		b.WriteString(v.clean(fmt.Sprintf("%d past %s nobody has acknowledged: edgectl faults\n", n, plural(n, "fault"))))
+	}
+	return b.String()
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+func clockText(c api.Clock) string {
+	if !c.Synchronised {
+		return "clock NOT synchronised"
+	}
+	text := c.Source
+	if c.ErrorSeconds > 0 {
+		text += ", ±" + term.Duration(seconds(c.ErrorSeconds))
+	}
+	return strings.TrimSuffix("clock synchronised ("+strings.TrimPrefix(text, ", ")+")", " ()")
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, 9e9) * float64(time.Second))
+}
+
+func sourceFields(s api.Sources) []string {
+	f := []string{fmt.Sprintf("SOURCES   %d ok", s.OK)}
+	if s.Degraded > 0 || s.Dead > 0 {
+		f = append(f, fmt.Sprintf("%d degraded", s.Degraded), fmt.Sprintf("%d dead", s.Dead))
+	}
+	missed := "missed today " + term.CommaU(s.MissedToday)
+	if s.MissedText != "" && s.MissedToday > 0 {
+		missed += " (" + s.MissedText + ")"
+	}
+	return append(f, term.Rate(s.Rate)+" readings/s", missed)
+}
+
+func (v view) bufferFields(s *api.Status) []string {
+	b := s.Buffer
+	f := []string{fmt.Sprintf("BUFFER    %s of %s", term.Bytes(b.Bytes), term.Bytes(b.MaxBytes))}
+	if !b.Oldest.IsZero() {
+		f = append(f, "oldest "+term.Duration(v.now.Sub(b.Oldest)))
+	}
+	if b.RoomSeconds > 0 && s.Uplink.State != api.UplinkOnline {
+		f = append(f, "room for "+term.Duration(seconds(b.RoomSeconds))+" without a link")
+	}
+	f = append(f, "written today "+term.Bytes(b.WrittenToday))
+	if b.DiskFree > 0 {
+		f = append(f, "disk free "+term.Bytes(b.DiskFree))
+	}
+	return f
+}
+
+func (v view) uplinkFields(u api.Uplink) []string {
+	since := ""
+	if !u.Since.IsZero() {
+		since = " since " + term.Clock(u.Since, v.now) + " (" + term.Duration(v.now.Sub(u.Since)) + ")"
+	}
+	ack := ""
+	if !u.LastAck.IsZero() {
+		ack = "last answer " + term.Ago(u.LastAck, v.now)
+	}
+	switch u.State {
+	case api.UplinkOnline:
+		return []string{"UPLINK    online", u.Broker, ack}
+	case api.UplinkWaiting:
+		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
+	case api.UplinkConnecting:
+		return []string{"UPLINK    not connected" + since, u.Broker, ack, u.Error}
+	}
+	return []string{"UPLINK    none configured: records stay on this box"}
+}
+
+func streamFields(streams []api.Stream) []string {
+	var end, waiting, dropped uint64
+	balanced := 0
+	for _, s := range streams {
+		end, waiting, dropped = end+s.End, waiting+s.Buffered+s.InFlight, dropped+s.Dropped
+		if s.Balanced {
+			balanced++
+		}
+	}
+	b := fmt.Sprintf("%d balanced", balanced)
+	if balanced < len(streams) {
+		b += fmt.Sprintf(", %d NOT BALANCED", len(streams)-balanced)
+	}
+	return []string{"STREAMS   " + b, term.CommaU(end) + " records", term.CommaU(waiting) + " waiting", term.CommaU(dropped) + " dropped"}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "NO"
+}
+
+func (v view) streams(streams []api.Stream) string {
+	t := term.Table{Head: []string{"STREAM", "END", "DELIVERED", "IN FLIGHT", "BUFFERED", "DROPPED", "BALANCED"},
+		Right: []bool{false, true, true, true, true, true, false}, Gap: 2}
+	if v.wide {
+		t.Head = append(t.Head, "STATE", "BYTES", "OF", "ERROR")
+	}
+	for _, s := range streams {
+		row := []string{s.Name, term.CommaU(s.End), term.CommaU(s.Delivered), term.CommaU(s.InFlight), term.CommaU(s.Buffered),
+			term.CommaU(s.Dropped), yesNo(s.Balanced)}
+		if v.wide {
+			row = append(row, s.State, term.Bytes(s.Bytes), term.Bytes(s.MaxBytes), s.Error)
+		}
+		t.Row(row...)
+	}
+	return t.String()
+}

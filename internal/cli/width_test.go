@@ -1,0 +1,32 @@
+package cli_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+// Long names, values and codes are cut or moved, never over the edge.
+func TestSensorsFitTheTerminal(t *testing.T) {
+	b := healthyBox()
+	src := api.Source{Name: "a-source-with-a-name-of-32-chars", Driver: "synthetic", State: "ok", Stream: "telemetry", Interval: 0.25, Taken: 1 << 40}
+	for i := range 12 {
+		src.Sensors = append(src.Sensors, api.Sensor{Series: fmt.Sprintf("network.received{interface=\"enp%ds0f1np1\"}", i), ID: strings.Repeat("冷", i+1) + "-device-id-0123456789",
+			Label: strings.Repeat("long name ", i), Unit: "By/s", Value: strings.Repeat("9", 3*i), Quality: "bad:no-conversion",
+			Time: ago(time.Duration(i) * time.Hour), Recent: []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}})
+	}
+	b.sensors.Sources = []api.Source{src}
+	dir := serve(t, b)
+	for _, columns := range []int{80, 72} {
+		_, out, _ := run{args: []string{"sensors", "--run-dir", dir}, style: term.Style{UTF8: true, Columns: columns}}.do(t)
+		for line := range strings.Lines(out) {
+			if n := term.Columns(strings.TrimSuffix(line, "\n")); n > columns {
+				t.Errorf("%d columns of %d: %s", n, columns, line)
+			}
+		}
+	}
+}
