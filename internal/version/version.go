@@ -1,7 +1,10 @@
 // Package version says which build a program is.
 package version
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"time"
+)
 
 // Version is set by the linker (-X) for releases; a plain build says "dev" and its revision.
 var Version = "dev"
@@ -21,4 +24,20 @@ func String() string {
 		}
 	}
 	return Version
+}
+
+// Built is the time of the commit that was built, zero if the build does not know it.
+func Built() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				return t
+			}
+		}
+	}
+	return time.Time{}
 }

@@ -1,0 +1,225 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/health"
+	"github.com/edgelog/edgelog/agent/uplink"
+	"github.com/edgelog/edgelog/agent/uplink/mqtt"
+	"github.com/edgelog/edgelog/internal/mqttclient"
+	"github.com/edgelog/edgelog/internal/version"
+	"github.com/edgelog/edgelog/internal/wire"
+)
+
+// delivery runs the uplink of the configuration in force, and another one when that changes.
+type delivery struct {
+	a     *Agent
+	stats mqtt.Stats
+
+	mu   sync.Mutex
+	loop *uplink.Loop // nil: none is configured
+	link *mqtt.Link   // the connection that stands, nil if none
+	ends time.Time    // of the device's certificate
+}
+
+func newDelivery(a *Agent) *delivery { return &delivery{a: a} }
+
+// Run delivers until ctx ends.
+func (d *delivery) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		c := d.a.configuration()
+		loopCtx, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		if c.Uplink.MQTT != nil {
+			d.a.faults.clear(health.NoUplink, "uplink")
+			loop, sources := d.build(c)
+			wg.Go(func() {
+				// The loop ends with its context and has no other error.
+				_ = loop.Run(loopCtx)
+				for _, s := range sources {
+					if err := s.Close(); err != nil {
+						d.a.log.Warn("reader of the uplink not closed", "stream", s.Stream(), "err", err)
+					}
+				}
+			})
+		} else {
+			d.a.faults.raise(health.NoUplink, "uplink", "uplink", "records stay on this box")
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.a.uplinkChanged:
+		}
+		cancel()
+		wg.Wait()
+		d.set(nil)
+		d.a.faults.linkUp() // whatever was wrong with the old way
+	}
+	return nil
+}
+
+func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
+	m := c.Uplink.MQTT
+	var sources []uplink.Source
+	var logs []*uplink.Log
+	for _, l := range d.a.set.Logs() {
+		s := uplink.NewLog(l)
+		sources, logs = append(sources, s), append(logs, s)
+	}
+	o := mqtt.Options{Device: c.Device, Topics: wire.Topics{Prefix: m.TopicPrefix}, Agent: version.String(), Boot: d.a.clock.boot, Stats: &d.stats, Client: mqttclient.Options{
+		Broker: m.Broker, ClientID: c.Device, Username: m.Username, PasswordFile: m.PasswordFile, KeepAlive: m.KeepAlive,
+		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: d.a.clock.now}}
+	loop := uplink.NewLoop(uplink.LoopOptions{
+		Sender:  uplink.Options{Window: int(m.Window), Codec: new(bodies), Random: random, Identity: d.identity, Events: d.a.faults.uplinkEvents()},
+		Sources: sources,
+		Dial: func(ctx context.Context) (wire.Link, error) {
+			d.setEnds(certificateEnds(m.CertFile))
+			l, err := mqtt.Dial(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			d.connected(l)
+			return l, nil
+		},
+		BootTime: bootTime,
+		HubTime:  d.a.clock.hubTime,
+		Up: func() {
+			d.a.faults.linkUp()
+			d.a.log.Info("uplink connected", "broker", m.Broker)
+		},
+		Down: func(err error) {
+			d.connected(nil)
+			if err != nil {
+				d.a.faults.linkFailed(m.Broker, err)
+			}
+		},
+	})
+	d.set(loop)
+	return loop, logs
+}
+
+func random() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// identity is what a hello says of the box beside its positions.
+func (d *delivery) identity(time.Time) uplink.Identity {
+	a := d.a.clock.anchor()
+	id := uplink.Identity{Agent: version.String(), Boot: d.a.clock.boot, BootTime: bootTime(), Clock: a.State, Inventory: map[string]string{}}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		id.Inventory["hostname"] = unix.ByteSliceToString(u.Nodename[:])
+		id.Inventory["kernel"] = unix.ByteSliceToString(u.Release[:])
+		id.Inventory["machine"] = unix.ByteSliceToString(u.Machine[:])
+	}
+	if b, err := os.ReadFile("/etc/machine-id"); err == nil {
+		id.Inventory["machine_id"] = strings.TrimSpace(string(b))
+	}
+	return id
+}
+
+func (d *delivery) set(l *uplink.Loop) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.loop = l
+}
+
+func (d *delivery) setEnds(t time.Time) {
+	d.mu.Lock()
+	d.ends = t
+	d.mu.Unlock()
+	if !t.IsZero() && time.Until(t) < 30*24*time.Hour {
+		d.a.faults.raise(health.CertificateEnds, "uplink", "uplink", "the device's certificate ends "+t.Format("2006-01-02"))
+	} else {
+		d.a.faults.clear(health.CertificateEnds, "uplink")
+	}
+}
+
+// connected notes the connection that stands; nil: none.
+func (d *delivery) connected(l *mqtt.Link) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.link = l
+}
+
+// bytes is what all connections have carried, as MQTT packets.
+func (d *delivery) bytes() (sent, received uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sent, received = d.stats.Out.Load(), d.stats.In.Load()
+	if d.link != nil {
+		in, out := d.link.Bytes()
+		sent, received = sent+out, received+in
+	}
+	return sent, received
+}
+
+func (d *delivery) notAfter() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ends
+}
+
+// snapshot is the uplink as the view needs it; false if none is configured.
+func (d *delivery) snapshot() (uplink.Status, []uplink.Account, bool) {
+	d.mu.Lock()
+	loop := d.loop
+	d.mu.Unlock()
+	if loop == nil {
+		return uplink.Status{}, nil, false
+	}
+	return loop.Status(), loop.Accounts(), true
+}
+
+// publishValues sends the latest values if a connection stands. They are a view: what does not get through is replaced
+// by the next.
+func (d *delivery) publishValues(ctx context.Context, compose func() ([]byte, error)) {
+	d.mu.Lock()
+	l := d.link
+	d.mu.Unlock()
+	if l == nil {
+		return
+	}
+	b, err := compose()
+	if err != nil {
+		d.a.log.Debug("latest values not composed", "err", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := l.PublishValues(ctx, b); err != nil {
+		d.a.log.Debug("latest values not sent", "err", err)
+	}
+}
+
+// certificateEnds is the end of the certificate in a PEM file, zero if there is none to read.
+func certificateEnds(file string) time.Time {
+	if file == "" {
+		return time.Time{}
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return time.Time{}
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return time.Time{}
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}
+	}
+	return c.NotAfter
+}

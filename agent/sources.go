@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/agent/collect"
+	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/drivers"
+	"github.com/edgelog/edgelog/drivers/synthetic"
+	"github.com/edgelog/edgelog/drivers/system"
+	"github.com/edgelog/edgelog/drivers/w1"
+)
+
+// planOf turns the sources of a configuration into what collect runs.
+func planOf(sources []config.Source) (collect.Plan, error) {
+	var p collect.Plan
+	for _, s := range sources {
+		c, err := sourceOf(s)
+		if err != nil {
+			return p, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		p.Sources = append(p.Sources, c)
+	}
+	return p, nil
+}
+
+func sourceOf(s config.Source) (collect.Source, error) {
+	out := collect.Source{Name: s.Name, Driver: s.Driver, Stream: s.Stream, Interval: s.Interval}
+	for k, v := range s.Labels {
+		out.Labels = append(out.Labels, record.Label{Key: k, Value: v})
+	}
+	if len(s.Ranges) > 0 {
+		out.Ranges = map[string]collect.Range{}
+		for name, r := range s.Ranges {
+			out.Ranges[name] = collect.Range{Min: r.Min, Max: r.Max}
+		}
+	}
+	var block any
+	switch s.Driver {
+	case config.DriverSystem:
+		block = s.System
+		o := system.Options{Proc: filepath.Join(s.System.Root, "proc"), Sys: filepath.Join(s.System.Root, "sys")}
+		only := s.System.Only
+		out.Open = func() (drivers.Sensor, error) {
+			h, err := system.New(o)
+			if err != nil || len(only) == 0 {
+				return h, err
+			}
+			return newChosen(h, only), nil
+		}
+	case config.DriverW1:
+		block = s.W1
+		o := w1.Options{Root: s.W1.Root, Master: s.W1.Master, Names: s.W1.Names, ReadTimeout: s.W1.ReadTimeout, NoBulk: s.W1.NoBulk}
+		if s.W1.Simulated && !slices.ContainsFunc(out.Labels, func(l record.Label) bool { return l.Key == "simulated" }) {
+			out.Labels = append(out.Labels, record.Label{Key: "simulated", Value: "true"})
+		}
+		out.Open = func() (drivers.Sensor, error) { return w1.New(o) }
+	case config.DriverSynthetic:
+		block = s.Synthetic
+		o := synthetic.Options{Series: s.Synthetic.Series, Seed: s.Synthetic.Seed, Group: s.Name}
+		if s.Synthetic.Rate > 0 { // of all series together: the schedule makes the rate
+			out.Interval = max(time.Duration(float64(s.Synthetic.Series)/s.Synthetic.Rate*float64(time.Second)), collect.MinInterval)
+		}
+		out.MaxNewSeries = max(record.MaxNewSeriesPerHour, s.Synthetic.Series) // its names are made here, not by strangers
+		out.Open = func() (drivers.Sensor, error) { return synthetic.New(o) }
+	default:
+		return out, fmt.Errorf("no driver %q", s.Driver)
+	}
+	slices.SortFunc(out.Labels, func(a, b record.Label) int { return strings.Compare(a.Key, b.Key) })
+	b, err := json.Marshal(block)
+	out.Config = string(b)
+	return out, err
+}
+
+// chosen passes on those quantities of a sensor whose name begins with one of the prefixes.
+type chosen struct {
+	drivers.Sensor
+	prefixes []string
+	seen     int   // quantities of the inner sensor that are sorted out
+	index    []int // by inner index: own index or -1
+	own      []drivers.Quantity
+	buf      []drivers.Sample
+}
+
+func newChosen(s drivers.Sensor, prefixes []string) *chosen {
+	return &chosen{Sensor: s, prefixes: prefixes}
+}
+
+// Quantities lists the chosen ones; like the inner list it only grows.
+func (c *chosen) Quantities() []drivers.Quantity {
+	for _, q := range c.Sensor.Quantities()[c.seen:] {
+		c.seen++
+		if !slices.ContainsFunc(c.prefixes, func(p string) bool { return strings.HasPrefix(q.Name, p) }) {
+			c.index = append(c.index, -1)
+			continue
+		}
+		c.index = append(c.index, len(c.own))
+		c.own = append(c.own, q)
+	}
+	return c.own
+}
+
+// Read reads the inner sensor and drops what was not chosen.
+func (c *chosen) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Sample, error) {
+	var err error
+	c.buf, err = c.Sensor.Read(ctx, c.buf[:0])
+	c.Quantities()
+	for _, s := range c.buf {
+		if s.Quantity = c.index[s.Quantity]; s.Quantity >= 0 {
+			dst = append(dst, s)
+		}
+	}
+	return dst, err
+}
