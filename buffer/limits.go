@@ -1,0 +1,39 @@
+package buffer
+
+import (
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+)
+
+// Defaults and bounds of the log.
+const (
+	DefaultMaxBytes     = 1 << 30
+	DefaultSegmentBytes = 16 << 20
+	MinSegmentBytes     = 16 << 10
+	MaxSegmentBytes     = 1 << 30
+	MaxCommitInterval   = time.Minute
+	MaxStreams          = 64
+	MaxCursorName       = record.MaxProducerName
+
+	stateSlack      = 256 << 10 // reserved behind SegmentBytes, for state blocks and the index on a full disk
+	minSlack        = 16 << 10  // the same for small segments
+	chunkRecords    = record.MaxBatchRecords
+	chunkBytes      = 512 << 10       // canonical bytes after which a chunk is closed
+	maxChunks       = 4               // chunks waiting for the encoder before Append waits
+	maxEncoded      = 4 << 20         // encoded bytes waiting for a commit before Append waits
+	commitBytes     = 1 << 20         // encoded bytes that start a commit before its time
+	maxDraftBytes   = 4 << 20         // canonical bytes of one draft
+	maxEpochs       = 1024            // epochs of one stream; beyond it the oldest are dropped as for lack of room
+	maxBatchAnchors = 32              // anchors of the marks of one batch
+	maxNames        = 16              // names tried for one segment
+	maxMoved        = 4 << 20         // records that CloseEpoch moves at most: it holds them in memory
+	maxOpening      = 16              // opening records of an epoch
+	heldRoom        = 1 << 32         // offsets left free for a last segment of a newer format
+	maxSpans        = 512             // producer messages in one batch
+	failuresToStop  = 3               // failed commits in a row that stop intake
+	retryFull       = time.Second     // between attempts on a full disk
+	retryFailing    = 5 * time.Second // between attempts on a failing disk
+	stateInterval   = time.Minute     // cursors and delivered position are written alone at most this often
+	defCacheEpochs  = 8               // closed epochs whose definitions are kept in memory
+)

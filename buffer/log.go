@@ -1,0 +1,382 @@
+package buffer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
+)
+
+// Log is one stream of a Set. All its methods may be called concurrently.
+type Log struct {
+	set  *Set
+	name string
+	dir  string
+	opt  StreamOptions
+	w    writer
+
+	mu sync.Mutex // guards everything below; no I/O is done under it
+	stored
+	intake
+	defs     currentDefs
+	cache    defCache
+	timeline record.Timeline
+	changed  chan struct{} // closed at the next advance of durable or new gap
+	wake     chan struct{} // tells the committer that there is something to do; capacity 1
+}
+
+// stored is what is on disk, as far as it is durable.
+type stored struct {
+	segs         []*seg // ascending by base
+	gaps         gapTable
+	epochs       []segment.Epoch // ascending by First; the current one from its first segment on
+	cur          segment.Epoch   // epoch of this opening, if minted
+	minted       bool
+	heldTail     bool // the last segment is of a newer format: its end is not known
+	durable      record.Offset
+	chainDurable uint64
+	state        segment.State // delivered, cursors, producers and anchors only; gaps and epochs stand above
+	dirty        dirty
+	written      int64
+}
+
+// dirty says what has changed and is not on disk.
+type dirty struct {
+	delivered bool
+	cursors   map[string]bool
+	gaps      bool      // found damage
+	since     time.Time // when the first of these became dirty
+}
+
+// intake is what is appended and not durable.
+type intake struct {
+	status    State
+	statusErr error
+	moving    bool // CloseEpoch is at work: Append waits
+	chunk     *chunk
+	chunks    []*chunk // full ones, for the encoder
+	spare     []*chunk
+	encoded   int           // bytes encoded and not durable
+	end       record.Offset // next to assign
+	first     time.Time     // when the oldest record that is not durable was appended
+	producers map[string]pendingProducer
+	room      chan struct{} // closed when Append may try again
+	failures  uint64
+}
+
+// pendingProducer is the newest message of a producer that was appended, durable or not.
+type pendingProducer struct {
+	record.ProducerPosition
+	taken record.Range
+}
+
+// chunk is a run of records on its way to the encoder.
+type chunk struct {
+	base  record.Offset
+	recs  []record.Record
+	spans []record.ProducerSpan
+	bytes int    // canonical
+	holes []hole // only in what CloseEpoch moves
+}
+
+// hole is a gap among moved records.
+type hole struct {
+	at  int // index of the record behind it
+	gap record.Gap
+}
+
+// Name is the stream's name.
+func (l *Log) Name() string { return l.name }
+
+// Ticket waits for one append.
+type Ticket struct {
+	l *Log
+	r record.Range
+}
+
+// Range is what the append was given; it may still move while it is not durable.
+func (t Ticket) Range() record.Range { return t.r }
+
+// Wait returns nil once the records are fsynced. An error that wraps ErrStopped means that intake has stopped: the
+// records are kept in memory and may still become durable. It needs Set.Run, or Sync by somebody.
+func (t Ticket) Wait(ctx context.Context) (record.Range, error) {
+	if t.l == nil {
+		return record.Range{}, fmt.Errorf("%w: empty ticket", ErrInvalid)
+	}
+	for {
+		t.l.mu.Lock()
+		durable, ch := t.l.durable, t.l.changed
+		err := t.l.stopped()
+		t.l.mu.Unlock()
+		switch {
+		case durable >= t.r.To:
+			return t.r, nil
+		case err != nil:
+			return record.Range{}, err
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return record.Range{}, ctx.Err()
+		}
+	}
+}
+
+// stopped is why intake does not go on at all. mu is held.
+func (l *Log) stopped() error {
+	switch l.status {
+	case StateFailing:
+		return fmt.Errorf("%w: %s: %w", ErrStopped, l.name, l.statusErr)
+	case StateClosed:
+		return fmt.Errorf("%w: %s is closed", ErrStopped, l.name)
+	case StateDelivery:
+		return fmt.Errorf("%w: %s is open for delivery only", ErrStopped, l.name)
+	}
+	return nil
+}
+
+// Append copies the draft and assigns its offsets. The records are durable, and may be acknowledged, when the
+// ticket's Wait returns nil. It waits for room while the disk is behind, until ctx ends. With ErrRepeated the ticket
+// is valid, too: it waits for the first copy.
+func (l *Log) Append(ctx context.Context, d record.Draft) (Ticket, error) {
+	if err := l.check(&d); err != nil {
+		return Ticket{}, err
+	}
+	if t, ok := l.set.repeated(l, d.Producer); ok {
+		return t, ErrRepeated
+	}
+	l.mu.Lock()
+	for {
+		if err := l.refuse(); err != nil {
+			l.mu.Unlock()
+			return Ticket{}, err
+		}
+		if !l.moving && len(l.chunks) < maxChunks && l.encoded < maxEncoded {
+			break
+		}
+		room := l.room
+		l.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return Ticket{}, ctx.Err()
+		}
+		l.mu.Lock()
+	}
+	defer l.mu.Unlock()
+	if err := l.checkSeries(&d); err != nil {
+		return Ticket{}, err
+	}
+	if d.Producer != nil {
+		p, ok := l.producers[d.Producer.Name]
+		if ok && p.Incarnation == d.Producer.Incarnation && d.Producer.Sequence <= p.Sequence {
+			return Ticket{l, p.taken}, ErrRepeated
+		}
+		if !ok && len(l.producers) >= record.MaxProducers {
+			return Ticket{}, fmt.Errorf("%w: more than %d producers in %s", ErrInvalid, record.MaxProducers, l.name)
+		}
+	}
+	l.mint()
+	return Ticket{l, l.push(&d)}, nil
+}
+
+// refuse is why nothing is taken now. mu is held.
+func (l *Log) refuse() error {
+	if l.status == StateFull {
+		return fmt.Errorf("%w: %s: %w", ErrFull, l.name, l.statusErr)
+	}
+	return l.stopped()
+}
+
+// push copies the draft into the chunk that is being filled. mu is held.
+func (l *Log) push(d *record.Draft) record.Range {
+	n, size := len(d.Records), 0
+	for i := range d.Records {
+		size += d.Records[i].CanonicalLen()
+	}
+	c := l.chunk
+	if c != nil && (len(c.recs)+n > chunkRecords || len(c.recs) > 0 && c.bytes+size > chunkBytes || len(c.spans) >= maxSpans) {
+		l.chunks = append(l.chunks, c)
+		c = nil
+		l.kick()
+	}
+	if c == nil {
+		c = l.takeSpare()
+		c.base = l.end
+		l.chunk = c
+	}
+	r := record.Range{From: l.end, To: l.end + record.Offset(n)}
+	l.end = r.To
+	for i := range d.Records {
+		c.recs = append(c.recs, d.Records[i])
+		if rec := &c.recs[len(c.recs)-1]; rec.Data != nil {
+			rec.Data = &record.Data{Value: clone(rec.Data.Value), Detail: clone(rec.Data.Detail)}
+		}
+	}
+	c.bytes += size
+	if d.Producer != nil {
+		c.spans = append(c.spans, record.ProducerSpan{ProducerPosition: *d.Producer, Range: r})
+		l.producers[d.Producer.Name] = pendingProducer{*d.Producer, r}
+	}
+	if l.first.IsZero() {
+		l.first = time.Now()
+		l.kick()
+	}
+	return r
+}
+
+func clone(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return append([]byte(nil), b...)
+}
+
+func (l *Log) takeSpare() *chunk {
+	if n := len(l.spare); n > 0 {
+		c := l.spare[n-1]
+		l.spare = l.spare[:n-1]
+		return c
+	}
+	return &chunk{}
+}
+
+// giveSpare keeps a chunk's memory for the next. mu is held.
+func (l *Log) giveSpare(c *chunk) {
+	if len(l.spare) < 2 {
+		clear(c.recs)
+		*c = chunk{recs: c.recs[:0], spans: c.spans[:0]}
+		l.spare = append(l.spare, c)
+	}
+}
+
+// kick wakes the committer.
+func (l *Log) kick() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// broadcast tells everybody who waits for durable or for a gap. mu is held.
+func (l *Log) broadcast() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// makeRoom lets waiting appends try again. mu is held.
+func (l *Log) makeRoom() {
+	close(l.room)
+	l.room = make(chan struct{})
+}
+
+// Changed is closed at the next advance of durable and at the next new gap.
+func (l *Log) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// Sync commits what has been appended, now. nil: everything appended before the call is durable.
+func (l *Log) Sync(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return l.commit()
+}
+
+// Define gives a series its id within the current epoch; it is idempotent by the series' key. The definition becomes
+// durable with the first batch that uses it. The ids stay valid until the set is closed.
+func (l *Log) Define(s record.Series) (record.SeriesID, error) {
+	if err := s.Normalize(); err != nil {
+		return 0, err
+	}
+	key := s.Key()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id, ok := l.defs.byKey[key]; ok {
+		if old := l.defs.list[id-1]; old.Type != s.Type || old.Unit != s.Unit {
+			return 0, fmt.Errorf("%w: %s is already defined as %s in %q", record.ErrDefinition, key, old.Type, old.Unit)
+		}
+		return id, nil
+	}
+	if len(l.defs.list) >= record.MaxSeriesPerEpoch {
+		return 0, fmt.Errorf("%w: more than %d series in %s", ErrFull, record.MaxSeriesPerEpoch, l.name)
+	}
+	s.Labels = append([]record.Label(nil), s.Labels...)
+	l.defs.list = append(l.defs.list, s)
+	id := record.SeriesID(len(l.defs.list))
+	l.defs.byKey[key] = id
+	return id, nil
+}
+
+// Info is a snapshot of the log.
+func (l *Log) Info() Info {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := Info{Durable: l.durable, End: l.end, Delivered: l.state.Delivered, MaxBytes: l.opt.MaxBytes,
+		Gaps: append([]record.Gap(nil), l.gaps...), State: l.status, WrittenBytes: l.written, Failures: l.failures}
+	in.Low = l.low()
+	if l.minted {
+		in.Epoch = l.cur.Epoch
+	}
+	if l.statusErr != nil {
+		in.Error = l.statusErr.Error()
+	}
+	for _, s := range l.segs {
+		in.Segments++
+		in.Bytes += s.bytes
+		if s.held != nil {
+			in.Held = append(in.Held, s.path)
+		}
+		if in.OldestUTC == 0 {
+			if lo, _, ok := l.segTimes(s); ok {
+				in.OldestUTC = lo
+			}
+		}
+	}
+	return in
+}
+
+// low is the oldest retained offset. mu is held.
+func (l *Log) low() record.Offset {
+	for i := range l.epochs {
+		if low := l.epochLow(i); low < l.epochEnd(i) {
+			return low
+		}
+	}
+	return l.durable
+}
+
+// Delivered is the required sink's position.
+func (l *Log) Delivered() record.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.Delivered
+}
+
+// SetDelivered moves the required sink's position, up or down. Retention uses it at once; it becomes durable with a
+// later batch, within a minute, at a roll or at close: after a crash it may be lower than what was set.
+func (l *Log) SetDelivered(o record.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o = min(o, l.durable); o == l.state.Delivered {
+		return
+	}
+	l.state.Delivered = o
+	l.dirty.delivered = true
+	l.touch()
+	if l.status == StateFull {
+		l.kick()
+	}
+}
+
+// touch notes that something is not on disk that can wait. mu is held.
+func (l *Log) touch() {
+	if l.dirty.since.IsZero() {
+		l.dirty.since = time.Now()
+	}
+}

@@ -1,0 +1,424 @@
+package buffer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
+)
+
+// file is one segment file as recovery sees it.
+type file struct {
+	c     *segment.Contents
+	base  record.Offset // from the header, else from the name
+	epoch record.Epoch
+	held  error
+	blank bool // nothing in it was recognised
+	dup   bool
+	gone  bool // to be left out: holds nothing that counts
+}
+
+// recovery is the opening of one stream.
+type recovery struct {
+	l      *Log
+	files  []*file
+	state  segment.State
+	stats  Recovery
+	remove []string
+}
+
+// recover finds out what the stream's directory holds. It changes nothing that holds a record; on a set opened for
+// writing it makes durable what it found and removes what holds nothing.
+func (l *Log) recover() error {
+	r := recovery{l: l}
+	if err := r.list(); err != nil {
+		return err
+	}
+	r.order()
+	if err := r.load(); err != nil {
+		return err
+	}
+	r.epochs()
+	r.clip()
+	r.gaps()
+	if err := r.settle(); err != nil {
+		return err
+	}
+	r.finish()
+	if e := l.set.opt.Events.Recovered; e != nil {
+		e(l.name, r.stats)
+	}
+	return nil
+}
+
+func (r *recovery) list() error {
+	l := r.l
+	infos, err := l.set.fs.List(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list %s: %w", l.dir, err)
+	}
+	for _, in := range infos {
+		p := path.Join(l.dir, in.Name)
+		if strings.HasSuffix(in.Name, tmpSuffix) {
+			r.remove = append(r.remove, p) // a move that was not finished
+			continue
+		}
+		base, epoch, ok := parseName(in.Name)
+		if !ok || in.Dir {
+			continue
+		}
+		f, err := l.peek(p)
+		if l.set.readOnly && errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile by the writer beside us
+		}
+		if err != nil {
+			return err
+		}
+		f.name(base, epoch)
+		r.files = append(r.files, f)
+	}
+	return nil
+}
+
+// peek reads a header. Only an error of the disk is returned.
+func (l *Log) peek(p string) (*file, error) {
+	h, err := l.set.fs.Open(p)
+	if err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	c, err := segment.Peek(h, p)
+	f := &file{c: c}
+	switch {
+	case errors.Is(err, segment.ErrNewer):
+		f.held, err = err, nil
+	case errors.Is(err, segment.ErrFormat):
+		f.blank, err = true, nil
+	}
+	return f, errors.Join(err, h.Close())
+}
+
+// name takes from the file's name what its header does not tell.
+func (f *file) name(base record.Offset, epoch record.Epoch) {
+	f.base, f.epoch = base, epoch
+	switch {
+	case f.held != nil || f.blank:
+	case f.c.Lost:
+		f.c.Header.Epoch = epoch
+		if base <= f.c.Header.Base {
+			f.c.Header.Base = base
+		}
+		f.base = f.c.Header.Base
+	default:
+		f.base, f.epoch = f.c.Header.Base, f.c.Header.Epoch
+	}
+}
+
+func (f *file) headed() bool { return f.held == nil && !f.blank && !f.c.Lost }
+
+// order sorts the files as they were written: by opening and number; those that cannot tell these by base.
+func (r *recovery) order() {
+	var known, rest []*file
+	for _, f := range r.files {
+		if f.headed() {
+			known = append(known, f)
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	sort.SliceStable(known, func(i, j int) bool {
+		a, b := &known[i].c.Header, &known[j].c.Header
+		if a.Opening != b.Opening {
+			return a.Opening < b.Opening
+		}
+		return a.Seq < b.Seq
+	})
+	for i, f := range known {
+		f.dup = i > 0 && f.c.Header.Salt == known[i-1].c.Header.Salt && f.epoch == known[i-1].epoch && f.c.Header.Seq == known[i-1].c.Header.Seq
+	}
+	for _, f := range rest {
+		i := 0
+		for i < len(known) && (known[i].base < f.base || known[i].base == f.base && known[i].epoch == f.epoch) {
+			i++
+		}
+		known = slices.Insert(known, i, f)
+	}
+	r.files = known
+}
+
+// load reads the contents in order and carries the state along.
+func (r *recovery) load() error {
+	l := r.l
+	var prev *file
+	for i, f := range r.files {
+		if f.held != nil || f.blank || f.dup {
+			if f.blank {
+				l.set.opt.Events.damaged(l.name, &segment.CorruptionError{Path: f.c.Path, Err: segment.ErrFormat})
+			}
+			continue
+		}
+		if f.c.Lost {
+			f.c.Header.State = r.state
+			if prev != nil && prev.c.Index.End == f.base {
+				f.c.Header.ChainBase = prev.c.Index.ChainEnd
+			}
+		}
+		h, err := l.set.fs.Open(f.c.Path)
+		if err != nil {
+			return fmt.Errorf("open segment: %w", err)
+		}
+		err = f.c.Load(h, r.reach(i))
+		if err = errors.Join(err, h.Close()); err != nil {
+			return fmt.Errorf("read segment: %w", err)
+		}
+		for _, e := range f.c.Notes {
+			l.set.opt.Events.damaged(l.name, e)
+		}
+		r.count(f)
+		r.state = f.c.State
+		l.w.opening = max(l.w.opening, f.c.Header.Opening)
+		prev = f
+	}
+	l.w.opening++
+	return nil
+}
+
+func (r *recovery) count(f *file) {
+	if f.c.Scanned {
+		r.stats.Scanned++
+	}
+	if len(f.c.Notes) > 0 {
+		r.stats.Damaged++
+	}
+	r.stats.TornBytes += f.c.Torn
+}
+
+// reach is what a later segment says to have been durable in the i-th, 0 if none says anything.
+func (r *recovery) reach(i int) record.Offset {
+	for _, n := range r.files[i+1:] {
+		if !n.headed() || n.dup {
+			continue
+		}
+		switch h := &n.c.Header; {
+		case h.Epoch == r.files[i].epoch:
+			return h.Base
+		case h.Parent == r.files[i].epoch:
+			return h.ParentEnd
+		}
+		return 0
+	}
+	return 0
+}
+
+// epochs makes the table: what the newest state restates, and what the segments say.
+func (r *recovery) epochs() {
+	l := r.l
+	table := slices.Clone(r.state.Epochs)
+	at := map[record.Epoch]int{}
+	for i, e := range table {
+		at[e.Epoch] = i
+	}
+	for _, f := range r.files {
+		if f.held != nil || f.blank || f.dup {
+			continue
+		}
+		i, ok := at[f.epoch]
+		if !ok && r.superseded(f) {
+			continue
+		}
+		if !ok {
+			h := &f.c.Header
+			e := segment.Epoch{Epoch: f.epoch, Parent: h.Parent, ParentEnd: h.ParentEnd, First: h.First, End: h.First, ChainFirst: h.ChainFirst, Boot: h.Boot}
+			if f.c.Lost {
+				e = r.infer(f, table)
+			}
+			i = len(table)
+			table = append(table, e)
+			at[f.epoch] = i
+		}
+		table[i].End = max(table[i].End, f.c.Index.End)
+	}
+	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
+	for i := range table {
+		for _, c := range table[i+1:] {
+			if c.Parent == table[i].Epoch {
+				table[i].End = c.ParentEnd
+			}
+		}
+		if i+1 < len(table) {
+			table[i].End = min(table[i].End, table[i+1].First)
+		}
+	}
+	l.epochs = table
+}
+
+// superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later.
+func (r *recovery) superseded(f *file) bool {
+	if f.c.Index.End == f.c.Header.First && len(f.c.Damage) == 0 {
+		return true
+	}
+	for _, n := range r.files {
+		if f.headed() && n.headed() && n.c.Header.Opening > f.c.Header.Opening && n.c.Header.First <= f.c.Header.First {
+			return true
+		}
+	}
+	return false
+}
+
+// infer is an epoch whose only segment has lost its header: the child of what stands below it.
+func (r *recovery) infer(f *file, table []segment.Epoch) segment.Epoch {
+	e := segment.Epoch{Epoch: f.epoch, First: f.base, End: f.base, ChainFirst: f.c.Header.ChainBase}
+	for _, p := range table {
+		if p.End == f.base && p.First < p.End {
+			e.Parent, e.ParentEnd = p.Epoch, p.End
+		}
+	}
+	return e
+}
+
+// clip cuts each segment where the next of its epoch, or the next epoch, begins.
+func (r *recovery) clip() {
+	l := r.l
+	for i, f := range r.files {
+		if f.blank || f.dup {
+			continue
+		}
+		if f.held != nil {
+			l.segs = append(l.segs, &seg{path: f.c.Path, epoch: f.epoch, base: f.base, end: f.base, bytes: f.c.Size, held: f.held})
+			l.heldTail = true
+			r.stats.Held++
+			continue
+		}
+		c := f.c
+		s := &seg{path: c.Path, epoch: f.epoch, opening: c.Header.Opening, seq: c.Header.Seq, salt: c.Header.Salt, start: c.Start,
+			limit: c.EndPos, bytes: c.Size, base: f.base, end: c.Index.End, chainBase: c.Header.ChainBase, chainEnd: c.Index.ChainEnd,
+			boot: c.Index.Boot, utc: c.Index.UTC}
+		if c.Lost {
+			s.base, s.chainBase = c.Index.Base, c.Index.ChainBase
+		}
+		if c.Scanned {
+			x := c.Index
+			s.index = &x
+		}
+		j := l.epochIndex(f.epoch)
+		if j < 0 {
+			f.gone = true
+			continue
+		}
+		if s.end > l.epochs[j].End {
+			s.end = l.epochs[j].End
+			if j+1 < len(l.epochs) {
+				s.chainEnd = l.epochs[j+1].ChainFirst
+			}
+		}
+		for _, n := range r.files[i+1:] {
+			if n.epoch == f.epoch && n.headed() && !n.dup && n.base < s.end {
+				s.end, s.chainEnd = n.base, n.c.Header.ChainBase
+			}
+		}
+		if s.end <= s.base {
+			f.gone = true
+			continue
+		}
+		l.segs = append(l.segs, s)
+		l.heldTail = false
+	}
+	sort.SliceStable(l.segs, func(i, j int) bool { return l.segs[i].base < l.segs[j].base })
+	r.stats.Segments = len(l.segs)
+}
+
+// gaps are those that are known, what is damaged, and what is missing although it was there.
+func (r *recovery) gaps() {
+	l := r.l
+	ends := map[record.Epoch]record.Range{}
+	for _, e := range l.epochs {
+		ends[e.Epoch] = record.Range{From: e.First, To: e.End}
+	}
+	l.gaps = gapTable(r.state.Gaps).clip(ends)
+	r.dropCovered()
+	found := len(l.gaps)
+	for _, f := range r.files {
+		if f.held != nil || f.blank || f.dup || f.gone {
+			continue
+		}
+		for _, d := range f.c.Damage {
+			if d.To = min(d.To, ends[f.epoch].To); d.From < d.To {
+				l.gaps = l.gaps.with(record.Gap{Epoch: f.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
+			}
+		}
+	}
+	for i := range l.epochs {
+		r.holes(l.epochs[i])
+	}
+	l.gaps = l.gaps.bounded()
+	l.dirty.gaps = len(l.gaps) != found
+}
+
+// dropCovered leaves out segments of which every record is already a gap: their removal was interrupted.
+func (r *recovery) dropCovered() {
+	l := r.l
+	l.segs = slices.DeleteFunc(l.segs, func(s *seg) bool {
+		if s.held != nil || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
+			return false
+		}
+		for o := s.base; o < s.end; {
+			g, _ := l.gaps.at(o)
+			if g.Reason == record.ReasonCorrupt {
+				return false // a damaged file stays until retention takes it
+			}
+			o = g.To
+		}
+		r.remove = append(r.remove, s.path)
+		return true
+	})
+}
+
+// holes makes gaps of what an epoch had and no file or gap holds any more.
+func (r *recovery) holes(e segment.Epoch) {
+	l := r.l
+	at, chain := e.First, e.ChainFirst
+	hole := func(to record.Offset, chainTo uint64, torn bool) {
+		for at < to {
+			if g, ok := l.gaps.at(at); ok {
+				at, chain = g.To, g.ChainTo
+				continue
+			}
+			g := record.Gap{Epoch: e.Epoch, Range: record.Range{From: at, To: to}, Reason: record.ReasonDiskLost, ChainFrom: chain, ChainTo: chainTo}
+			if torn {
+				g.Reason = record.ReasonCorrupt
+			}
+			if n, ok := l.gaps.next(at); ok && n.From < to {
+				g.To, g.ChainTo = n.From, n.ChainFrom
+			}
+			l.gaps = l.gaps.with(g)
+			at, chain = g.To, g.ChainTo
+		}
+	}
+	torn := false
+	for _, s := range l.segs {
+		if s.held != nil && s.epoch == e.Epoch {
+			return // what is in it is not known: nothing is declared lost
+		}
+		if s.epoch != e.Epoch {
+			continue
+		}
+		hole(s.base, s.chainBase, torn)
+		at, chain = max(at, s.end), s.chainEnd
+		torn = s.index != nil
+	}
+	end := chain
+	for _, c := range l.epochs {
+		if c.Parent == e.Epoch && c.ParentEnd == e.End {
+			end = c.ChainFirst
+		}
+	}
+	hole(e.End, end, torn)
+}

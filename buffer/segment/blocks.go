@@ -1,0 +1,174 @@
+package segment
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+// Blocks reads the blocks of one file through a window. It belongs to one goroutine; the file may be read by others
+// and appended to beyond the limit at the same time.
+type Blocks struct {
+	r     io.ReaderAt
+	path  string
+	salt  uint32
+	any   bool  // the salt is not known: blocks of any salt are taken
+	limit int64 // bytes at and behind it are not looked at
+
+	win   []byte // what stands at winAt
+	winAt int64
+}
+
+// NewBlocks reads the file r of that salt up to limit.
+func NewBlocks(r io.ReaderAt, path string, salt uint32, limit int64) *Blocks {
+	return &Blocks{r: r, path: path, salt: salt, limit: limit}
+}
+
+// SetLimit moves the limit, when more of the file has become durable.
+func (b *Blocks) SetLimit(limit int64) { b.limit = limit }
+
+// at returns n bytes at pos, fewer at the limit; they are valid until the next call.
+func (b *Blocks) at(pos int64, n int, ahead int) ([]byte, error) {
+	if pos >= b.limit {
+		return nil, io.EOF
+	}
+	n = int(min(int64(n), b.limit-pos))
+	if pos >= b.winAt && pos+int64(n) <= b.winAt+int64(len(b.win)) {
+		return b.win[pos-b.winAt:][:n], nil
+	}
+	want := int(min(int64(max(n, ahead)), b.limit-pos))
+	if cap(b.win) < want {
+		b.win = make([]byte, want)
+	}
+	b.win = b.win[:want]
+	got, err := b.r.ReadAt(b.win, pos)
+	if errors.Is(err, syscall.EIO) {
+		got, err = b.salvage(pos)
+	}
+	b.win, b.winAt = b.win[:got], pos
+	if got >= n {
+		return b.win[:n], nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return b.win, nil // the file is shorter than it was: the caller sees a short block
+	}
+	return nil, fmt.Errorf("read %s: %w", b.path, err)
+}
+
+// salvage reads the window page by page: an unreadable page counts as zeros, which no checksum accepts, so that a bad
+// sector damages the blocks in it and no others. If no page can be read, the disk is gone, not damaged.
+func (b *Blocks) salvage(pos int64) (int, error) {
+	var failed error
+	good, n := 0, 0
+	for n < len(b.win) {
+		p := b.win[n:min(n+4096, len(b.win))]
+		got, err := b.r.ReadAt(p, pos+int64(n))
+		switch {
+		case errors.Is(err, syscall.EIO):
+			failed = err
+			clear(p)
+		case got < len(p):
+			return n + got, io.EOF
+		default:
+			good++
+		}
+		n += len(p)
+	}
+	if good == 0 {
+		return 0, failed
+	}
+	return n, nil
+}
+
+const smallWindow = 32 << 10
+
+// Header reads the header and ext of the block at pos: io.EOF at the limit, *CorruptionError if there is none.
+func (b *Blocks) Header(pos int64) (Block, error) {
+	p, err := b.at(pos, BlockFixed, smallWindow)
+	if err != nil {
+		return Block{}, err
+	}
+	bad := &CorruptionError{b.path, pos, ErrDamaged}
+	if len(p) < BlockFixed || !b.any && binary.LittleEndian.Uint32(p) != b.salt {
+		return Block{}, bad
+	}
+	ext, body, ok := blockLen(p)
+	if !ok || pos+int64(BlockFixed+ext+body) > b.limit {
+		return Block{}, bad
+	}
+	if p, err = b.at(pos, BlockFixed+ext, smallWindow); err != nil {
+		return Block{}, err
+	}
+	k, err := parseBlock(p, pos)
+	if err != nil {
+		return Block{}, bad
+	}
+	return k, nil
+}
+
+// Body reads and checks the body of a block; it is valid until the next call.
+func (b *Blocks) Body(k *Block) ([]byte, error) {
+	at := k.Pos + k.Size - int64(k.BodyLen)
+	if k.BodyLen == 0 {
+		return nil, nil
+	}
+	// The header of the block behind it is read along, so that reading on costs one read a block.
+	p, err := b.at(at, int(k.BodyLen), int(k.BodyLen)+1024)
+	if err != nil {
+		return nil, err
+	}
+	if len(p) < int(k.BodyLen) || Checksum(p) != k.BodyCRC {
+		return nil, &CorruptionError{b.path, at, fmt.Errorf("%w: body of %d records", ErrDamaged, k.Count)}
+	}
+	return p, nil
+}
+
+// Resync finds the first block header at or behind pos.
+func (b *Blocks) Resync(pos int64) (Block, bool, error) {
+	var salt [4]byte
+	binary.LittleEndian.PutUint32(salt[:], b.salt)
+	for pos < b.limit {
+		p, err := b.at(pos, readWindow, readWindow)
+		if errors.Is(err, io.EOF) || err == nil && len(p) < BlockFixed {
+			return Block{}, false, nil
+		}
+		if err != nil {
+			return Block{}, false, err
+		}
+		i := b.candidate(p, salt[:])
+		if i < 0 {
+			pos += int64(max(len(p)-BlockFixed, 1)) // a header may begin in the last bytes of the window
+			continue
+		}
+		pos += int64(i)
+		k, err := b.Header(pos)
+		if err == nil {
+			return k, true, nil
+		}
+		var c *CorruptionError
+		if !errors.As(err, &c) && !errors.Is(err, io.EOF) {
+			return Block{}, false, err
+		}
+		pos++
+	}
+	return Block{}, false, nil
+}
+
+// candidate is the first place in p where a block may begin, -1 if none.
+func (b *Blocks) candidate(p, salt []byte) int {
+	if !b.any {
+		return bytes.Index(p, salt)
+	}
+	for i := 0; i+BlockFixed <= len(p); i++ {
+		if p[i+4] < byte(BlockHeaderCopy) || p[i+4] > byte(BlockIndex) {
+			continue
+		}
+		if _, _, ok := blockLen(p[i:]); ok {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,292 @@
+package segment
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/vfs"
+)
+
+// Writer appends blocks to a new segment. The first error latches it: nothing more is written, and what counts is
+// what the last successful Sync covered. It belongs to one goroutine.
+type Writer struct {
+	fs   vfs.FS
+	f    vfs.File
+	path string
+	head Header
+
+	buf    []byte // blocks not yet written, they stand at pos−len(buf)
+	pos    int64  // where the next block goes
+	synced int64
+	start  int64
+	index  Index
+	defs   []byte // definitions written, while they are few
+	err    error
+	sealed bool
+}
+
+const flushBytes = 1 << 20
+
+// Create makes the segment file dir/name and makes header and directory entry durable. reserve is the disk space to
+// allocate, in bytes. On error nothing remains, as far as the disk allows.
+func Create(fs vfs.FS, dir, name string, h *Header, reserve int64) (*Writer, error) {
+	p := path.Join(dir, name)
+	hb, err := AppendHeader(nil, h)
+	if err != nil {
+		return nil, err
+	}
+	f, err := fs.Create(p)
+	if err != nil {
+		return nil, fmt.Errorf("create segment: %w", err)
+	}
+	w := &Writer{fs: fs, f: f, path: p, head: *h}
+	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
+	if err = w.begin(hb, reserve); err == nil {
+		if err = fs.SyncDir(dir); err != nil {
+			err = fmt.Errorf("sync directory of %s: %w", p, err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), fs.Remove(p))
+	}
+	return w, nil
+}
+
+func (w *Writer) begin(header []byte, reserve int64) error {
+	if err := w.f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
+		return err
+	}
+	w.buf = append(w.buf, header...)
+	w.pos = int64(len(header))
+	w.start = w.pos
+	if err := w.add(&Block{Type: BlockHeaderCopy}, header); err != nil {
+		return err
+	}
+	return w.Sync()
+}
+
+// Header is what the segment began with.
+func (w *Writer) Header() *Header { return &w.head }
+
+// Path is the file's name.
+func (w *Writer) Path() string { return w.path }
+
+// File is the open file, for readers; they must stay below Synced.
+func (w *Writer) File() vfs.File { return w.f }
+
+// Start is the position of the first block.
+func (w *Writer) Start() int64 { return w.start }
+
+// Pos is where the next block goes.
+func (w *Writer) Pos() int64 { return w.pos }
+
+// Synced is the position up to which the file is durable.
+func (w *Writer) Synced() int64 { return w.synced }
+
+// Err is what latched the writer.
+func (w *Writer) Err() error { return w.err }
+
+// End is the offset behind the last batch added.
+func (w *Writer) End() record.Offset { return w.index.End }
+
+func (w *Writer) add(b *Block, body []byte) error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.sealed {
+		return ErrSealed
+	}
+	if b.Type != BlockBatch {
+		b.Base, b.ChainBase, b.ChainEnd = w.index.End, w.index.ChainEnd, w.index.ChainEnd
+		b.BodyCRC = Checksum(body)
+	}
+	b.Synced = uint32(w.synced)
+	buf, err := appendBlock(w.buf, w.head.Salt, w.pos, b, body)
+	if err != nil {
+		return err
+	}
+	if w.pos+b.Size > MaxFileBytes {
+		return fmt.Errorf("%w: segment of %d bytes", ErrTooBig, w.pos+b.Size)
+	}
+	w.buf = buf
+	w.pos += b.Size
+	w.index.Add(b)
+	if len(w.buf) >= flushBytes {
+		return w.flush()
+	}
+	return nil
+}
+
+// Batch adds one encoded body. b names codec, count, base, chains, raw length, body CRC and ext; it must continue
+// where the last batch ended.
+func (w *Writer) Batch(b *Block, body []byte) error {
+	if b.Base != w.index.End {
+		return fmt.Errorf("%w: batch at %d behind %d", ErrFormat, b.Base, w.index.End)
+	}
+	b.Type = BlockBatch
+	return w.add(b, body)
+}
+
+// Defs are the positions of the definitions blocks added. The slice only grows.
+func (w *Writer) Defs() []int64 { return w.index.Defs }
+
+// Skip lets the next batch begin at o, above the end of the last: a gap that the state names stands between them.
+func (w *Writer) Skip(o record.Offset) { w.index.End = max(w.index.End, o) }
+
+// Definitions adds series definitions, before the first batch that uses them.
+func (w *Writer) Definitions(defs []record.Definition) error {
+	var body []byte
+	for _, d := range defs {
+		if len(w.defs) < maxSealDefs+record.MaxDefinitionBytes {
+			w.defs = record.AppendDefinition(w.defs, d)
+		}
+		if len(body) > maxDefBlock-2*record.MaxDefinitionBytes {
+			if err := w.add(&Block{Type: BlockDefinitions}, body); err != nil {
+				return err
+			}
+			body = nil
+		}
+		body = record.AppendDefinition(body, d)
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	return w.add(&Block{Type: BlockDefinitions}, body)
+}
+
+// State adds the whole state.
+func (w *Writer) State(s *State) error {
+	return w.add(&Block{Type: BlockState}, AppendState(nil, s))
+}
+
+func (w *Writer) flush() error {
+	if w.err != nil {
+		return w.err
+	}
+	if len(w.buf) == 0 {
+		return nil
+	}
+	if _, err := w.f.WriteAt(w.buf, w.pos-int64(len(w.buf))); err != nil {
+		w.err = fmt.Errorf("write segment: %w", err)
+		return w.err
+	}
+	if cap(w.buf) > 2*flushBytes {
+		w.buf = nil
+	}
+	w.buf = w.buf[:0]
+	return nil
+}
+
+// Sync makes all blocks added durable.
+func (w *Writer) Sync() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.f.Sync(); err != nil {
+		w.err = fmt.Errorf("sync segment: %w", err)
+		return w.err
+	}
+	w.synced = w.pos
+	return nil
+}
+
+// Seal adds the index with the state as of now, gives back the reservation and makes all durable. The records in the
+// segment do not depend on its success. Blocks added and not synced are lost.
+func (w *Writer) Seal(s *State) error {
+	if w.err == nil && w.synced != w.pos {
+		w.err = errors.New("seal with blocks that are not durable")
+	}
+	if w.err != nil {
+		return w.err
+	}
+	if n := len(w.defs); n > 0 && n <= maxSealDefs { // a second copy: a damaged page does not take the names along
+		if err := w.add(&Block{Type: BlockDefinitions}, w.defs); err != nil {
+			return err
+		}
+	}
+	at := w.pos
+	if err := w.add(&Block{Type: BlockIndex}, appendIndex(nil, &w.index, s)); err != nil {
+		return err
+	}
+	w.sealed = true
+	w.buf = append(w.buf, trailer(at, w.head.Salt)...)
+	w.pos += trailerLen
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.f.Truncate(w.pos); err != nil {
+		w.err = fmt.Errorf("truncate segment: %w", err)
+		return w.err
+	}
+	return w.Sync()
+}
+
+func trailer(at int64, salt uint32) []byte {
+	t := binary.LittleEndian.AppendUint32(nil, uint32(at))
+	t = binary.LittleEndian.AppendUint32(t, salt)
+	return append(t, trailerMagic...)
+}
+
+// Abandon cuts a latched segment to what is durable, so that nobody takes the rest for data. The file stays open for
+// readers.
+func (w *Writer) Abandon() error {
+	if w.err == nil {
+		w.err = errors.New("segment abandoned")
+	}
+	return w.f.Truncate(w.synced)
+}
+
+// Close closes the file. Readers that share it must be done.
+func (w *Writer) Close() error { return w.f.Close() }
+
+// Seal adds an index and a trailer to a recovered segment whose tail was cut: nothing that holds a record changes.
+func Seal(fs vfs.FS, c *Contents) error {
+	f, err := fs.OpenRW(c.Path)
+	if err != nil {
+		return fmt.Errorf("open segment to seal it: %w", err)
+	}
+	err = seal(f, c)
+	if err != nil {
+		return errors.Join(fmt.Errorf("seal %s: %w", c.Path, err), f.Close())
+	}
+	return f.Close()
+}
+
+func seal(f vfs.File, c *Contents) error {
+	// What was recovered becomes durable before anybody is shown it, and before the index testifies that it was.
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	b := Block{Type: BlockIndex, Base: c.Index.End, ChainBase: c.Index.ChainEnd, ChainEnd: c.Index.ChainEnd, Synced: uint32(c.EndPos)}
+	body := appendIndex(nil, &c.Index, &c.State)
+	b.BodyCRC = Checksum(body)
+	buf, err := appendBlock(nil, c.Header.Salt, c.EndPos, &b, body)
+	if err != nil {
+		return err
+	}
+	buf = append(buf, trailer(c.EndPos, c.Header.Salt)...)
+	// Written into the reservation and cut afterwards: this works on a full disk, too.
+	if _, err := f.WriteAt(buf, c.EndPos); err != nil {
+		return &SealError{err}
+	}
+	if err := f.Truncate(c.EndPos + int64(len(buf))); err != nil {
+		return &SealError{err}
+	}
+	if err := f.Sync(); err != nil {
+		return &SealError{err}
+	}
+	return nil
+}
+
+// SealError says that a recovered segment is durable but could not be given its index: it is scanned again on the
+// next opening.
+type SealError struct{ Err error }
+
+func (e *SealError) Error() string { return "write index: " + e.Err.Error() }
+func (e *SealError) Unwrap() error { return e.Err }
+
+// Renamed tells the writer that its file has another name now.
+func (w *Writer) Renamed(path string) { w.path = path }
