@@ -80,7 +80,7 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 		Broker: m.Broker, ClientID: c.Device, Username: m.Username, PasswordFile: m.PasswordFile, KeepAlive: m.KeepAlive,
 		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: d.a.clock.now}}
 	loop := uplink.NewLoop(uplink.LoopOptions{
-		Sender:  uplink.Options{Window: int(m.Window), Codec: new(bodies), Random: random, Identity: d.identity, Events: d.a.faults.uplinkEvents()},
+		Sender:  uplink.Options{Window: int(m.Window), Random: random, Identity: d.identity, Events: d.a.faults.uplinkEvents()},
 		Sources: sources,
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			d.setEnds(certificateEnds(m.CertFile))

@@ -1,0 +1,324 @@
+package uplink
+
+import (
+	"slices"
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/wire"
+)
+
+// receivedAck takes an answer or an ack. It counts only under the nonce of the latest hello (A3).
+func (s *Sender) receivedAck(a *wire.Ack, now time.Time) {
+	greeting := s.phase == PhaseHello || s.phase == PhaseWaiting
+	if a.Nonce != s.nonce || a.Nonce == 0 || a.Answer != greeting || !greeting && s.phase != PhaseStreaming {
+		s.stats.Ignored++
+		return
+	}
+	if a.Answer && (int(a.Part) >= len(s.answers.got) || s.answers.got[a.Part]) {
+		s.stats.Ignored++
+		return
+	}
+	s.stats.heard(a, now)
+	s.silent = 0
+	s.window.credit = a.Credit
+	for _, n := range a.Notices {
+		if s.o.Events.Notice != nil {
+			s.o.Events.Notice(n)
+		}
+	}
+	if a.Answer {
+		s.answer(a, now)
+		return
+	}
+	progress := false
+	for i := range a.Positions {
+		p := &a.Positions[i]
+		st, e := s.locate(p)
+		if e == nil {
+			continue
+		}
+		moved, again := s.ack(st, e, p, now)
+		progress = progress || moved
+		if again { // the hub has less than it had: everything else it said may be as old
+			s.hello(now)
+			return
+		}
+	}
+	if progress {
+		s.timer.progress = AckTimeout
+		s.timer.ack = now.Add(s.timer.progress)
+		s.window.grow()
+	}
+}
+
+func (s *Sender) locate(p *wire.Position) (*stream, *epoch) {
+	for _, st := range s.streams {
+		if st.name != p.Stream {
+			continue
+		}
+		e := st.find(p.Epoch)
+		if e != nil && e.Current && p.Next > e.End || e == nil && st.dirty {
+			st.refresh() // judge by what is durable now
+			e = st.find(p.Epoch)
+		}
+		return st, e
+	}
+	return nil, nil
+}
+
+// answer sets positions, up or down; the last part of it starts the streaming.
+func (s *Sender) answer(a *wire.Ack, now time.Time) {
+	s.answers.got[a.Part] = true
+	s.answers.missing--
+	if int(a.Part) == len(s.answers.got)-1 && s.phase == PhaseWaiting && a.HubTime != 0 {
+		s.stats.RTT = now.Sub(s.answers.sent)
+		if s.o.Events.HubTime != nil {
+			s.o.Events.HubTime(s.answers.sent, now, a.HubTime, a.HubSynced)
+		}
+	}
+	for i := range a.Positions {
+		p := &a.Positions[i]
+		st, e := s.locate(p)
+		if e == nil {
+			continue
+		}
+		e.answered = true
+		e.noteSkipped(p.Skipped, st.name, s.o.Events.Skipped)
+		if !s.agrees(st, e, p, nil) {
+			s.conflict(st, e, now)
+			continue
+		}
+		e.acked = e.clip(p)
+		s.planFills(st, e, p)
+	}
+	if s.answers.missing > 0 {
+		return
+	}
+	s.phase = PhaseStreaming
+	s.timer.greeting = AckTimeout
+	for _, st := range s.streams {
+		for _, e := range st.epochs {
+			if !e.answered { // the hub has never heard of it
+				e.acked = e.First
+			}
+			e.answered = false
+		}
+		s.forget(st)
+		st.publishDelivered()
+	}
+}
+
+// clip is the hub's position within what this log knows of the epoch.
+func (e *epoch) clip(p *wire.Position) record.Offset {
+	if !p.Known {
+		return e.First
+	}
+	return min(max(p.Next, e.First), e.End)
+}
+
+// agrees compares the hub's position with the log's history (A9). f is the frame in flight that ends at the
+// position, if there is one.
+func (s *Sender) agrees(st *stream, e *epoch, p *wire.Position, f *flight) bool {
+	if e.conflict {
+		return true
+	}
+	if p.Verdict == wire.VerdictConflict {
+		return false
+	}
+	if !p.Known || p.Next < e.First {
+		return true
+	}
+	if p.Next > e.End {
+		if e.Current {
+			return false
+		}
+		if lost := uint64(p.Next - e.End); lost > e.lost {
+			e.lost = lost
+			if s.o.Events.Lost != nil {
+				s.o.Events.Lost(st.name, e.Epoch.Epoch, record.Range{From: e.End, To: p.Next})
+			}
+		}
+		return true
+	}
+	if f != nil {
+		return f.chain == p.ChainNext
+	}
+	chain, ok := st.src.Chain(e.Epoch.Epoch, p.Next)
+	return !ok || chain == p.ChainNext
+}
+
+// conflict closes the epoch at the acknowledged position and moves what lies above into a new epoch (A9).
+func (s *Sender) conflict(st *stream, e *epoch, now time.Time) {
+	at := e.acked
+	s.stats.Conflicts++
+	if s.o.Events.Conflict != nil {
+		s.o.Events.Conflict(st.name, e.Epoch.Epoch, at)
+	}
+	if e.Current || at < e.End {
+		if err := st.src.CloseEpoch(e.Epoch.Epoch, at); err != nil {
+			s.failed(st, now, err)
+			s.timer.hastenHello(now.Add(AckTimeout)) // the next answer leads here again
+			st.pausedUntil = now.Add(AckTimeout)
+			return
+		}
+	}
+	e.conflict = true
+	s.forget(st)
+	st.refresh()
+}
+
+// ack takes one position of an ack. moved: it rose. again: say hello, the hub has less than it had acknowledged.
+func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (moved, again bool) {
+	if e.conflict {
+		return false, false
+	}
+	e.noteSkipped(p.Skipped, st.name, s.o.Events.Skipped)
+	filled := s.ackFill(st, e, p, now)
+	if filled && p.Verdict != wire.VerdictOK {
+		return true, false // the fill was refused: the gap stays, nothing else is wrong
+	}
+	if p.Verdict == wire.VerdictOK && e.clip(p) < e.acked { // late: only raises count
+		return filled, false
+	}
+	if !s.agrees(st, e, p, st.flightTo(e, p.Next)) {
+		s.conflict(st, e, now)
+		st.publishDelivered()
+		return true, false
+	}
+	if p.Verdict != wire.VerdictOK && e.clip(p) < e.acked {
+		return false, true
+	}
+	if to := e.clip(p); to > e.acked {
+		e.acked, moved = to, true
+		e.next = max(e.next, to)
+		st.back = back{}
+		s.land(st, e)
+	}
+	if p.Verdict == wire.VerdictOK {
+		s.askForFills(st, e, p, now)
+	} else {
+		s.rewind(st, e, p, now)
+	}
+	if moved {
+		st.publishDelivered()
+	}
+	return moved || filled, false
+}
+
+// flightTo is the frame in flight that ends at the offset.
+func (st *stream) flightTo(e *epoch, to record.Offset) *flight {
+	for i := range st.flight {
+		if f := &st.flight[i]; f.e == e && f.To == to && !f.fill {
+			return f
+		}
+	}
+	return nil
+}
+
+// land removes the frames that have arrived and notes the definitions they brought.
+func (s *Sender) land(st *stream, e *epoch) {
+	st.flight = slices.DeleteFunc(st.flight, func(f flight) bool {
+		if f.e != e || f.fill || f.To > e.acked {
+			return false
+		}
+		s.window.remove(f.size)
+		for _, id := range f.defs {
+			e.covered.add(id)
+		}
+		return true
+	})
+}
+
+// rewind goes back to the hub's position (A5). The frames that were in flight behind the one that the hub could not
+// take make it say the same again: only the first time counts, until the position moves.
+func (s *Sender) rewind(st *stream, e *epoch, p *wire.Position, now time.Time) {
+	b := back{e: e, at: p.Next, verdict: p.Verdict}
+	same := st.back == b || p.Verdict == wire.VerdictRewind && st.back.e == e && st.back.at == p.Next
+	if same && len(st.flight) > 0 && p.Verdict != wire.VerdictUnreadable { // only the frame at the position is unreadable
+		return
+	}
+	st.back = b
+	s.stats.Rewinds++
+	switch p.Verdict {
+	case wire.VerdictDefinitions:
+		e.covered.clear()
+	case wire.VerdictUnreadable:
+		s.harder(st, e, now)
+	case wire.VerdictWait:
+		if parent := st.find(p.Parent); parent == nil || parent.conflict || parent.acked >= parent.End {
+			// Nothing that can be sent now would help: a hello tells the hub what this log holds.
+			st.pausedUntil = now.Add(AckTimeout)
+			s.timer.hastenHello(now.Add(AckTimeout))
+		}
+	}
+	s.forget(st)
+	s.window.shrink()
+}
+
+// harder notes that the hub could not read the body at the position: half the records, then uncompressed, then
+// fewer and fewer, then a gap.
+func (s *Sender) harder(st *stream, e *epoch, now time.Time) {
+	if st.hard.e != e || st.hard.at != e.acked {
+		n := uint32(1)
+		for i := range st.flight {
+			if f := &st.flight[i]; f.e == e && f.From == e.acked {
+				n = uint32(f.Len())
+			}
+		}
+		st.hard = hard{e: e, at: e.acked, limit: max(n/2, recodeFloor)}
+		return
+	}
+	switch h := &st.hard; {
+	case !h.plain:
+		h.plain = true
+	case h.limit > recodeFloor:
+		h.limit = max(h.limit/2, recodeFloor)
+	default:
+		s.giveUp(st, e, now)
+	}
+}
+
+// giveUp puts a gap in the place of the record, or the producer's message, that the hub cannot read in any form.
+func (s *Sender) giveUp(st *stream, e *epoch, now time.Time) {
+	item, err := st.src.At(e.Epoch.Epoch, e.acked)
+	if err != nil {
+		s.failed(st, now, err)
+		return
+	}
+	if item.Gap != nil {
+		return
+	}
+	r := record.Range{From: e.acked, To: border(item.Batch.Producers, e.acked, e.acked+1)}
+	if err := st.src.DeclareGap(e.Epoch.Epoch, r); err != nil {
+		s.failed(st, now, err)
+		return
+	}
+	st.hard = hard{}
+	s.stats.Unsendable += r.Len()
+	if s.o.Events.Unsendable != nil {
+		s.o.Events.Unsendable(st.name, e.Epoch.Epoch, r)
+	}
+	st.refresh()
+}
+
+// noteSkipped merges what the hub did not store into what is known.
+func (e *epoch) noteSkipped(list []wire.SkippedRange, stream string, event func(string, record.Epoch, wire.SkippedRange)) {
+	for _, s := range list {
+		i := slices.IndexFunc(e.skipped, func(k wire.SkippedRange) bool { return k.Reason == s.Reason && s.From <= k.To && k.From <= s.To })
+		if i >= 0 && e.skipped[i].From <= s.From && s.To <= e.skipped[i].To {
+			continue
+		}
+		if event != nil {
+			event(stream, e.Epoch.Epoch, s)
+		}
+		for i >= 0 { // swallow every range that it touches
+			s.From, s.To = min(s.From, e.skipped[i].From), max(s.To, e.skipped[i].To)
+			e.skipped = slices.Delete(e.skipped, i, i+1)
+			i = slices.IndexFunc(e.skipped, func(k wire.SkippedRange) bool { return k.Reason == s.Reason && s.From <= k.To && k.From <= s.To })
+		}
+		if len(e.skipped) < maxSkipped {
+			e.skipped = append(e.skipped, s)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package uplink
+
+import "time"
+
+// Bounds and times of the sender. T and the time-outs are those of the protocol.
+const (
+	HelloEvery    = 15 * time.Minute // T, ± 20 %
+	AckTimeout    = 10 * time.Second // doubling
+	MaxAckTimeout = 5 * time.Minute
+
+	DefaultWindow = 4 << 20  // bytes in flight, if the hub's credit allows as much
+	MinWindow     = 64 << 10 // one frame of the usual size
+
+	maxFirstHello = time.Minute // time-out of a connection's first hello
+
+	MaxHelloParts = 256 // of MaxHelloEpochs epochs each
+	// DefaultFrameCost: 32 MiB of credit are at most 1,000 messages, which is what Mosquitto queues for a subscriber.
+	DefaultFrameCost = 32 << 10
+
+	gatherBelow   = 8 << 10 // only batches with smaller bodies are joined …
+	gatherBytes   = 32 << 10
+	gatherRecords = 8 << 10 // … to at most so many records and bytes of bodies
+
+	maxFillAttempts = 3 // for one gap, then it stays
+	maxSkipped      = 1024
+	maxReadErrors   = time.Minute // longest wait after a source that cannot be read
+
+	maxSlowFrames = 64  // where the slow start after a rewind ends
+	frameOverhead = 160 // bytes of header and topic, rounded up: what the window counts beside body and definitions
+	recodeFloor   = 1   // records of the smallest frame
+
+	maxReceived   = 1024             // messages of the hub that wait while a frame is being sent
+	repairTimeout = 30 * time.Second // for the log to make a gap or a new epoch durable
+
+	backoffMin = time.Second // between connections
+	backoffMax = time.Minute
+)

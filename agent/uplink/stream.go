@@ -1,0 +1,161 @@
+package uplink
+
+import (
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/wire"
+)
+
+// stream is the sender's view of one source.
+type stream struct {
+	src    Source
+	name   string
+	rank   int
+	epochs []*epoch // oldest first
+	dirty  bool     // the source has changed since epochs was read
+	flight []flight // frames sent under this nonce and not acknowledged, in order of sending
+	back   back
+	hard   hard
+	fills  []fill
+	at     record.Offset // where the source was last read, for messages
+
+	retryAt     time.Time // after a failure of the source: not before
+	retryIn     time.Duration
+	pausedUntil time.Time // the hub waits for a parent that this log does not have
+
+	delivered    record.Offset // last told to the source
+	hasDelivered bool
+}
+
+// epoch is the sender's view of one epoch.
+type epoch struct {
+	Epoch
+	acked    record.Offset // everything below is at the hub, or named there as a gap; First ≤ acked ≤ End
+	next     record.Offset // next to send
+	conflict bool          // A9 ran: nothing of it is sent any more
+	answered bool          // named by the answer to the latest hello
+	lost     uint64        // records that the hub has and this disk has lost
+	sent     idSet         // definitions sent since the last rewind, those acknowledged included
+	covered  idSet         // definitions that an ack under this nonce has covered
+	skipped  []wire.SkippedRange
+	tried    map[record.Offset]int // fills attempted, by the gap's beginning
+}
+
+// flight is one frame in flight.
+type flight struct {
+	e *epoch
+	record.Range
+	chain uint64 // chain(To)
+	gap   bool
+	size  int
+	defs  []record.SeriesID
+	fill  bool
+}
+
+// back is the last rewind of a stream: the frames that were in flight then make the hub say the same again, which
+// must not send us back once more.
+type back struct {
+	e       *epoch
+	at      record.Offset
+	verdict wire.Verdict
+}
+
+// hard is a place that the hub could not read (H3, verdict unreadable) and how it is tried next.
+type hard struct {
+	e     *epoch
+	at    record.Offset
+	limit uint32 // records of a frame there
+	plain bool
+}
+
+// fill is a range that the hub lists as a gap and this log holds.
+type fill struct {
+	e *epoch
+	record.Range
+	at record.Offset // next to send
+}
+
+func (st *stream) find(id record.Epoch) *epoch {
+	for _, e := range st.epochs {
+		if e.Epoch.Epoch == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// refresh reads the epochs of the source. Known ones keep their positions.
+func (st *stream) refresh() {
+	st.dirty = false
+	list := st.src.Epochs()
+	epochs := make([]*epoch, 0, len(list))
+	for _, info := range list {
+		e := st.find(info.Epoch)
+		if e == nil {
+			e = &epoch{acked: info.First}
+			if !st.hasDelivered { // what the log remembers of an earlier life
+				e.acked = max(e.acked, st.src.Delivered())
+			}
+		}
+		e.Epoch = info
+		e.acked = min(max(e.acked, e.First), e.End)
+		e.next = min(max(e.next, e.acked), e.End)
+		epochs = append(epochs, e)
+	}
+	st.epochs = epochs
+}
+
+// deliveredTo is the first offset that is not delivered (A2).
+func (st *stream) deliveredTo() record.Offset {
+	var at record.Offset
+	for _, e := range st.epochs {
+		at = e.End
+		if e.conflict {
+			continue
+		}
+		to := e.acked
+		for _, f := range st.fills {
+			if f.e == e {
+				to = min(to, f.From)
+			}
+		}
+		if to < e.End {
+			return to
+		}
+	}
+	return at
+}
+
+// publishDelivered tells the source when the position has moved.
+func (st *stream) publishDelivered() {
+	at := st.deliveredTo()
+	if st.hasDelivered && at == st.delivered {
+		return
+	}
+	st.delivered, st.hasDelivered = at, true
+	st.src.SetDelivered(at)
+}
+
+// forget drops what is in flight of the stream and goes back to the first offset that is not acknowledged.
+func (s *Sender) forget(st *stream) {
+	for i := range st.flight {
+		s.window.remove(st.flight[i].size)
+	}
+	clear(st.flight)
+	st.flight = st.flight[:0]
+	for _, e := range st.epochs {
+		e.next = e.acked
+		e.sent.set(&e.covered)
+	}
+	for i := range st.fills {
+		st.fills[i].at = st.fills[i].From
+	}
+}
+
+func (s *Sender) forgetFlight() {
+	for _, st := range s.streams {
+		s.forget(st)
+		st.back = back{}
+	}
+}

@@ -1,0 +1,68 @@
+package uplink
+
+import "time"
+
+// window bounds what was published and not yet acknowledged by the hub (A12).
+type window struct {
+	own     int    // own limit, bytes
+	credit  uint32 // the hub's word; 0 until the answer
+	slow    int    // after a rewind: one frame, doubling with each ack; 0: not in force
+	flight  int    // bytes in flight
+	frames  int    // frames in flight
+	blocked bool   // the last attempt to send found no room
+}
+
+// room is how many bytes the next frame may take.
+func (w *window) room() int {
+	if w.slow > 0 && w.frames >= w.slow {
+		return 0
+	}
+	return max(min(w.own, int(w.credit))-w.flight, 0)
+}
+
+func (w *window) add(size int) {
+	w.flight += size
+	w.frames++
+}
+
+func (w *window) remove(size int) {
+	w.flight -= size
+	w.frames--
+}
+
+func (w *window) shrink() { w.slow = 1 }
+
+func (w *window) grow() {
+	if w.slow *= 2; w.slow > maxSlowFrames {
+		w.slow = 0
+	}
+}
+
+// timer keeps the clocks of the sender: the time-outs of hello and ack, and the regular hello.
+type timer struct {
+	greeting time.Duration // current time-out of a hello; back to AckTimeout with an answer
+	progress time.Duration // current time-out of frames; back to AckTimeout when a position rises
+	ack      time.Time     // when the wait for either is over
+	hello    time.Time     // when the next regular hello is due
+}
+
+// connected: a new connection may be what helps, so that a hub silent for long is asked sooner again, once.
+func (t *timer) connected() {
+	t.greeting = min(max(t.greeting, AckTimeout), maxFirstHello)
+	t.progress = AckTimeout
+}
+
+func (t *timer) expired(now time.Time) bool { return !now.Before(t.ack) }
+
+func (t *timer) helloDue(now time.Time) bool { return !now.Before(t.hello) }
+
+// overdue: waiting for what is in flight before a regular hello has taken long enough.
+func (t *timer) overdue(now time.Time) bool { return !now.Before(t.hello.Add(AckTimeout)) }
+
+func (t *timer) hastenHello(at time.Time) {
+	if at.Before(t.hello) {
+		t.hello = at
+	}
+}
+
+func doubled(d time.Duration) time.Duration { return min(2*d, MaxAckTimeout) }
