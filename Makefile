@@ -69,11 +69,11 @@ race: ## the packages with goroutines, under the race detector
 e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
-	@$(GO) test -count=1 ./buffer/buffertest -seeds 200
+	@$(GO) test -count=1 ./buffer/buffertest -run Crash -v -args -seeds 40 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
 crash: ## the crash matrix, long form (SEEDS=20000)
-	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -seeds $(SEEDS)
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -v -args -seeds $(SEEDS)
 storm: ## the end-to-end storm, long form (ROUNDS=1000)
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
 

@@ -17,16 +17,23 @@ type Store interface {
 	// Commit applies the changes, in order, in one transaction and returns one Result for each. A change whose
 	// compare-and-set fails is not applied and reports what the transaction read; the others are. A nil error means
 	// that everything applied is durable. On an error nothing was applied, or the outcome is unknown: read
-	// Positions again before anything else.
+	// Positions again before anything else. A later change of the same Commit sees what an earlier one wrote. The
+	// changes and what they refer to belong to the caller again when Commit returns. Changes that change nothing
+	// (read-backs) cost no write.
 	Commit(ctx context.Context, c []Change) ([]Result, error)
 	Close() error
 }
 
 // DeviceState is what a store knows of one device.
 type DeviceState struct {
-	Positions []Position
+	Positions []Position // ascending by stream, within a stream in the order in which they were created
+	// Producers has one entry for each (name, incarnation): a new incarnation does not make the store forget what it
+	// took of the one before. A store may forget all but the KeepIncarnations newest of a name.
 	Producers []record.ProducerPosition
 }
+
+// KeepIncarnations is how many incarnations of one producer of one device a store remembers at least.
+const KeepIncarnations = 16
 
 // Position is the state of one (device, stream, epoch). It is never forgotten.
 type Position struct {
@@ -40,9 +47,9 @@ type Position struct {
 	// End is where a child says that this closed epoch ends; 0 while no child is known.
 	End         record.Offset
 	Quarantined bool
-	Rows        uint64 // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
-	Gaps        []record.Gap
-	Skipped     []Skip
+	Rows        uint64            // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
+	Gaps        []record.Gap      // ascending
+	Skipped     []Skip            // ascending, touching ones of one reason merged
 	Series      []record.SeriesID // defined in this epoch, ascending
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
 }
@@ -59,7 +66,10 @@ type Change struct {
 	Stream string
 	Epoch  record.Epoch
 
-	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none.
+	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none,
+	// and, with a parent, only if the stored position of the parent has reached ParentEnd or is quarantined; it sets
+	// the parent's End (the larger one if there are several children). A position that is quarantined takes nothing
+	// but a read-back (a change that changes nothing).
 	Create    bool
 	Parent    record.Epoch // with Create
 	ParentEnd record.Offset
@@ -67,24 +77,29 @@ type Change struct {
 	From      record.Offset
 	FromChain uint64
 
-	To          record.Offset // new position; equal to From for a fill, a quarantine mark or a pure read-back
-	ToChain     uint64
-	Rows        []record.Record // in offset order; Records[i] has offset RowBase+i unless listed in Skips
+	To      record.Offset // new position; equal to From for a fill, a quarantine mark or a pure read-back
+	ToChain uint64
+	// Rows in offset order: Rows[i] has offset RowBase+i. Those that Skips names stand here too and are not stored.
+	Rows        []record.Record
 	RowBase     record.Offset
-	Late        bool // rows fill a recorded gap (H3)
-	Definitions []record.Definition
-	Gaps        []record.Gap // recorded by this change
-	// ShrinkGaps replaces recorded gaps after a fill: the gap that begins at From becomes Gap (empty: removed).
+	Late        bool                // rows fill a recorded gap (H3)
+	Definitions []record.Definition // idempotent by (epoch, id): the first meaning stays
+	Gaps        []record.Gap        // recorded by this change
+	// ShrinkGaps replaces recorded gaps after a fill. It is part of the compare-and-set: the gap must be there.
 	ShrinkGaps  []GapShrink
 	Skips       []Skip
 	DeadLetters []DeadLetter
-	Producers   []record.ProducerPosition // positions after this change
-	Quarantine  bool
-	Boot        string // set when this change takes the epoch's boot mark
-	Anchors     []record.Anchor
+	// Producers are the positions after this change. ProducersFrom are those that it builds on, part of the
+	// compare-and-set: a (name, incarnation) of Producers stands in the store exactly as in ProducersFrom, or, if
+	// it is not listed there, not at all.
+	Producers     []record.ProducerPosition
+	ProducersFrom []record.ProducerPosition
+	Quarantine    bool
+	Boot          string // set when this change takes the epoch's boot mark
+	Anchors       []record.Anchor
 }
 
-// GapShrink replaces the recorded gap that begins at At.
+// GapShrink replaces the recorded gap [At, Now.To) by Now; with Now.From = Now.To the gap is removed.
 type GapShrink struct {
 	At  record.Offset
 	Now record.Gap
@@ -97,7 +112,9 @@ type DeadLetter struct {
 	Canonical []byte
 }
 
-// Result says what became of a change. Position is what the transaction read or wrote.
+// Result says what became of a change. Position is what the transaction read (not applied) or wrote (applied);
+// its Epoch is 0 if the store has none. Series may be left out. A read-back (From, FromChain as stored, To = From,
+// ToChain = FromChain, nothing else) is applied when the position is as it says.
 type Result struct {
 	Applied  bool
 	Position Position

@@ -150,10 +150,6 @@ func TestRefused(t *testing.T) {
 }
 
 func TestSubscribeRefused(t *testing.T) {
-	acl := filepath.Join(t.TempDir(), "acl")
-	if err := os.WriteFile(acl, []byte("topic read ok\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	addr := fakeBroker(t, []byte("\x90\x03\x00\x01\x80"))
 	c := dial(t, mqttclient.Options{Broker: "tcp://" + addr, ClientID: "a"})
 	if err := c.Subscribe(testContext(t), "no", 0, func(mqttclient.Message) {}); err == nil {

@@ -179,3 +179,16 @@ func FuzzBytes(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDuration(f *testing.F) {
+	f.Add("1d12h")
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := strictyaml.ParseDuration(s)
+		if err != nil {
+			return
+		}
+		if again, err := strictyaml.ParseDuration(d.String()); d < 0 || err != nil || again != d {
+			t.Fatalf("%q = %v reads back %v, %v", s, d, again, err)
+		}
+	})
+}

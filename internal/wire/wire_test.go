@@ -288,6 +288,23 @@ func TestTopics(t *testing.T) {
 	}
 }
 
+func TestState(t *testing.T) {
+	for _, want := range []wire.State{{}, {Online: true, Agent: "0.1", Boot: "b"}} {
+		if got, err := wire.ParseState(wire.AppendState(nil, &want)); err != nil || *got != want {
+			t.Errorf("%+v: %+v, %v", want, got, err)
+		}
+	}
+	long := wire.State{Agent: strings.Repeat("x", 10_000)}
+	if b := wire.AppendState(nil, &long); len(b) > wire.MaxStateBytes {
+		t.Errorf("%d bytes", len(b))
+	}
+	for _, bad := range []string{"", "[]", strings.Repeat(" ", 5000)} {
+		if _, err := wire.ParseState([]byte(bad)); !errors.Is(err, wire.ErrMessage) {
+			t.Errorf("%.10q: %v", bad, err)
+		}
+	}
+}
+
 func BenchmarkAppendParseData(b *testing.B) {
 	d := data()
 	var buf []byte

@@ -1,0 +1,346 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/term"
+	"github.com/edgelog/edgelog/internal/version"
+)
+
+// Exit codes. They are part of the interface.
+const (
+	ExitOK          = 0
+	ExitError       = 1
+	ExitUsage       = 2
+	ExitDegraded    = 3 // degraded, or a proof failed
+	ExitUnreachable = 4 // the hub does not run
+)
+
+// Env is the machine as the program sees it.
+type Env struct {
+	Args           []string // without the program's name
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	StdinTTY       bool       // a person can be asked
+	Style          term.Style // of Stdout
+	Now            func() time.Time
+	Zone           *time.Location
+}
+
+// OS is the machine that the program runs on.
+func OS() Env {
+	tty, _ := term.Terminal(os.Stdin)
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, StdinTTY: tty,
+		Style: term.DetectFile(os.Stdout), Now: time.Now, Zone: time.Local}
+}
+
+// app is one run of the program.
+type app struct {
+	Env
+	file   string // configuration
+	db     string // store, instead of the configuration's
+	asJSON bool
+	utc    bool
+	wide   bool
+}
+
+// command is one verb.
+type command struct {
+	name, args, short string
+	run               func(a *app, ctx context.Context, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "", "receive from the broker into the store", (*app).cmdRun},
+		{"check", "", "check the configuration", (*app).cmdCheck},
+		{"status", "", "devices, lag and what is wrong, worst first", (*app).cmdStatus},
+		{"account", "", "what the hub has of every stream; does it balance", (*app).cmdAccount},
+		{"verify", "", "read every row: nothing doubled, missing or out of order", (*app).cmdVerify},
+		{"count", "[--series LIKE] [--device D] [--stream S]", "count rows", (*app).cmdCount},
+		{"purge", "[--before T] [--max-bytes N] [--dry-run] [--yes]", "remove old rows; the account keeps their number", (*app).cmdPurge},
+		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
+		{"version", "", "the version of this program", (*app).cmdVersion},
+		{"help", "[COMMAND]", "this page", (*app).cmdHelp},
+	}
+}
+
+const flagHelp = `Flags of every command
+  --config FILE     default /etc/edge-hub/hub.yaml
+  --db FILE         the store itself, where there is no configuration
+  --json            for programs: a stable form with schema_version
+  --utc             times in UTC, not in the zone of this machine
+  -o wide           more rows: every epoch
+
+Exit codes: 0 fine, 1 error, 2 wrong usage, 3 degraded or not proven, 4 the hub
+does not run.
+`
+
+// exit is an error with an exit code; a nil err prints nothing more.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &exit{ExitUsage, fmt.Errorf(format, args...)} }
+
+// Main runs the program and returns its exit code.
+func Main(ctx context.Context, env Env) int {
+	a := &app{Env: env}
+	err := a.main(ctx)
+	var e *exit
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &e):
+		if e.err != nil {
+			a.complain(e.err)
+		}
+		return e.code
+	case errors.Is(err, context.Canceled):
+		return 130 // interrupted, as shells say it
+	}
+	a.complain(err)
+	return ExitError
+}
+
+func (a *app) complain(err error) {
+	var list *strictyaml.Error
+	if errors.As(err, &list) { // names file, line and column itself
+		fmt.Fprintln(a.Stderr, a.Style.Text(list.Error()))
+		return
+	}
+	fmt.Fprintln(a.Stderr, "edge-hub: "+a.Style.Text(err.Error()))
+	switch {
+	case errors.Is(err, sqlite.ErrDamaged):
+		fmt.Fprintln(a.Stderr, "Stop the hub, keep a copy of the file, and try: sqlite3 FILE .recover. Then start it again: the devices\n"+
+			"send what is missing as far as they still hold it.")
+	case errors.Is(err, os.ErrNotExist):
+		fmt.Fprintln(a.Stderr, "Is it another file? See --config and --db.")
+	case errors.Is(err, os.ErrPermission):
+		fmt.Fprintln(a.Stderr, "Run it as the hub's user: sudo -u edge-hub edge-hub ...")
+	}
+}
+
+func (a *app) main(ctx context.Context) error {
+	if len(a.Args) == 0 {
+		return a.cmdHelp(ctx, nil)
+	}
+	name := a.Args[0]
+	if name == "-h" || name == "--help" || name == "-help" {
+		name = "help"
+	}
+	var names []string
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(a, ctx, a.Args[1:])
+		}
+		names = append(names, c.name)
+	}
+	return usagef("there is no command %q%s. edge-hub help lists all", name, strictyaml.Suggest(name, names))
+}
+
+// parse reads a command's flags, which may stand before and after its other arguments. At most max of those are allowed.
+func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet)) ([]string, error) {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	output := ""
+	f.StringVar(&a.file, "config", DefaultFile, "")
+	f.StringVar(&a.db, "db", "", "")
+	f.BoolVar(&a.asJSON, "json", false, "")
+	f.BoolVar(&a.utc, "utc", false, "")
+	f.StringVar(&output, "o", "", "")
+	if more != nil {
+		more(f)
+	}
+	var words []string
+	for rest := args; ; {
+		if err := f.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				if err := a.cmdHelp(context.Background(), []string{name}); err != nil {
+					return nil, err
+				}
+				return nil, &exit{code: ExitOK}
+			}
+			return nil, usagef("%w; edge-hub help %s shows its flags", err, name)
+		}
+		if rest = f.Args(); len(rest) == 0 {
+			break
+		}
+		words, rest = append(words, rest[0]), rest[1:]
+	}
+	if len(words) > max {
+		return nil, usagef("%s: %q is too much; edge-hub help %s shows its form", name, words[max], name)
+	}
+	switch output {
+	case "":
+	case "wide":
+		a.wide = true
+	case "json":
+		a.asJSON = true
+	default:
+		return nil, usagef("-o %s: there are wide and json", output)
+	}
+	if a.utc {
+		a.Zone = time.UTC
+	}
+	return words, nil
+}
+
+// place is the store's path and, where there is a configuration, the status socket.
+func (a *app) place() (db, socket string, err error) {
+	if a.db != "" {
+		return a.db, "", nil
+	}
+	c, err := Load(a.file)
+	if err != nil {
+		return "", "", err
+	}
+	return c.Store.SQLite, c.StatusSocket(), nil
+}
+
+// reader opens the store for reading.
+func (a *app) reader() (s *sqlite.Store, socket string, err error) {
+	db, socket, err := a.place()
+	if err != nil {
+		return nil, "", err
+	}
+	s, err = sqlite.Open(db, sqlite.Options{ReadOnly: true, Now: a.Now})
+	return s, socket, err
+}
+
+// writer opens the store for a change; it must exist.
+func (a *app) writer() (*sqlite.Store, error) {
+	db, _, err := a.place()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(db); err != nil {
+		return nil, fmt.Errorf("open hub store: %w", err)
+	}
+	return sqlite.Open(db, sqlite.Options{Now: a.Now})
+}
+
+func (a *app) now() time.Time { return a.Now().In(a.Zone) }
+
+// json prints one value for programs.
+func (a *app) json(v any) error {
+	enc := json.NewEncoder(a.Stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+// text prints for people.
+func (a *app) text(s string) error {
+	if _, err := io.WriteString(a.Stdout, a.Style.Text(s)); err != nil {
+		return fmt.Errorf("write answer: %w", err)
+	}
+	return nil
+}
+
+func (a *app) cmdHelp(_ context.Context, args []string) error {
+	if len(args) > 0 {
+		for _, c := range commands() {
+			if c.name == args[0] {
+				return a.text(fmt.Sprintf("edge-hub %s\n\n%s.\n\n%s%s", strings.TrimSpace(c.name+" "+c.args), c.short, details(c.name), flagHelp))
+			}
+		}
+		return usagef("there is no command %q", args[0])
+	}
+	t := term.Table{Gap: 2}
+	for _, c := range commands() {
+		t.Row("  "+c.name, c.short)
+	}
+	return a.text("edge-hub receives the logs of Edgelog devices into the central store.\n\n  edge-hub COMMAND [flags]\n\n" +
+		t.String() + "\n" + flagHelp)
+}
+
+func details(name string) string {
+	switch name {
+	case "purge":
+		return "  edge-hub purge --before 90d --dry-run     what would go\n  edge-hub purge --before 2026-01-01        rows certainly taken before\n" +
+			"  edge-hub purge --max-bytes 50GiB          those that arrived first\n\n" +
+			"Positions, series, gaps and the account stay, so nothing is sent again.\n--keep-file leaves the file as large as it is.\n\n"
+	case "quarantine":
+		return "An epoch is in quarantine when a device came with another history than the hub\nhas: a resumed snapshot, a copied card, a bug. The device has closed it and goes\n" +
+			"on in a new one. resolve lets the hub take frames of it again from its position;\none whose history still differs is quarantined again.\n\n"
+	case "count":
+		return "  edge-hub count --series 'temperature%' --device box-17\n\nLIKE is matched against name{label=\"value\",...}.\n\n"
+	}
+	return ""
+}
+
+func (a *app) cmdVersion(_ context.Context, args []string) error {
+	if _, err := a.parse("version", args, 0, nil); err != nil {
+		return err
+	}
+	if a.asJSON {
+		return a.json(struct {
+			SchemaVersion int    `json:"schema_version"`
+			Hub           string `json:"edge_hub"`
+			Store         int    `json:"store_schema"`
+		}{SchemaVersion, version.String(), sqlite.Schema})
+	}
+	return a.text(fmt.Sprintf("edge-hub %s, store schema %d\n", version.String(), sqlite.Schema))
+}
+
+func (a *app) cmdCheck(_ context.Context, args []string) error {
+	if _, err := a.parse("check", args, 0, nil); err != nil {
+		return err
+	}
+	c, err := Load(a.file)
+	var list *strictyaml.Error
+	if errors.As(err, &list) {
+		a.complain(err)
+		plural := "s"
+		if len(list.Problems) == 1 {
+			plural = ""
+		}
+		return &exit{ExitError, fmt.Errorf("%d error%s in %s; nothing was changed", len(list.Problems), plural, a.file)}
+	}
+	if err != nil {
+		return err
+	}
+	if a.asJSON {
+		return a.json(struct {
+			SchemaVersion int    `json:"schema_version"`
+			OK            bool   `json:"ok"`
+			Store         string `json:"store"`
+		}{SchemaVersion, true, c.Store.SQLite})
+	}
+	return a.text(fmt.Sprintf("%s is fine: %s → %s\n", a.file, c.origin(), c.Store.SQLite))
+}
+
+// origin is where messages come from, for people.
+func (c *Config) origin() string {
+	switch {
+	case c.Broker != nil:
+		return c.Broker.URL
+	case c.Embedded.TLS != nil:
+		return "embedded broker on " + c.Embedded.TLS.Listen
+	}
+	return "embedded broker on " + c.Embedded.Listen
+}

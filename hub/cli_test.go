@@ -1,0 +1,136 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub"
+	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite testdata")
+
+var testNow = time.Date(2026, 9, 21, 15, 0, 0, 0, time.UTC)
+
+// filled makes a store with three devices: one in order, one with gaps, skips and late rows, one in quarantine.
+func filled(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hub.db")
+	s, err := sqlite.Open(path, sqlite.Options{Now: func() time.Time { return testNow.Add(-2 * time.Minute) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	anchor := record.Anchor{Boot: "b", UTC: testNow.Add(-time.Hour).UnixNano(), Source: record.SourceNTP}
+	def := record.Definition{ID: 1, Series: record.Series{Name: "temperature", Labels: []record.Label{{Key: "rom", Value: "28-1"}}, Unit: "Cel", Type: record.TypeInt}}
+	rows := make([]record.Record, 3000)
+	for i := range rows {
+		rows[i] = record.Record{Kind: record.KindObservation, Series: 1, Time: int64(i) * 1e9, Clock: record.ClockBoot, Type: record.TypeInt, Num: int64(i)}
+	}
+	var cs []store.Change
+	for i, device := range []string{"box-1", "box-17", "box-2"} {
+		c := store.Change{Device: device, Stream: "telemetry", Epoch: record.Epoch(0xe0 + i), Create: true, First: 100, From: 100,
+			To: 3100, ToChain: 1, RowBase: 100, Rows: rows, Definitions: []record.Definition{def}, Boot: "b", Anchors: []record.Anchor{anchor}}
+		if i == 1 {
+			c.Skips = []store.Skip{{Range: record.Range{From: 110, To: 112}, Reason: "repeat"}}
+		}
+		cs = append(cs, c)
+	}
+	cs = append(cs, store.Change{Device: "box-17", Stream: "telemetry", Epoch: 0xe1, From: 3100, FromChain: 1, To: 4350, ToChain: 2, RowBase: 4350,
+		Gaps: []record.Gap{{Epoch: 0xe1, Range: record.Range{From: 3100, To: 4350}, Reason: record.ReasonRetention, ChainFrom: 1, ChainTo: 2}}},
+		store.Change{Device: "box-2", Stream: "telemetry", Epoch: 0xe2, From: 3100, FromChain: 1, To: 3100, ToChain: 1, Quarantine: true})
+	rs, err := s.Commit(context.Background(), cs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range rs {
+		if !r.Applied {
+			t.Fatalf("change %d: %+v", i, r)
+		}
+	}
+	return path
+}
+
+func run(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := hub.Main(context.Background(), hub.Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+		Style: term.Style{UTF8: true}, Now: func() time.Time { return testNow }, Zone: time.UTC})
+	if code != want {
+		t.Errorf("edge-hub %s: exit %d, want %d\n%s%s", strings.Join(args, " "), code, want, out.String(), errs.String())
+	}
+	return out.String() + errs.String()
+}
+
+func TestCommands(t *testing.T) {
+	path := filled(t)
+	var b strings.Builder
+	for _, x := range []struct {
+		code int
+		args string
+	}{
+		{0, "account"}, {0, "account -o wide"}, {4, "status"}, {0, "verify"}, {0, "count --series temperature{rom=%"},
+		{0, "count --device box-9"}, {0, "quarantine"}, {0, "purge --before 2026-09-21T14:10:00Z --dry-run"},
+		{2, "purge --before 2026-09-21T14:10:00Z"}, {0, "purge --before 2026-09-21T14:10:00Z --yes"}, {0, "account"}, {0, "verify"},
+		{0, "quarantine resolve box-2 telemetry 00000000000000e2"}, {1, "quarantine resolve box-2 telemetry 00000000000000e2"},
+		{0, "quarantine list"}, {2, "purge"}, {2, "acount"}, {2, "account --jsn"}, {0, "help"}, {0, "help purge"}, {0, "help quarantine"},
+	} {
+		fmt.Fprintf(&b, "$ edge-hub %s\n", x.args)
+		b.WriteString(run(t, x.code, append(strings.Fields(x.args), dbFlag(x.args, path)...)...))
+		fmt.Fprintf(&b, "[%d]\n\n", x.code)
+	}
+	got := strings.ReplaceAll(b.String(), path, "hub.db")
+	for i, l := range strings.Split(got, "\n") {
+		if term.Columns(l) > 80 && !strings.HasPrefix(l, "$") && !strings.HasPrefix(l, "edge-hub: ") {
+			t.Errorf("line %d is wider than 80 columns: %s", i+1, l)
+		}
+	}
+	golden := filepath.Join("testdata", "commands.txt")
+	if *rewrite {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s; go test -rewrite shows how:\n%s", golden, got)
+	}
+}
+
+func dbFlag(args, path string) []string {
+	if strings.HasPrefix(args, "help") || strings.HasPrefix(args, "acount") {
+		return nil
+	}
+	return []string{"--db", path}
+}
+
+func TestAccountJSON(t *testing.T) {
+	var acc struct {
+		SchemaVersion int  `json:"schema_version"`
+		Balanced      bool `json:"balanced"`
+		Streams       []struct {
+			Device, Stream string
+			Rows, Gaps     uint64
+		}
+	}
+	if err := json.Unmarshal([]byte(run(t, 0, "account", "--json", "--db", filled(t))), &acc); err != nil {
+		t.Fatal(err)
+	}
+	if acc.SchemaVersion != 1 || !acc.Balanced || len(acc.Streams) != 3 || acc.Streams[1].Gaps != 1250 || acc.Streams[1].Rows != 2998 {
+		t.Errorf("%+v", acc)
+	}
+}

@@ -1,0 +1,16 @@
+package hub
+
+import "time"
+
+// Bounds of the hub.
+const (
+	maxSecretBytes   = 64 << 10
+	maintainEvery    = 10 * time.Second // time corrections and retention are looked at
+	watchdogDefault  = 20 * time.Second // between reports where systemd names no time
+	statusTimeout    = 2 * time.Second
+	maxStatusBytes   = 64 << 20 // of one answer on the status socket
+	maxStatusClients = 64
+	lateAfter        = time.Hour // without a sign of life a device is called silent
+	minBufferBytes   = 1 << 20
+	maxBufferBytes   = 4 << 30
+)

@@ -1,0 +1,208 @@
+package receive
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/internal/wire"
+)
+
+// session is the hello with that nonce, nil if none is remembered.
+func (d *device) session(n wire.Nonce) *session {
+	for _, s := range d.sessions {
+		if s.nonce == n {
+			return s
+		}
+	}
+	return nil
+}
+
+// greet remembers what a hello says that it holds; further parts add to it.
+func (d *device) greet(h *wire.Hello) *session {
+	s := d.session(h.Nonce)
+	if s == nil {
+		s = &session{nonce: h.Nonce, held: map[Key]record.Range{}, parts: map[uint16]bool{}, told: map[gapKey]bool{}}
+		if len(d.sessions) >= maxSessions {
+			d.sessions = slices.Delete(d.sessions, 0, 1)
+		}
+		d.sessions = append(d.sessions, s)
+	}
+	if len(s.held) >= maxHeld {
+		s.parts, s.whole = nil, false
+	}
+	if s.parts != nil {
+		s.parts[h.Part] = true
+		s.whole = len(s.parts) >= int(max(h.Parts, 1))
+		for _, st := range h.Streams {
+			for _, e := range st.Epochs {
+				s.held[Key{st.Stream, e.Epoch}] = record.Range{From: e.Low, To: e.End}
+			}
+		}
+	}
+	return s
+}
+
+// tell notes that the agent stated a gap itself: it need not be told of it.
+func (s *session) tell(k Key, changes []store.Change, g *wire.Gap) {
+	if s == nil {
+		return
+	}
+	if len(s.told) > maxTold {
+		clear(s.told)
+	}
+	s.told[gapKey{k, g.From}] = true
+	for i := range changes {
+		for _, x := range changes[i].Gaps {
+			s.told[gapKey{k, x.From}] = true
+		}
+	}
+}
+
+// gaps are recorded gaps inside what the agent says it holds, oldest first (A2, H3). again: also those that it has
+// heard of under this nonce.
+func (s *session) gaps(k Key, p *store.Position, again bool) (out []record.Gap) {
+	if s == nil {
+		return nil
+	}
+	held := s.held[k]
+	for _, g := range p.Gaps {
+		key := gapKey{k, g.From}
+		if g.To <= held.From || g.From >= held.To || s.told[key] && !again {
+			continue
+		}
+		if len(out) == wire.MaxAckGaps {
+			break
+		}
+		if len(s.told) > maxTold {
+			clear(s.told)
+		}
+		s.told[key] = true
+		out = append(out, g)
+	}
+	return out
+}
+
+// ack answers the frames of a device: one ack for each nonce, with a position for each epoch, as the transaction read or
+// wrote it.
+func (r *Receiver) ack(b *batch, results []store.Result) {
+	r.notices(b.dev, b.notices)
+	r.stats.stored(b.dev.name)
+	credit := r.credit.grant(b.dev, r.active(), time.Now())
+	for i, t := range b.touched {
+		if slices.ContainsFunc(b.touched[:i], func(o *touched) bool { return o.nonce == t.nonce }) {
+			continue
+		}
+		a := &wire.Ack{Nonce: t.nonce, Credit: credit, Notices: b.notices}
+		for _, o := range b.touched[i:] {
+			if o.nonce != t.nonce {
+				continue
+			}
+			if len(a.Positions) == wire.MaxAckPositions {
+				r.send(t.reply, a)
+				a = &wire.Ack{Nonce: t.nonce, Credit: credit}
+			}
+			k := slices.IndexFunc(b.reads, func(x readBack) bool { return x.Key == o.Key })
+			a.Positions = append(a.Positions, o.position(&results[b.reads[k].at].Position, b.dev.session(t.nonce)))
+		}
+		r.send(t.reply, a)
+	}
+}
+
+func (r *Receiver) send(reply Reply, a *wire.Ack) {
+	if reply != nil {
+		reply(a)
+		r.stats.add(&r.stats.s.Acks, 1)
+	}
+}
+
+// position is one entry of an ack.
+func (t *touched) position(p *store.Position, s *session) wire.Position {
+	out := wire.Position{Stream: t.Stream, Epoch: t.Epoch, Next: t.first}
+	if p.Epoch != 0 {
+		out.Known, out.Next, out.ChainNext = true, p.Next, p.ChainNext
+		out.Gaps = s.gaps(t.Key, p, false)
+		for _, k := range p.Skipped {
+			if k.From < t.frames.To && t.frames.From < k.To && len(out.Skipped) < wire.MaxAckSkipped {
+				out.Skipped = append(out.Skipped, wire.SkippedRange{Range: k.Range, Reason: k.Reason})
+			}
+		}
+	}
+	if t.verdict != wire.VerdictOK && (p.Epoch == 0 || t.upTo > p.Next) {
+		out.Verdict = t.verdict
+		if t.verdict == wire.VerdictWait {
+			out.Parent = t.parent
+		}
+	}
+	return out
+}
+
+// answer says where every epoch that a hello names stands, as a transaction of now reads it. False: ctx has ended.
+func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
+	h := it.m.(*wire.Hello)
+	st, err := r.o.Store.Positions(ctx, d.name)
+	for err != nil {
+		if !r.storeDown(ctx, err) {
+			return false
+		}
+		st, err = r.o.Store.Positions(ctx, d.name)
+	}
+	r.storeUp()
+	s := d.greet(h)
+	stored := make(map[Key]*store.Position, len(st.Positions))
+	for i := range st.Positions {
+		p := &st.Positions[i]
+		stored[Key{p.Stream, p.Epoch}] = p
+	}
+	a := &wire.Ack{Nonce: h.Nonce, Answer: true, Part: h.Part, Parts: h.Parts, Notices: d.notices}
+	for _, stream := range h.Streams {
+		for i := range stream.Epochs {
+			if len(a.Positions) == wire.MaxAckPositions {
+				break
+			}
+			k := Key{stream.Stream, stream.Epochs[i].Epoch}
+			a.Positions = append(a.Positions, answerPosition(k, &stream.Epochs[i], stored[k], s))
+		}
+	}
+	r.stats.hello(d.name, h, st.Positions)
+	r.setView(d, st)
+	now := time.Now()
+	a.Credit = r.credit.grant(d, r.active(), now)
+	a.HubTime, a.HubSynced = now.UnixNano(), r.o.Synced()
+	r.send(it.reply, a)
+	return true
+}
+
+func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session) wire.Position {
+	if p == nil {
+		return wire.Position{Stream: k.Stream, Epoch: k.Epoch, Next: e.First}
+	}
+	out := wire.Position{Stream: k.Stream, Epoch: k.Epoch, Known: true, Next: p.Next, ChainNext: p.ChainNext,
+		Gaps: s.gaps(k, p, true)}
+	for _, x := range p.Skipped[:min(len(p.Skipped), wire.MaxAckSkipped)] {
+		out.Skipped = append(out.Skipped, wire.SkippedRange{Range: x.Range, Reason: x.Reason})
+	}
+	if p.Quarantined && e.End > p.Next {
+		out.Verdict = wire.VerdictConflict
+	}
+	return out
+}
+
+// notices remembers what people should hear of a device.
+func (r *Receiver) notices(d *device, list []string) {
+	for _, n := range list {
+		if slices.Contains(d.notices, n) {
+			continue
+		}
+		if len(d.notices) >= maxNotices {
+			d.notices = slices.Delete(d.notices, 0, 1)
+		}
+		d.notices = append(d.notices, n)
+		if r.o.Events.Notice != nil {
+			r.o.Events.Notice(d.name, n)
+		}
+	}
+	r.stats.notices(d.name, d.notices)
+}

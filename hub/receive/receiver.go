@@ -1,0 +1,165 @@
+package receive
+
+import (
+	"context"
+	"time"
+
+	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/internal/wire"
+)
+
+// Options of a Receiver. Store is required; the zero value of everything else works.
+type Options struct {
+	Store       store.Store
+	QueueBytes  int           // frames that may wait for the store, over all devices; beyond it they are dropped and counted
+	CreditBytes int           // sum of the credits of connected devices: what the broker may hold for the hub
+	MaxRows     int           // rows of one transaction, about
+	Linger      time.Duration // how long the first frame waits for others to share its transaction, ≤ MaxLinger; < 0: not at all
+	MaxDevices  int           // devices whose state is kept in memory between their frames
+	Synced      func() bool   // whether this machine's clock is synchronised; nil: no
+	Events      Events
+}
+
+// Events are called from Run; each may be nil and must not block.
+type Events struct {
+	StoreDown func(err error)            // the store takes nothing; nothing is acknowledged until StoreUp
+	StoreUp   func(down time.Duration)   // it works again
+	Notice    func(device, text string)  // "conflict STREAM EPOCH", "two-writers STREAM", "chain-break STREAM EPOCH"
+	Dropped   func(device string, n int) // messages dropped because the queue was full
+}
+
+func (o Options) withDefaults() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.QueueBytes, DefaultQueueBytes)
+	def(&o.CreditBytes, DefaultCreditBytes)
+	def(&o.MaxRows, DefaultMaxRows)
+	def(&o.MaxDevices, DefaultMaxDevices)
+	if o.Linger == 0 {
+		o.Linger = DefaultLinger
+	}
+	o.Linger = min(max(o.Linger, 0), MaxLinger)
+	if o.Synced == nil {
+		o.Synced = func() bool { return false }
+	}
+	return o
+}
+
+// Reply sends an answer or ack to the device that a message came from. It is called from Run and must not block.
+type Reply func(*wire.Ack)
+
+// Receiver takes the messages of all devices, commits what they bring in rounds of many devices, and answers. Handle,
+// Online, Stats and Devices may be called concurrently with Run.
+type Receiver struct {
+	o     Options
+	queue queue
+	stats counters
+
+	// What follows belongs to Run.
+	devices  map[string]*device
+	views    int // devices whose view is kept
+	bodies   bodies
+	credit   credit
+	store    storeState
+	lastTurn time.Time
+}
+
+// New makes a receiver.
+func New(o Options) *Receiver {
+	o = o.withDefaults()
+	r := &Receiver{o: o, devices: map[string]*device{}, credit: newCredit(min(o.CreditBytes, o.QueueBytes))}
+	r.queue.wake = make(chan struct{}, 1)
+	r.queue.limit = o.QueueBytes
+	r.stats.devices = map[string]DeviceStatus{}
+	return r
+}
+
+// Handle queues a message of a device; what is over the bound is dropped, and the agent sends it again. It does not
+// block. The message belongs to the receiver from now on.
+func (r *Receiver) Handle(device string, m wire.Message, reply func(*wire.Ack)) {
+	it := item{device: device, m: m, reply: reply, size: frameOverhead}
+	rows, limit := 0, r.queue.limit
+	switch m := m.(type) {
+	case *wire.Data:
+		it.size += len(m.Body) + definitionBytes*len(m.Definitions)
+		rows = int(m.Count)
+	case *wire.Gap:
+	case *wire.Hello:
+		for _, s := range m.Streams {
+			it.size += frameOverhead + epochBytes*len(s.Epochs)
+		}
+		limit += limit / maxHelloShare // room to say where things stand even when frames fill the queue
+	default:
+		r.Hostile(device)
+		return
+	}
+	r.stats.seen(device, m)
+	r.queue.put(it, rows, limit)
+}
+
+const (
+	definitionBytes = 64 // of one definition in memory, about
+	epochBytes      = 64
+)
+
+// Online says that a device's connection to the broker stands or has ended, as its birth and will tell.
+func (r *Receiver) Online(device string, online bool) {
+	r.queue.put(item{device: device, online: online}, 0, 2*r.queue.limit)
+}
+
+// Hostile counts a message that no honest agent sends: a topic that disagrees with its content, bytes that no agent
+// writes. device may be "".
+func (r *Receiver) Hostile(device string) { r.stats.hostile(device) }
+
+// Run works until ctx ends and returns nil then: what is still queued was not acknowledged and comes again. Nothing
+// else ends it; while the store is down it waits and tries again.
+func (r *Receiver) Run(ctx context.Context) error {
+	tick := time.NewTicker(creditTick)
+	defer tick.Stop()
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	var due <-chan time.Time // not nil while the first frame waits for others
+	for {
+		waiting, now, dropped := r.queue.state(r.o.MaxRows)
+		r.dropped(dropped)
+		if waiting > 0 && (now || r.o.Linger == 0) {
+			due = nil
+			r.round(ctx)
+			r.turn(time.Now())
+			if ctx.Err() != nil {
+				return nil
+			}
+			continue
+		}
+		if waiting > 0 && due == nil {
+			linger.Reset(r.o.Linger)
+			due = linger.C
+		}
+		select {
+		case <-r.queue.wake:
+		case <-due:
+			due = nil
+			r.round(ctx)
+			r.turn(time.Now())
+		case <-tick.C:
+			r.turn(time.Now())
+		case <-ctx.Done():
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+func (r *Receiver) dropped(by map[string]int) {
+	for device, n := range by {
+		r.stats.dropped(device, n)
+		if r.o.Events.Dropped != nil {
+			r.o.Events.Dropped(device, n)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+// readStatus reads the store and, if it runs, asks the hub.
+func (a *app) readStatus(ctx context.Context) (*Status, error) {
+	s, socket, err := a.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	st := &Status{SchemaVersion: SchemaVersion, Store: StoreStatus{Path: s.Path()}}
+	if socket != "" {
+		// A hub that does not answer is a state, not an error.
+		if live, err := askLive(ctx, socket); err == nil {
+			st.Live = live
+		}
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	epochs, err := s.Accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := streams(epochs)
+	for i := range list {
+		st.Store.Rows += list[i].Rows
+	}
+	st.Store.Schema, st.Store.UsedBytes, st.Store.FileBytes = info.Schema, info.UsedBytes, info.FileBytes
+	st.Store.DeadLetters, st.Store.PendingCorrections = info.DeadLetters, info.Corrections
+	st.Devices = deviceReports(list, st.Live, a.Now())
+	st.summarise()
+	return st, nil
+}
+
+func (a *app) cmdStatus(ctx context.Context, args []string) error {
+	if _, err := a.parse("status", args, 0, nil); err != nil {
+		return err
+	}
+	st, err := a.readStatus(ctx)
+	if err != nil {
+		return err
+	}
+	if a.asJSON {
+		err = a.json(st)
+	} else {
+		err = a.text(a.statusText(st))
+	}
+	switch {
+	case err != nil:
+		return err
+	case st.State == StateDown:
+		return &exit{code: ExitUnreachable}
+	case st.State != StateOK:
+		return &exit{code: ExitDegraded}
+	}
+	return nil
+}
+
+// statusRows is how many devices and problems fit one screen.
+const statusRows = 12
+
+func (a *app) statusText(st *Status) string {
+	var b strings.Builder
+	state := strings.ToUpper(st.State)
+	switch {
+	case st.Live != nil:
+		fmt.Fprintf(&b, "edge-hub %s   %s   up %s\n", st.Live.Version, state, term.Duration(a.Now().Sub(st.Live.Started)))
+	case a.db != "":
+		fmt.Fprintf(&b, "edge-hub   %s   --db reads the file only and asks no hub\n", state)
+	default:
+		fmt.Fprintf(&b, "edge-hub   %s   it does not answer; systemctl status edge-hub says why\n", state)
+	}
+	lines := append([]string(nil), st.Problems...)
+	for _, d := range st.Devices {
+		for _, p := range d.Problems {
+			lines = append(lines, d.Device+"  "+p)
+		}
+	}
+	if len(lines) > 0 {
+		b.WriteByte('\n')
+	}
+	for i, l := range lines {
+		if i == statusRows {
+			fmt.Fprintf(&b, "   and %d more; edge-hub status --json lists all\n", len(lines)-i)
+			break
+		}
+		b.WriteString(term.Wrap("!  "+l, a.Style.Width(), "   ") + "\n")
+	}
+	b.WriteByte('\n')
+	if st.Live != nil {
+		r := st.Live.Receiver
+		fmt.Fprintf(&b, "BROKER    %s   %s since %s\n", st.Live.Link.Broker, upDown(st.Live.Link.Up),
+			term.Clock(st.Live.Link.Since.In(a.Zone), a.now()))
+		fmt.Fprintf(&b, "QUEUE     %s in %s frames   %s commits   last %s\n", term.Bytes(r.QueueBytes),
+			term.Comma(r.QueueFrames), term.CommaU(r.Commits), term.Duration(seconds(r.LastCommitSeconds)))
+	}
+	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
+	if st.Store.DeadLetters > 0 {
+		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
+	}
+	b.WriteString("\n\n")
+	t := term.Table{Head: []string{"DEVICE", "", "LAST ROW", "BEHIND", "DELAY", "ROWS", "GAPS", "BALANCED"},
+		Right: []bool{false, false, true, true, true, true, true, false}, Gap: 2}
+	for i, d := range st.Devices {
+		if i == statusRows && !a.wide {
+			break
+		}
+		rows, gaps := uint64(0), uint64(0)
+		for _, s := range d.Streams {
+			rows, gaps = rows+s.Rows, gaps+s.Gaps
+		}
+		online := "-"
+		if d.Online != nil {
+			online = map[bool]string{true: "online", false: "offline"}[*d.Online]
+		}
+		t.Row(a.Style.Clip(d.Device, 20), online, term.Ago(d.LastStored, a.Now()), term.CommaU(d.Behind),
+			term.Duration(seconds(d.DelaySeconds)), term.CommaU(rows), term.CommaU(gaps), yesNo(balanced(d.Streams)))
+	}
+	b.WriteString(t.String())
+	if n := len(st.Devices); n > statusRows && !a.wide {
+		fmt.Fprintf(&b, "and %d more devices; -o wide shows all\n", n-statusRows)
+	}
+	if len(st.Devices) == 0 {
+		b.WriteString("no device has sent anything yet\n")
+	}
+	return b.String()
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * 1e9).Round(time.Millisecond) }
+
+func upDown(up bool) string {
+	if up {
+		return "connected"
+	}
+	return "not connected"
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "NO"
+}
+
+func (a *app) cmdAccount(ctx context.Context, args []string) error {
+	if _, err := a.parse("account", args, 0, nil); err != nil {
+		return err
+	}
+	s, _, err := a.reader()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	epochs, err := s.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	acc := Account{SchemaVersion: SchemaVersion, Streams: streams(epochs)}
+	acc.Balanced = balanced(acc.Streams)
+	if a.asJSON {
+		err = a.json(acc)
+	} else {
+		err = a.text(a.accountText(&acc))
+	}
+	if err == nil && !acc.Balanced {
+		return &exit{code: ExitDegraded}
+	}
+	return err
+}
+
+func (a *app) accountText(acc *Account) string {
+	if len(acc.Streams) == 0 {
+		return "no device has sent anything yet\n"
+	}
+	sort.SliceStable(acc.Streams, func(i, j int) bool { // worst first
+		return acc.Streams[i].Remainder != 0 && acc.Streams[j].Remainder == 0
+	})
+	t := term.Table{Head: []string{"DEVICE", "STREAM", "TAKEN", "ROWS", "REMOVED", "SKIPPED", "GAPS", "REST"},
+		Right: []bool{false, false, true, true, true, true, true, true}, Gap: 2}
+	var why []string
+	for _, s := range acc.Streams {
+		t.Row(a.Style.Clip(s.Device, 20), a.Style.Clip(s.Stream, 16), term.CommaU(s.Taken), term.CommaU(s.Rows),
+			term.CommaU(s.Removed), term.CommaU(s.Skipped), term.CommaU(s.Gaps), term.Comma(s.Remainder))
+		if a.wide {
+			for _, e := range s.Epochs {
+				t.Row("", "  "+e.Epoch, term.CommaU(e.Next-e.First), term.CommaU(e.Rows), term.CommaU(e.Removed),
+					term.CommaU(total(e.SkippedFor)), term.CommaU(total(e.GapsFor)), term.Comma(e.Remainder))
+			}
+		}
+		for _, x := range []struct {
+			what string
+			n    uint64
+			why  map[string]uint64
+		}{{"gaps", s.Gaps, s.GapsFor}, {"skipped", s.Skipped, s.SkippedFor}} {
+			if x.n > 0 {
+				why = append(why, fmt.Sprintf("%s/%s %s: %s", s.Device, s.Stream, x.what, reasons(x.why)))
+			}
+		}
+	}
+	out := t.String()
+	if len(why) > 0 {
+		out += "\n" + strings.Join(why, "\n") + "\n"
+	}
+	if acc.Balanced {
+		return out + "\nEvery stream balances.\n"
+	}
+	return out + "\nAn account does NOT balance. This is a bug of the hub: keep a copy of the store\nand report it. edge-hub verify says which offsets.\n"
+}
+
+func reasons(m map[string]uint64) string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool { return m[keys[i]] > m[keys[j]] || m[keys[i]] == m[keys[j]] && keys[i] < keys[j] })
+	for i, k := range keys {
+		keys[i] = term.CommaU(m[k]) + " " + k
+	}
+	return strings.Join(keys, ", ")
+}

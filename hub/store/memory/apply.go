@@ -1,0 +1,243 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
+)
+
+// ErrChange is wrapped by the refusal of a change that contradicts itself: a bug of the caller.
+var ErrChange = errors.New("bad change")
+
+// check refuses a change that does not add up: rows and gaps must cover exactly what the position moves over, or what
+// a fill takes out of a gap.
+func check(c *store.Change) error {
+	bad := func(what string) error {
+		return fmt.Errorf("%w: %s of %s %s %s at %d", ErrChange, what, c.Device, c.Stream, c.Epoch, c.From)
+	}
+	if c.Device == "" || c.Stream == "" || c.Epoch == 0 || c.To < c.From {
+		return bad("name or range")
+	}
+	if c.To == c.From && c.ToChain != c.FromChain {
+		return bad("chain")
+	}
+	rows := record.Range{From: c.RowBase, To: c.RowBase + record.Offset(len(c.Rows))}
+	covered := uint64(0)
+	if c.Late {
+		for _, g := range c.ShrinkGaps {
+			if g.Now.From <= g.At || g.Now.To < g.Now.From {
+				return bad("gap shrink")
+			}
+			covered += uint64(g.Now.From - g.At)
+		}
+		if covered != rows.Len() || c.To != c.From || len(c.Gaps) > 0 {
+			return bad("fill")
+		}
+	} else {
+		for _, g := range c.Gaps {
+			if g.Len() == 0 || g.From < c.From || g.To > c.To {
+				return bad("gap")
+			}
+			covered += g.Len()
+		}
+		if rows.Len() > 0 && (rows.From < c.From || rows.To > c.To) || rows.Len()+covered != uint64(c.To-c.From) {
+			return bad("cover")
+		}
+	}
+	at := rows.From
+	for _, k := range c.Skips {
+		if k.From < at || k.To > rows.To || k.Len() == 0 {
+			return bad("skip")
+		}
+		at = k.To
+	}
+	return nil
+}
+
+// readBack reports whether the change changes nothing.
+func readBack(c *store.Change) bool {
+	return !c.Create && !c.Quarantine && c.To == c.From && len(c.Rows) == 0 && len(c.ShrinkGaps) == 0 &&
+		len(c.Gaps) == 0 && len(c.Definitions) == 0 && len(c.Producers) == 0 && len(c.Anchors) == 0 && c.Boot == ""
+}
+
+func (s *Store) apply(c *store.Change) store.Result {
+	d := s.devices[c.Device]
+	var e *epoch
+	if d != nil {
+		e = d.find(c.Stream, c.Epoch)
+	}
+	refuse := func() store.Result {
+		if e == nil {
+			return store.Result{}
+		}
+		return store.Result{Position: clonePosition(e.pos)}
+	}
+	if !d.matches(e, c) {
+		return refuse()
+	}
+	if d == nil {
+		d = &device{}
+		s.devices[c.Device] = d
+	}
+	if c.Create {
+		e = &epoch{pos: store.Position{Stream: c.Stream, Epoch: c.Epoch, Parent: c.Parent, ParentEnd: c.ParentEnd, First: c.First}}
+		d.epochs = append(d.epochs, e)
+		if p := d.find(c.Stream, c.Parent); c.Parent != 0 && p != nil {
+			p.pos.End = max(p.pos.End, c.ParentEnd)
+		}
+	}
+	e.take(c)
+	for _, p := range c.Producers {
+		d.setProducer(p)
+	}
+	d.anchors = append(d.anchors, c.Anchors...)
+	return store.Result{Applied: true, Position: clonePosition(e.pos)}
+}
+
+// matches is the compare of the compare-and-set.
+func (d *device) matches(e *epoch, c *store.Change) bool {
+	if c.Create {
+		if e != nil {
+			return false
+		}
+		if c.Parent != 0 {
+			if d == nil {
+				return false
+			}
+			p := d.find(c.Stream, c.Parent)
+			if p == nil || p.pos.Next < c.ParentEnd && !p.pos.Quarantined {
+				return false
+			}
+		}
+	} else {
+		if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !readBack(c) {
+			return false
+		}
+		for _, g := range c.ShrinkGaps {
+			if e.gapAt(g) < 0 {
+				return false
+			}
+		}
+	}
+	for _, p := range c.Producers {
+		var was, now *record.ProducerPosition
+		for i := range c.ProducersFrom {
+			if f := &c.ProducersFrom[i]; f.Name == p.Name && f.Incarnation == p.Incarnation {
+				was = f
+			}
+		}
+		if d != nil {
+			now = d.producer(p)
+		}
+		if (was == nil) != (now == nil) || was != nil && was.Sequence != now.Sequence {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *device) producer(p record.ProducerPosition) *record.ProducerPosition {
+	for i := range d.producers {
+		if q := &d.producers[i]; q.Name == p.Name && q.Incarnation == p.Incarnation {
+			return q
+		}
+	}
+	return nil
+}
+
+// setProducer moves a producer; of each name the newest incarnations stay.
+func (d *device) setProducer(p record.ProducerPosition) {
+	if q := d.producer(p); q != nil {
+		q.Sequence = p.Sequence
+		return
+	}
+	d.producers = append(d.producers, p)
+	of := 0
+	for _, q := range d.producers {
+		if q.Name == p.Name {
+			of++
+		}
+	}
+	if of > store.KeepIncarnations {
+		i := slices.IndexFunc(d.producers, func(q record.ProducerPosition) bool { return q.Name == p.Name })
+		d.producers = slices.Delete(d.producers, i, i+1)
+	}
+}
+
+func (e *epoch) gapAt(g store.GapShrink) int {
+	return slices.IndexFunc(e.pos.Gaps, func(h record.Gap) bool { return h.From == g.At && h.To == g.Now.To })
+}
+
+// take applies a change that matches.
+func (e *epoch) take(c *store.Change) {
+	p := &e.pos
+	p.Next, p.ChainNext = c.To, c.ToChain
+	p.Quarantined = p.Quarantined || c.Quarantine
+	if c.Boot != "" {
+		p.Boot = c.Boot
+	}
+	for _, def := range c.Definitions {
+		if !slices.ContainsFunc(e.definitions, func(o record.Definition) bool { return o.ID == def.ID }) {
+			e.definitions = append(e.definitions, def)
+		}
+	}
+	skips := c.Skips
+	for i := range c.Rows {
+		o := c.RowBase + record.Offset(i)
+		for len(skips) > 0 && skips[0].To <= o {
+			skips = skips[1:]
+		}
+		if len(skips) > 0 && skips[0].Contains(o) {
+			continue
+		}
+		e.rows = append(e.rows, Row{Offset: o, Late: c.Late, Record: cloneRecord(c.Rows[i])})
+		p.Rows++
+	}
+	for _, k := range c.Skips {
+		p.Skipped = insertSkip(p.Skipped, k)
+	}
+	for _, l := range c.DeadLetters {
+		l.Canonical = slices.Clone(l.Canonical)
+		e.dead = append(e.dead, l)
+	}
+	for _, g := range c.ShrinkGaps {
+		i := e.gapAt(g)
+		if g.Now.Len() == 0 {
+			p.Gaps = slices.Delete(p.Gaps, i, i+1)
+		} else {
+			p.Gaps[i] = g.Now
+		}
+	}
+	p.Gaps = append(p.Gaps, c.Gaps...)
+}
+
+// insertSkip keeps skips ascending and merged.
+func insertSkip(skips []store.Skip, k store.Skip) []store.Skip {
+	i, _ := slices.BinarySearchFunc(skips, k, func(a, b store.Skip) int {
+		switch {
+		case a.From < b.From:
+			return -1
+		case a.From > b.From:
+			return 1
+		}
+		return 0
+	})
+	skips = slices.Insert(skips, i, k)
+	for _, j := range [2]int{i + 1, i} {
+		if j > 0 && j < len(skips) && skips[j-1].To == skips[j].From && skips[j-1].Reason == skips[j].Reason {
+			skips[j-1].To = skips[j].To
+			skips = slices.Delete(skips, j, j+1)
+		}
+	}
+	return skips
+}
+
+func cloneRecord(r record.Record) record.Record {
+	if r.Data != nil {
+		r.Data = &record.Data{Value: slices.Clone(r.Data.Value), Detail: slices.Clone(r.Data.Detail)}
+	}
+	return r
+}

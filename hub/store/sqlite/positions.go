@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
+)
+
+// Positions implements store.Store.
+func (s *Store) Positions(ctx context.Context, device string) (st store.DeviceState, err error) {
+	err = s.reading(ctx, func(c *conn) error {
+		ref, ok, err := c.one("SELECT ref FROM device WHERE name = ?", device)
+		if err != nil || !ok {
+			return err
+		}
+		boots := map[int64]string{}
+		err = c.query("SELECT ref, boot FROM boot WHERE device = ?", func(v []driver.Value) error {
+			boots[asInt(v[0])] = asText(v[1])
+			return nil
+		}, ref)
+		if err != nil {
+			return err
+		}
+		var rows []*epochRow
+		err = c.query("SELECT "+epochColumns+" FROM epoch WHERE device = ? ORDER BY stream, ref", func(v []driver.Value) error {
+			rows = append(rows, scanEpoch(v))
+			return nil
+		}, ref)
+		if err != nil {
+			return err
+		}
+		for _, e := range rows {
+			t, err := readSeriesTable(c, e.ref)
+			if err != nil {
+				return err
+			}
+			p, err := e.position(c, boots[e.boot])
+			if err != nil {
+				return err
+			}
+			p.Series = t.ids
+			st.Positions = append(st.Positions, p)
+		}
+		return c.query("SELECT name, incarnation, sequence FROM producer WHERE device = ? ORDER BY name, incarnation",
+			func(v []driver.Value) error {
+				st.Producers = append(st.Producers, record.ProducerPosition{Name: asText(v[0]),
+					Incarnation: uint64(asInt(v[1])), Sequence: uint64(asInt(v[2]))})
+				return nil
+			}, ref)
+	})
+	if err != nil {
+		return store.DeviceState{}, err
+	}
+	return st, nil
+}

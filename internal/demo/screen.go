@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/term"
+)
+
+// screen is the live table: redrawn in place on a terminal, a line every two seconds elsewhere.
+type screen struct {
+	style   term.Style
+	text    string // what happens now
+	lines   int    // drawn last time
+	last    time.Time
+	backlog []float64
+	end     uint64 // highest end seen, shown while the agent is dead
+}
+
+func newScreen(style term.Style) *screen { return &screen{style: style} }
+
+func (s *screen) say(text string) {
+	s.text = text
+	if !s.style.TTY {
+		fmt.Println(text)
+	}
+}
+
+func (s *screen) draw(v view, now, length time.Duration) {
+	waiting, delivered := uint64(0), uint64(0)
+	if v.status != nil {
+		s.end = 0
+		for _, st := range v.status.Streams {
+			waiting += st.Buffered + st.InFlight
+			delivered += st.End - st.Buffered - st.InFlight
+			s.end += st.End
+		}
+		s.backlog = append(s.backlog, float64(waiting))
+		s.backlog = s.backlog[max(0, len(s.backlog)-60):]
+	}
+	if !s.style.TTY {
+		if time.Since(s.last) >= 2*time.Second {
+			s.last = time.Now()
+			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s\n", now.Seconds(), link2(v.linked), agent2(v),
+				term.CommaU(s.end), term.CommaU(delivered), term.CommaU(waiting))
+		}
+		return
+	}
+	var b strings.Builder
+	clock := term.Duration(now.Truncate(time.Second))
+	if length > 0 {
+		clock += " of " + term.Duration(length)
+	}
+	fmt.Fprintf(&b, "Edgelog demo   %s   link %s   agent %s   (Ctrl-C ends it)\n", clock, link2(v.linked), agent2(v))
+	fmt.Fprintf(&b, "%s\n\n", s.text)
+	if v.status != nil {
+		src := v.status.Sources
+		fmt.Fprintf(&b, "SOURCES   %d ok   %d degraded   %d dead   %s readings/s\n\n", src.OK, src.Degraded, src.Dead, term.Rate(src.Rate))
+		t := term.Table{Head: []string{"STREAM", "END", "DELIVERED", "IN FLIGHT", "BUFFERED", "DROPPED", "BALANCED"}, Right: []bool{false, true, true, true, true, true}}
+		for _, st := range v.status.Streams {
+			if st.End == 0 {
+				continue
+			}
+			t.Row(st.Name, term.CommaU(st.End), term.CommaU(st.End-st.Buffered-st.InFlight-st.Dropped), term.CommaU(st.InFlight),
+				term.CommaU(st.Buffered), term.CommaU(st.Dropped), yes(st.Balanced))
+		}
+		b.WriteString(t.String())
+	} else {
+		fmt.Fprintf(&b, "The agent does not answer; its log holds %s records.\n", term.CommaU(s.end))
+	}
+	fmt.Fprintf(&b, "\nBACKLOG   %s  %s\n", s.style.Sparkline(s.backlog, 60), term.CommaU(waiting))
+	text := b.String()
+	if s.lines > 0 {
+		fmt.Printf("\x1b[%dA\x1b[J", s.lines)
+	}
+	fmt.Fprint(os.Stdout, text)
+	s.lines = strings.Count(text, "\n")
+}
+
+func link2(up bool) string {
+	if up {
+		return "up"
+	}
+	return "CUT"
+}
+
+func agent2(v view) string {
+	if v.status == nil {
+		return "KILLED"
+	}
+	return "running"
+}
+
+func yes(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "NO"
+}
