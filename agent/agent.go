@@ -232,7 +232,7 @@ func (a *Agent) keepView(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			a.view.tick(now)
-			a.deliver.publishValues(ctx, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
+			a.deliver.publishValues(ctx, now, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
 		}
 	}
 }

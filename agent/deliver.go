@@ -31,6 +31,9 @@ type delivery struct {
 	loop *uplink.Loop // nil: none is configured
 	link *mqtt.Link   // the connection that stands, nil if none
 	ends time.Time    // of the device's certificate
+
+	valued   *mqtt.Link // where latest values were last sent, and when
+	valuedAt time.Time
 }
 
 func newDelivery(a *Agent) *delivery { return &delivery{a: a} }
@@ -183,13 +186,22 @@ func (d *delivery) snapshot() (uplink.Status, []uplink.Account, bool) {
 	return loop.Status(), loop.Accounts(), true
 }
 
-// publishValues sends the latest values if a connection stands. They are a view: what does not get through is replaced
-// by the next.
-func (d *delivery) publishValues(ctx context.Context, compose func() ([]byte, error)) {
+// publishValues sends the latest values if a connection stands and they are due: at once on a new connection, so that
+// fresh values are seen before any backlog, then at the configured interval. They are a view: what does not get
+// through is replaced by the next.
+func (d *delivery) publishValues(ctx context.Context, now time.Time, compose func() ([]byte, error)) {
+	every := time.Duration(0)
+	if m := d.a.configuration().Uplink.MQTT; m != nil {
+		every = m.Values
+	}
 	d.mu.Lock()
 	l := d.link
+	due := l != nil && every > 0 && (l != d.valued || now.Sub(d.valuedAt) >= every)
+	if due {
+		d.valued, d.valuedAt = l, now
+	}
 	d.mu.Unlock()
-	if l == nil {
+	if !due {
 		return
 	}
 	b, err := compose()

@@ -104,6 +104,7 @@ type MQTT struct {
 	TopicPrefix  string           `yaml:"topic_prefix"`
 	KeepAlive    time.Duration    `yaml:"keep_alive"`
 	Window       strictyaml.Bytes `yaml:"window"` // own limit of bytes in flight
+	Values       time.Duration    `yaml:"values"` // between two messages of latest values; 0s: none
 }
 
 // Control says who may use the sockets.

@@ -59,6 +59,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 		c.Sources[i].withDefaults()
 	}
 	if m := c.Uplink.MQTT; m != nil {
+		if m.Values == 0 && !set("uplink.mqtt.values") {
+			m.Values = time.Minute
+		}
 		if m.TopicPrefix == "" {
 			m.TopicPrefix = "edge/v1"
 		}

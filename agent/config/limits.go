@@ -23,5 +23,7 @@ const (
 	MaxWindow         = 64 * strictyaml.MiB
 	MinKeepAlive      = 5 * time.Second
 	MaxKeepAlive      = 18 * time.Hour
+	MinValues         = time.Second
+	MaxValues         = 24 * time.Hour
 	maxSecretBytes    = 64 << 10
 )

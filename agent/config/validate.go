@@ -220,6 +220,9 @@ func (m *MQTT) validate(r *strictyaml.Report) {
 		r.Addf(path+".topic_prefix", "%s.topic_prefix %q: a prefix is words joined by /, without + and #, at most 64 bytes", path, p)
 	}
 	between(r, path+".keep_alive", m.KeepAlive, MinKeepAlive, MaxKeepAlive)
+	if m.Values != 0 {
+		between(r, path+".values", m.Values, MinValues, MaxValues)
+	}
 	if m.Window < MinWindow || m.Window > MaxWindow {
 		r.Addf(path+".window", "%s.window is %s; possible are %s to %s", path, m.Window, MinWindow, MaxWindow)
 	}

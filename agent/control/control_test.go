@@ -30,7 +30,6 @@ type box struct {
 	acked    []string
 	ingested []api.IngestRequest
 	records  int
-	stop     chan struct{}
 }
 
 func (b *box) Status() *api.Status {

@@ -1,8 +1,6 @@
 package uplink
 
 import (
-	"math/bits"
-
 	"github.com/edgelog/edgelog/buffer/record"
 )
 
@@ -35,16 +33,3 @@ func (s *idSet) set(o *idSet) {
 }
 
 func (s *idSet) clear() { s.words, s.n = s.words[:0], 0 }
-
-// each calls f with the ids in ascending order until it returns false.
-func (s *idSet) each(f func(record.SeriesID) bool) {
-	for i, w := range s.words {
-		for w != 0 {
-			id := record.SeriesID(i<<6 + bits.TrailingZeros64(w))
-			if !f(id) {
-				return
-			}
-			w &= w - 1
-		}
-	}
-}

@@ -14,7 +14,6 @@ type fixed struct {
 	uptime, boot       int
 	hasLoad, hasMemory bool
 	hasUptime, hasBoot bool
-	memoryValues       [5]int64
 }
 
 // cpuModes are the columns of the cpu line in /proc/stat (proc(5)); guest time is part of user time already.

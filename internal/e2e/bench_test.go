@@ -206,9 +206,11 @@ func benchThroughput(t *testing.T) {
 	bench("agent_rss_load_mib", usageOf(t, r.x.pid()).peak, "MiB")
 }
 
-// benchSlow is 100 series at 1 Hz with commits of 1 s: what a small box costs on the wire.
+// benchSlow is 100 series at 1 Hz with commits of 1 s: what a small box costs on the wire. Latest values are a view
+// beside the delivery (one JSON message a minute by default) and are switched off.
 func benchSlow(t *testing.T) {
-	r := newRig(t, boxOptions{sources: syntheticSource("load", 100, 100), extra: "streams:\n  telemetry: {commit_interval: 1s}\n"})
+	r := newRig(t, boxOptions{sources: syntheticSource("load", 100, 100), extra: "streams:\n  telemetry: {commit_interval: 1s}\n",
+		uplink: "    values: 0s\n"})
 	time.Sleep(3 * time.Second)
 	rows, wire := r.sh.number(committed), wireBytes(t, r.x)
 	time.Sleep(min(20*time.Second, *benchFor))

@@ -33,6 +33,7 @@ type boxOptions struct {
 	data    string // data directory; "" makes one
 	sources string // YAML below "sources:"
 	extra   string // YAML at the top level
+	uplink  string // YAML below "uplink: mqtt:"
 	plain   bool   // no TLS
 }
 
@@ -76,6 +77,7 @@ func (x *box) configure(sources string, b *broker) {
 		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: ssl://127.0.0.1:%d\n    ca_file: %[2]s/ca.crt\n    cert_file: %[2]s/%[3]s.crt\n    key_file: %[2]s/%[3]s.key\n",
 			x.link.port(), b.certs, x.device)
 	}
+	text += x.opts.uplink
 	if err := os.WriteFile(x.file, []byte(text), 0o644); err != nil {
 		x.t.Fatal(err)
 	}

@@ -241,7 +241,6 @@ type link struct {
 	mu     sync.Mutex
 	down   bool
 	conns  map[net.Conn]bool
-	up, dn int64 // bytes
 }
 
 func newLink(t testing.TB, port int) *link {
@@ -282,26 +281,12 @@ func (p *link) serve(c net.Conn) {
 		return
 	}
 	both := make(chan struct{}, 2)
-	pipe := func(dst, src net.Conn, n *int64) {
-		buf := make([]byte, 64<<10)
-		for {
-			k, err := src.Read(buf)
-			if k > 0 {
-				p.mu.Lock()
-				*n += int64(k)
-				p.mu.Unlock()
-				if _, werr := dst.Write(buf[:k]); werr != nil {
-					break
-				}
-			}
-			if err != nil {
-				break
-			}
-		}
+	pipe := func(dst, src net.Conn) {
+		_, _ = io.Copy(dst, src) // its end, however it came, ends both
 		both <- struct{}{}
 	}
-	go pipe(d, c, &p.up)
-	go pipe(c, d, &p.dn)
+	go pipe(d, c)
+	go pipe(c, d)
 	<-both
 	p.drop(c)
 	p.drop(d)
@@ -339,12 +324,6 @@ func (p *link) restore() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = false
-}
-
-func (p *link) bytes() (up, down int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.up, p.dn
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
