@@ -46,6 +46,9 @@ demo: build ## the main job on a laptop: sensors, log, broker, hub; link cut, ki
 	@$(GO) run ./internal/demo
 
 # --- test ------------------------------------------------------------------------------------------------------
+.PHONY: test-systemd
+test-systemd: build ## the shipped units on a real Debian systemd in a container (root)
+	@deploy/systemd/test.sh bin
 .PHONY: test test-quick lint unit race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed
 	@missing=0; $(SETUP) test || missing=1; \

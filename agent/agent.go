@@ -21,6 +21,7 @@ import (
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/logquery"
+	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/version"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -152,7 +153,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "view", readCtx, a.keepView)
 	a.ready()
 	<-run.Done()
-	a.notify("STOPPING=1")
+	a.notify(sdnotify.Stopping)
 	writers.Wait()
 	stopReaders()
 	readers.Wait()
@@ -177,7 +178,7 @@ func (a *Agent) ready() {
 	if c.Uplink.MQTT == nil {
 		a.faults.raise(health.NoUplink, "uplink", "uplink", "records stay on this box")
 	}
-	a.notify("READY=1")
+	a.notify(sdnotify.Ready + "\n" + sdnotify.Status(a.sentence()))
 }
 
 // watchClock writes an anchor to every stream of this opening when the clock's state changes, and keeps its fault.

@@ -171,7 +171,8 @@ func (s *Sender) Tick(now time.Time) {
 			s.window.shrink()
 		}
 		s.hello(now)
-	case s.phase == PhaseStreaming && s.timer.helloDue(now) && (s.window.flight == 0 || s.timer.overdue(now)):
+	case s.timer.helloDue(now) && (s.phase == PhaseWaiting ||
+		s.phase == PhaseStreaming && (s.window.flight == 0 || s.timer.overdue(now))):
 		s.hello(now)
 	}
 }
@@ -266,9 +267,9 @@ func (s *Sender) nextFrame(now time.Time) (wire.Frame, bool) {
 func (s *Sender) Received(m wire.Message, now time.Time) {
 	switch m := m.(type) {
 	case *wire.HubUp:
-		if s.phase == PhaseStreaming {
-			spread := time.Duration(m.SpreadSeconds) * time.Second
-			s.timer.hastenHello(now.Add(s.jitter(spread)))
+		if s.phase != PhaseDown { // one that was not answered yet was said to nobody
+			s.timer.greeting = AckTimeout
+			s.timer.hastenHello(now.Add(s.jitter(time.Duration(m.SpreadSeconds) * time.Second)))
 		}
 	case *wire.Ack:
 		s.receivedAck(m, now)

@@ -177,7 +177,7 @@ func streamFields(streams []api.Stream) []string {
 	var end, waiting, dropped uint64
 	balanced := 0
 	for _, s := range streams {
-		end, waiting, dropped = end+s.End, waiting+s.Buffered+s.InFlight, dropped+s.Dropped
+		end, waiting, dropped = end+s.Durable, waiting+s.Buffered+s.InFlight, dropped+s.Dropped
 		if s.Balanced {
 			balanced++
 		}
@@ -203,7 +203,7 @@ func (v view) streams(streams []api.Stream) string {
 		t.Head = append(t.Head, "STATE", "BYTES", "OF", "ERROR")
 	}
 	for _, s := range streams {
-		row := []string{s.Name, term.CommaU(s.End), term.CommaU(s.Delivered), term.CommaU(s.InFlight), term.CommaU(s.Buffered),
+		row := []string{s.Name, term.CommaU(s.Durable), term.CommaU(s.Delivered), term.CommaU(s.InFlight), term.CommaU(s.Buffered),
 			term.CommaU(s.Dropped), yesNo(s.Balanced)}
 		if v.wide {
 			row = append(row, s.State, term.Bytes(s.Bytes), term.Bytes(s.MaxBytes), s.Error)

@@ -34,8 +34,8 @@ func (s *screen) draw(v view, now, length time.Duration) {
 		s.end = 0
 		for _, st := range v.status.Streams {
 			waiting += st.Buffered + st.InFlight
-			delivered += st.End - st.Buffered - st.InFlight
-			s.end += st.End
+			delivered += st.Durable - st.Buffered - st.InFlight
+			s.end += st.Durable
 		}
 		s.backlog = append(s.backlog, float64(waiting))
 		s.backlog = s.backlog[max(0, len(s.backlog)-60):]
@@ -60,10 +60,10 @@ func (s *screen) draw(v view, now, length time.Duration) {
 		fmt.Fprintf(&b, "SOURCES   %d ok   %d degraded   %d dead   %s readings/s\n\n", src.OK, src.Degraded, src.Dead, term.Rate(src.Rate))
 		t := term.Table{Head: []string{"STREAM", "END", "DELIVERED", "IN FLIGHT", "BUFFERED", "DROPPED", "BALANCED"}, Right: []bool{false, true, true, true, true, true}}
 		for _, st := range v.status.Streams {
-			if st.End == 0 {
+			if st.Durable == 0 {
 				continue
 			}
-			t.Row(st.Name, term.CommaU(st.End), term.CommaU(st.End-st.Buffered-st.InFlight-st.Dropped), term.CommaU(st.InFlight),
+			t.Row(st.Name, term.CommaU(st.Durable), term.CommaU(st.Durable-st.Buffered-st.InFlight-st.Dropped), term.CommaU(st.InFlight),
 				term.CommaU(st.Buffered), term.CommaU(st.Dropped), yes(st.Balanced))
 		}
 		b.WriteString(t.String())
