@@ -57,7 +57,11 @@ func onlyPermission(e *strictyaml.Error) bool {
 }
 
 func (d *doctor) warn(name, text, do string, code health.Code) {
-	d.found = append(d.found, check{Name: name, State: checkWarn, Text: text, Do: do, Code: string(code)})
+	state := checkWarn
+	if f, ok := health.Lookup(code); ok && f.Severity == health.Notice {
+		state = checkNote
+	}
+	d.found = append(d.found, check{Name: name, State: state, Text: text, Do: do, Code: string(code)})
 }
 
 func (d *doctor) fail(name, text, do string, code health.Code) {

@@ -15,6 +15,7 @@ import (
 const (
 	checkFail = "fail"
 	checkWarn = "warn"
+	checkNote = "note" // worth knowing; the box is well all the same
 	checkSkip = "skip" // this user may not look
 	checkOK   = "ok"
 )
@@ -22,7 +23,7 @@ const (
 // check is one thing that doctor looked at.
 type check struct {
 	Name  string `json:"name"`
-	State string `json:"state"` // fail, warn, skip, ok
+	State string `json:"state"` // fail, warn, note, skip, ok
 	Text  string `json:"text"`  // what was found
 	Do    string `json:"do,omitempty"`
 	Code  string `json:"code,omitempty"`
@@ -72,13 +73,13 @@ func (d *doctor) examine(ctx context.Context) examination {
 	d.broker(ctx)
 	sort.SliceStable(d.found, func(i, j int) bool { return checkRank(d.found[i].State) < checkRank(d.found[j].State) })
 	e.Checks = d.found
-	if worst := d.found[0].State; e.State == api.StateOK && worst != checkOK && worst != checkSkip {
+	if worst := d.found[0].State; e.State == api.StateOK && (worst == checkFail || worst == checkWarn) {
 		e.State = api.StateDegraded
 	}
 	return e
 }
 
-func checkRank(state string) int { return strings.Index("fail warn skip ok", state) }
+func checkRank(state string) int { return strings.Index("fail warn note skip ok", state) }
 
 // agent asks the agent itself, and returns the overall state.
 func (d *doctor) agent(ctx context.Context) string {
@@ -107,8 +108,11 @@ func (d *doctor) agent(ctx context.Context) string {
 			text += ": " + f.Text
 		}
 		c := check{Name: "agent", State: checkWarn, Text: text, Do: f.Do, Code: f.Code}
-		if f.Severity == health.Failed.String() {
+		switch f.Severity {
+		case health.Failed.String():
 			c.State = checkFail
+		case health.Notice.String():
+			c.State = checkNote
 		}
 		d.found = append(d.found, c)
 	}
@@ -118,7 +122,7 @@ func (d *doctor) agent(ctx context.Context) string {
 func (v view) examination(e examination) string {
 	var b strings.Builder
 	for _, c := range e.Checks {
-		mark := map[string]string{checkFail: v.style.Paint(term.Red, "FAIL"), checkWarn: v.style.Paint(term.Yellow, "WARN"), checkOK: v.style.Paint(term.Green, "ok  "), checkSkip: "skip"}[c.State]
+		mark := map[string]string{checkFail: v.style.Paint(term.Red, "FAIL"), checkWarn: v.style.Paint(term.Yellow, "WARN"), checkOK: v.style.Paint(term.Green, "ok  "), checkNote: "note", checkSkip: "skip"}[c.State]
 		const indent = "                  "
 		b.WriteString(mark + "  " + padRight(c.Name, 12) + term.Wrap(v.clean(c.Text), v.style.Width(), indent) + "\n")
 		if c.Do != "" && c.State != checkOK {
