@@ -28,6 +28,7 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 		p.Total = int64(total)
 		p.Update(a.Now(), int64(done))
 	})
+	p.Clear()
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (s *screen) draw(v view, now, length time.Duration) {
 	if !s.style.TTY {
 		if time.Since(s.last) >= 2*time.Second {
 			s.last = time.Now()
-			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s\n", now.Seconds(), link2(v.linked), agent2(v),
+			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s\n", now.Seconds(), linkWord(v.linked), agentWord(v),
 				term.CommaU(s.end), term.CommaU(delivered), term.CommaU(waiting))
 		}
 		return
@@ -53,7 +53,7 @@ func (s *screen) draw(v view, now, length time.Duration) {
 	if length > 0 {
 		clock += " of " + term.Duration(length)
 	}
-	fmt.Fprintf(&b, "Edgelog demo   %s   link %s   agent %s   (Ctrl-C ends it)\n", clock, link2(v.linked), agent2(v))
+	fmt.Fprintf(&b, "Edgelog demo   %s   link %s   agent %s   (Ctrl-C ends it)\n", clock, linkWord(v.linked), agentWord(v))
 	fmt.Fprintf(&b, "%s\n\n", s.text)
 	if v.status != nil {
 		src := v.status.Sources
@@ -71,6 +71,7 @@ func (s *screen) draw(v view, now, length time.Duration) {
 		fmt.Fprintf(&b, "The agent does not answer; its log holds %s records.\n", term.CommaU(s.end))
 	}
 	fmt.Fprintf(&b, "\nBACKLOG   %s  %s\n", s.style.Sparkline(s.backlog, 60), term.CommaU(waiting))
+	b.WriteString(s.readings(v))
 	text := b.String()
 	if s.lines > 0 {
 		fmt.Printf("\x1b[%dA\x1b[J", s.lines)
@@ -79,14 +80,43 @@ func (s *screen) draw(v view, now, length time.Duration) {
 	s.lines = strings.Count(text, "\n")
 }
 
-func link2(up bool) string {
+// readings are the processor's load and the first thermometers, with their course; what is bad says why.
+func (s *screen) readings(v view) string {
+	if v.sensors == nil {
+		return ""
+	}
+	t := term.Table{Head: []string{"READING", "VALUE", "", "COURSE", ""}, Right: []bool{false, true}}
+	for _, src := range v.sensors.Sources {
+		for _, x := range src.Sensors {
+			name := x.Series
+			if x.ID != "" {
+				name = x.ID
+			} else if name != "cpu.busy" {
+				continue
+			}
+			value, note := x.Value, ""
+			if x.Quality != "good" {
+				value, note = "-", x.Quality
+			} else if x.Simulated {
+				note = "simulated"
+			}
+			t.Row(name, value, x.Unit, s.style.Sparkline(x.Recent, 24), note)
+			if len(t.Rows) == 5 {
+				return "\n" + t.String()
+			}
+		}
+	}
+	return "\n" + t.String()
+}
+
+func linkWord(up bool) string {
 	if up {
 		return "up"
 	}
 	return "CUT"
 }
 
-func agent2(v view) string {
+func agentWord(v view) string {
 	if v.status == nil {
 		return "KILLED"
 	}

@@ -237,8 +237,9 @@ func (s *stage) close() {
 
 // view is what one look at the stage showed.
 type view struct {
-	status *api.Status // nil: the agent does not answer
-	linked bool
+	status  *api.Status // nil: the agent does not answer
+	sensors *api.Sensors
+	linked  bool
 }
 
 func (s *stage) observe(ctx context.Context) view {
@@ -247,6 +248,9 @@ func (s *stage) observe(ctx context.Context) view {
 	v := view{linked: s.link.up()}
 	if st, err := s.api.Status(ctx); err == nil {
 		v.status = st
+		if v.sensors, err = s.api.Sensors(ctx); err != nil {
+			v.sensors = nil
+		}
 	}
 	return v
 }

@@ -52,6 +52,14 @@ func (p *Progress) Done(now time.Time, done int64) {
 	}
 }
 
+// Clear takes a drawn bar off the terminal, where what follows says the result.
+func (p *Progress) Clear() {
+	if p.drawn {
+		fmt.Fprint(p.Out, "\r\x1b[K")
+		p.drawn = false
+	}
+}
+
 func (p *Progress) print(now time.Time, done int64, redraw bool) {
 	line := p.Line(now, done)
 	if redraw {
