@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
 	"github.com/edgelog/edgelog/internal/term"
@@ -54,11 +55,30 @@ func (p *printer) end(e api.QueryEnd) error {
 	return nil
 }
 
+// markText says what a boot or anchor mark means; other marks stay as they are.
+func markText(r *api.Record, value string) string {
+	var m record.BootMark
+	if json.Unmarshal(r.Value, &m) != nil || m.State == "" {
+		return value
+	}
+	text := "clock " + m.State
+	if m.Good() {
+		text += " (" + string(m.Source) + ", ±" + term.Duration(time.Duration(m.Error)) + ")"
+	}
+	if r.Kind == record.KindBoot.String() {
+		text = "edge-agent " + m.Agent + " opened the log, " + text
+	}
+	return text
+}
+
 // record is one line: time, series, value, and the quality where it is not good.
 func (v view) record(r *api.Record) string {
 	at := "time unknown                 "
 	if !r.Time.IsZero() {
 		at = r.Time.In(v.now.Location()).Format("2006-01-02T15:04:05.000Z07:00")
+		if r.TError > 0 { // no clock had been found for that boot: a bound, not a time
+			at = "~" + at
+		}
 	}
 	if g := r.Gap; g != nil {
 		return v.clean(fmt.Sprintf("%s  GAP of %s %s in %s: %s", at, term.CommaU(g.Count), plural(int(min(g.Count, 2)), "record"), r.Stream, g.Reason))
@@ -74,6 +94,9 @@ func (v view) record(r *api.Record) string {
 	}
 	if value == "null" || value == "" {
 		value = "-"
+	}
+	if r.Kind != record.KindObservation.String() {
+		value = markText(r, value)
 	}
 	line := at + "  " + name + "  " + value
 	if unit := unitText(r.Unit); unit != "" && value != "-" {
