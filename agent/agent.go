@@ -110,9 +110,30 @@ func (a *Agent) open(ctx context.Context) (*buffer.Set, error) {
 			full = buffer.Block
 		}
 		o.Streams = append(o.Streams, buffer.StreamOptions{Name: name, CommitInterval: s.CommitInterval, MaxBytes: int64(s.MaxBytes),
-			SegmentBytes: int64(s.SegmentBytes), Full: full})
+			SegmentBytes: int64(s.SegmentBytes), Full: full, MaxAge: s.MaxAge, Priority: s.Priority})
 	}
-	return buffer.Open(ctx, a.o.FS, a.o.Config.LogDir(), o)
+	o.MinFree, o.UTC = int64(a.o.Config.Storage.MinFree), a.utc
+	var err error
+	if o.Keys, err = a.o.Config.Storage.Encryption.Keys(os.ReadFile); err != nil {
+		return nil, err
+	}
+	set, err := buffer.Open(ctx, a.o.FS, a.o.Config.LogDir(), o)
+	if err != nil || o.Keys.Current == nil || len(o.Keys.Older) == 0 {
+		return set, err
+	}
+	n, err := set.Rewrap(ctx)
+	if err != nil { // every segment still opens with one of the keys
+		a.log.Warn("keys of the log not all rewrapped; the old key is still needed", "err", err)
+	} else if n > 0 {
+		a.log.Info("keys of the log rewrapped; the old key is not needed any more", "key", o.Keys.Current.ID(), "segments", n)
+	}
+	return set, nil
+}
+
+// utc is the present time as far as it may decide what is too old to be kept.
+func (a *Agent) utc() (int64, bool) {
+	t := a.clock.anchor()
+	return t.UTC + bootTime() - t.BootTime, t.Good()
 }
 
 // configuration is the one in force.

@@ -177,7 +177,7 @@ func (f *faults) uplinkEvents() uplink.Events {
 				f.note(health.TwoWriters, t, strings.TrimPrefix(t, "two-writers "), "the hub sees two histories grow")
 				return
 			}
-			f.log.Warn("notice from the hub", "text", t)
+			f.log.Warn("notice from the hub", "text", t) // conflict and unknown-parent: told by name, acted upon by the protocol
 		},
 		Failed: func(stream string, err error) {
 			f.raise(health.LogUnavailable, stream, "stream "+stream, "delivery cannot read the log: "+err.Error())

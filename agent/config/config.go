@@ -18,6 +18,7 @@ type Config struct {
 	DataDir string            `yaml:"data_dir"` // log and state
 	RunDir  string            `yaml:"run_dir"`  // sockets
 	Streams map[string]Stream `yaml:"streams"`
+	Storage Storage           `yaml:"storage"`
 	Sources []Source          `yaml:"sources"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
@@ -36,7 +37,20 @@ type Stream struct {
 	MaxBytes       strictyaml.Bytes `yaml:"max_bytes"`       // retention
 	SegmentBytes   strictyaml.Bytes `yaml:"segment_bytes"`   // size of one file
 	Full           string           `yaml:"full"`            // FullDropOldest or FullBlock
-	Priority       int              `yaml:"priority"`        // 0–9; higher is sent first
+	MaxAge         time.Duration    `yaml:"max_age"`         // retention by age, where the time is known; 0: none
+	Priority       int              `yaml:"priority"`        // 0–9; higher is sent first, and gives way last on a full disk
+}
+
+// Storage is about the disk that all streams lie on.
+type Storage struct {
+	MinFree    strictyaml.Bytes `yaml:"min_free"` // space to leave for others; 0: none in particular
+	Encryption Encryption       `yaml:"encryption"`
+}
+
+// Encryption at rest. Key files hold 32 raw bytes, 64 hexadecimal digits, or base64 of 32 bytes.
+type Encryption struct {
+	KeyFile     string   `yaml:"key_file"`      // of what is written from now on; empty: not encrypted
+	OldKeyFiles []string `yaml:"old_key_files"` // to read what was written with another key; at a start it is rewrapped
 }
 
 // Source drivers.

@@ -209,3 +209,40 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestStorageKeys(t *testing.T) {
+	key := strings.Repeat("0123456789abcdef", 4)
+	yaml := "storage:\n  min_free: 1GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
+	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte(yaml)}, "etc/keys/now": {Data: []byte(key + "\n")}, "etc/keys/old": {Data: []byte("0123456789abcdef0123456789abcdef")}}
+	c, err := config.Load("/etc/agent.yaml", machine{files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Storage.MinFree != strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
+		t.Errorf("%+v", c.Storage)
+	}
+	k, err := c.Storage.Encryption.Keys(machine{files}.ReadFile)
+	if err != nil || k.Current == nil || len(k.Older) != 1 {
+		t.Fatal(k, err)
+	}
+	now := *c
+	now.Storage.Encryption = config.Encryption{KeyFile: "/etc/keys/next", OldKeyFiles: []string{"/etc/keys/now"}}
+	if p := config.NewPlan(c, &now); len(p.Restart) != 2 {
+		t.Errorf("%+v", p.Restart)
+	}
+	for name, want := range map[string]string{"etc/keys/now": `storage.encryption.key_file: key file "/etc/keys/now" does not exist`, "etc/keys/old": "old_key_files[0]"} {
+		bad := fstest.MapFS{}
+		for n, f := range files {
+			if n != name {
+				bad[n] = f
+			}
+		}
+		if _, err := config.Load("/etc/agent.yaml", machine{bad}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	files["etc/keys/now"] = &fstest.MapFile{Data: []byte("hunter2-hunter2")}
+	if _, err := config.Load("/etc/agent.yaml", machine{files}); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "32 raw bytes") {
+		t.Error(err)
+	}
+}

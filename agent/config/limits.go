@@ -25,5 +25,8 @@ const (
 	MaxKeepAlive      = 18 * time.Hour
 	MinValues         = time.Second
 	MaxValues         = 24 * time.Hour
+	MinAge            = time.Hour
+	MaxAge            = 20 * 365 * 24 * time.Hour
+	MaxOldKeys        = 16
 	maxSecretBytes    = 64 << 10
 )

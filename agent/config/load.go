@@ -86,6 +86,10 @@ func (c *Config) absolute(dir string) {
 			fix(&s.Root)
 		}
 	}
+	fix(&c.Storage.Encryption.KeyFile)
+	for i := range c.Storage.Encryption.OldKeyFiles {
+		fix(&c.Storage.Encryption.OldKeyFiles[i])
+	}
 	if m := c.Uplink.MQTT; m != nil {
 		for _, p := range []*string{&m.CAFile, &m.CertFile, &m.KeyFile, &m.PasswordFile} {
 			fix(p)
@@ -95,6 +99,7 @@ func (c *Config) absolute(dir string) {
 
 // check looks at the machine: every file that the configuration names must be there and readable.
 func (c *Config) check(r *strictyaml.Report, host Host) {
+	c.Storage.Encryption.check(r, host)
 	m := c.Uplink.MQTT
 	if m == nil {
 		return

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Change is one difference between two configurations, as a sentence for people.
@@ -34,6 +35,9 @@ func NewPlan(old, now *Config) Plan {
 	var p Plan
 	for _, f := range []struct{ path, a, b string }{
 		{"device", old.Device, now.Device}, {"data_dir", old.DataDir, now.DataDir}, {"run_dir", old.RunDir, now.RunDir},
+		{"storage.min_free", old.Storage.MinFree.String(), now.Storage.MinFree.String()},
+		{"storage.encryption.key_file", old.Storage.Encryption.KeyFile, now.Storage.Encryption.KeyFile},
+		{"storage.encryption.old_key_files", strings.Join(old.Storage.Encryption.OldKeyFiles, " "), strings.Join(now.Storage.Encryption.OldKeyFiles, " ")},
 		{"control.view_group", old.Control.ViewGroup, now.Control.ViewGroup},
 		{"control.ops_group", old.Control.OpsGroup, now.Control.OpsGroup},
 		{"control.ingest_group", old.Control.IngestGroup, now.Control.IngestGroup},
@@ -101,6 +105,8 @@ func streamText(a, b Stream) string {
 		return fmt.Sprintf("full %s → %s", a.Full, b.Full)
 	case a.CommitInterval != b.CommitInterval:
 		return fmt.Sprintf("commit_interval %s → %s", a.CommitInterval, b.CommitInterval)
+	case a.MaxAge != b.MaxAge:
+		return fmt.Sprintf("max_age %s → %s", a.MaxAge, b.MaxAge)
 	case a.Priority != b.Priority:
 		return fmt.Sprintf("priority %d → %d", a.Priority, b.Priority)
 	}

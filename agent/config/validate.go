@@ -34,6 +34,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 	}
 	c.validateStreams(r)
 	c.validateSources(r)
+	if n := len(c.Storage.Encryption.OldKeyFiles); n > MaxOldKeys {
+		r.Addf("storage.encryption.old_key_files", "storage.encryption.old_key_files names %d files, at most %d are possible", n, MaxOldKeys)
+	}
 	if c.Uplink.MQTT != nil {
 		c.Uplink.MQTT.validate(r)
 	}
@@ -103,6 +106,9 @@ func (c *Config) validateStreams(r *strictyaml.Report) {
 			r.Addf(path+".full", "%s.full %q is not a policy%s", path, s.Full, strictyaml.Suggest(s.Full, modes))
 		}
 		between(r, path+".priority", s.Priority, 0, 9)
+		if s.MaxAge != 0 {
+			between(r, path+".max_age", s.MaxAge, MinAge, MaxAge)
+		}
 	}
 }
 

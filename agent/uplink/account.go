@@ -77,7 +77,13 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 	}
 	for i := range st.flight {
 		if f := &st.flight[i]; f.e == e && !f.gap && !f.fill {
-			a.InFlight += overlap(above, f.Range)
+			r := record.Range{From: max(above.From, f.From), To: min(above.To, f.To)}
+			a.InFlight += r.Len()
+			for k := range gaps { // dropped meanwhile: counted there
+				if gaps[k].Epoch == e.Epoch.Epoch {
+					a.InFlight -= overlap(r, gaps[k].Range)
+				}
+			}
 		}
 	}
 	a.Delivered, a.Buffered = delivered, held-a.InFlight

@@ -85,6 +85,9 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 		}
 		e.answered = true
 		e.noteSkipped(p.Skipped, st.name, s.o.Events.Skipped)
+		if e.conflict && p.Verdict == wire.VerdictOK && e.clip(p) < e.End {
+			e.conflict = false // the hub was restored to before: what is left of the epoch is sent again
+		}
 		if !s.agrees(st, e, p, nil) {
 			s.conflict(st, e, now)
 			continue
@@ -166,6 +169,7 @@ func (s *Sender) conflict(st *stream, e *epoch, now time.Time) {
 	e.conflict = true
 	s.forget(st)
 	st.refresh()
+	s.timer.hastenHello(now) // the hub must know the new epochs before the first frame of one is lost: it would take a child for a root
 }
 
 // ack takes one position of an ack. moved: it rose. again: say hello, the hub has less than it had acknowledged.

@@ -17,7 +17,8 @@ type gathering struct {
 // next frame, which begins where they happened.
 func (s *Sender) gather(st *stream, e *epoch, b record.Batch, to record.Offset) record.Batch {
 	next := b.Range().To
-	if s.o.NoGather || len(b.Body) >= gatherBelow || next >= to || st.hard.e == e || s.window.room() < gatherBytes+frameOverhead {
+	room := min(gatherBytes, s.window.room()-frameOverhead) // the smallest credit is one frame: there above all
+	if s.o.NoGather || len(b.Body) >= min(gatherBelow, room) || next >= to || st.hard.e == e {
 		return b
 	}
 	g := &s.gathered
@@ -33,7 +34,7 @@ func (s *Sender) gather(st *stream, e *epoch, b record.Batch, to record.Offset) 
 		item, err := st.src.At(e.Epoch.Epoch, next)
 		n := &item.Batch
 		if err != nil || item.Gap != nil || n.Base != next || n.Range().To > to ||
-			bytes+len(n.Body) > gatherBytes || len(g.recs)+int(n.Count) > gatherRecords {
+			bytes+len(n.Body) > room || len(g.recs)+int(n.Count) > gatherRecords {
 			break
 		}
 		if g.recs, ok = s.appendRecords(g.recs, n); !ok {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
@@ -48,5 +49,24 @@ func TestGatherJoinsSmallBatches(t *testing.T) {
 		if wrong := w.check(); len(wrong) > 0 {
 			t.Errorf("gather %v: %v", on, wrong)
 		}
+	}
+}
+
+// TestGatherAtTheSmallestCredit: a busy hub gives each device one frame at a time; then above all a backlog must not
+// go batch by batch.
+func TestGatherAtTheSmallestCredit(t *testing.T) {
+	w := newWorld(7, 4, "telemetry")
+	w.gather = true
+	w.hub.Credit = uplink.DefaultFrameCost
+	w.start()
+	for range 60 {
+		w.append(0, 4)
+	}
+	w.settle(time.Hour)
+	if wrong := w.check(); len(wrong) > 0 {
+		t.Error(wrong)
+	}
+	if n := w.s.Status().Frames; n > 4 {
+		t.Errorf("60 small batches went in %d frames", n)
 	}
 }

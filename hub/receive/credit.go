@@ -19,13 +19,17 @@ func newCredit(most int) credit {
 	return credit{most: most, rate: firstBudget / drainTime.Seconds()}
 }
 
-// took learns how fast the store is from a round: of its cost and of what came meanwhile and is still left.
+// took learns how fast the store is from a round: of its cost and of what came meanwhile and is still left. A round of
+// a few frames with nothing behind it says little of what a large one would take, so it can only raise the rate, and
+// not beyond twice what was seen: a rate that nobody has seen would let a burst wait until its acks are overdue.
 func (c *credit) took(cost, left int, busy time.Duration) {
-	if left < minBudget/8 { // it keeps up, whatever a round takes
-		c.rate = min(2*c.rate, float64(c.most))
+	seen := float64(cost) / max(busy.Seconds(), 1e-4)
+	if cost < telling && left < telling {
+		c.rate = max(c.rate, min(2*c.rate, 2*seen, float64(c.most)))
 		return
 	}
-	c.rate += (float64(cost)/max(busy.Seconds(), 1e-4) - c.rate) / 8
+	weight := min(max(busy.Seconds()/2, 1.0/8), 1.0/2) // a long round was taken for a short one: believe it
+	c.rate += (min(seen, float64(c.most)) - c.rate) * weight
 }
 
 // budget is the sum that may be given: no more than the store takes before an ack would be overdue.

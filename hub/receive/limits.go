@@ -25,6 +25,7 @@ const (
 	minBudget   = 128 * frameCost
 	firstBudget = 512 * frameCost // until it is known what the store takes
 	minRound    = 64 * frameCost  // of one transaction, at least
+	telling     = 16 * frameCost  // of a round, or left behind it, from which its speed is that of the store
 
 	maxRoundFrames = 4096
 	maxBadBodies   = 3    // bodies with a wrong CRC at one base before the verdict is unreadable

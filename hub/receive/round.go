@@ -210,9 +210,12 @@ func (b *batch) decide(it *item, dec Decoder, changes []store.Change, stats *cou
 	f := it.m.(wire.Frame)
 	h := f.Header()
 	k := Key{h.Stream, h.Epoch}
-	b.orphan(h)
+	orphan := b.orphan(h)
 	d := b.dev.view.Decide(f, dec)
 	stats.outcome(&d)
+	if orphan && len(d.Changes) > 0 && d.Changes[0].Create {
+		d.notice("unknown-parent %s %s", h.Stream, h.Epoch)
+	}
 	for _, n := range d.Notices {
 		if !slices.Contains(b.notices, n) {
 			b.notices = append(b.notices, n)
@@ -251,22 +254,23 @@ func (b *batch) decide(it *item, dec Decoder, changes []store.Change, stats *cou
 }
 
 // orphan makes an epoch a root if neither the agent nor the store knows its parent (H2): nobody could ever bring the
-// parent to its end.
-func (b *batch) orphan(h *wire.FrameHeader) {
+// parent to its end. It reports whether that is so.
+func (b *batch) orphan(h *wire.FrameHeader) bool {
 	if h.Parent == 0 {
-		return
+		return false
 	}
 	s, parent := b.dev.session(h.Nonce), Key{h.Stream, h.Parent}
 	if s == nil || !s.whole {
-		return
+		return false
 	}
 	if _, held := s.held[parent]; held {
-		return
+		return false
 	}
 	if _, known := b.dev.view.ReadBack(parent); known {
-		return
+		return false
 	}
 	h.Parent, h.ParentEnd = 0, 0
+	return true
 }
 
 // touch is the place in the acks for an epoch.

@@ -86,6 +86,15 @@ func (r *Receiver) Stats() Stats {
 	return s
 }
 
+// Heard is when the last message and the last frame of any device came, and how many bytes devices may have on their
+// way.
+func (r *Receiver) Heard() (message, frame time.Time, credit int) {
+	c := &r.stats
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.s.LastMessage, c.s.LastFrame, c.s.CreditGiven
+}
+
 // Devices returns what is known of each device, ascending by name.
 func (r *Receiver) Devices() []DeviceStatus {
 	c := &r.stats

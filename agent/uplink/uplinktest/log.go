@@ -149,6 +149,9 @@ func (l *Log) Drop(r record.Range, why record.Reason) {
 	}
 }
 
+// Forget removes the oldest epoch, as a log does when it keeps neither a record nor a gap of it.
+func (l *Log) Forget() { l.epochs = l.epochs[1:] }
+
 // Held are the numbers of all records that are not in a gap, in order, of epochs that A9 has not moved.
 func (l *Log) Held() (nums []int64) {
 	for _, e := range l.epochs {

@@ -1,4 +1,4 @@
-// Package mqtt connects a receive.Receiver to an MQTT broker: it subscribes to what devices say, hands each message
+// Package mqtt connects the hub's receiver to an MQTT broker: it subscribes to what devices say, hands each message
 // to the receiver, publishes its answers and acks, and announces the hub. A connection that ends is made again; what
 // was lost with it is sent again by the agents, because nobody acknowledged it.
 package mqtt
@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/wire"
 )
@@ -49,7 +48,7 @@ const (
 // Adapter runs one connection at a time. Stats may be called concurrently with Run.
 type Adapter struct {
 	o        Options
-	receiver *receive.Receiver
+	receiver Receiver
 	out      chan outgoing
 	stats    counters
 }
@@ -74,7 +73,7 @@ type Stats struct {
 }
 
 // New makes an adapter; Run connects.
-func New(o Options, r *receive.Receiver) (*Adapter, error) {
+func New(o Options, r Receiver) (*Adapter, error) {
 	if o.Spread == 0 {
 		o.Spread = DefaultSpread
 	}
@@ -105,7 +104,7 @@ func (a *Adapter) Run(ctx context.Context) error {
 	backoff, quiet := backoffMin, a.o.Quiet
 	for {
 		began := time.Now()
-		framesUntil := a.receiver.Stats().LastFrame
+		_, framesUntil, _ := a.receiver.Heard()
 		err := a.session(ctx, quiet)
 		if ctx.Err() != nil {
 			return nil
@@ -116,8 +115,9 @@ func (a *Adapter) Run(ctx context.Context) error {
 		if a.o.Events.Disconnected != nil {
 			a.o.Events.Disconnected(err)
 		}
+		_, lastFrame, _ := a.receiver.Heard()
 		switch {
-		case a.receiver.Stats().LastFrame.After(framesUntil):
+		case lastFrame.After(framesUntil):
 			quiet = a.o.Quiet
 		case errors.Is(err, errQuiet):
 			quiet = min(2*quiet, max(MaxQuiet, a.o.Quiet))
@@ -190,8 +190,8 @@ func (a *Adapter) serve(ctx context.Context, conn *mqttclient.Conn, quiet time.D
 			}
 		case <-watch.C:
 			count()
-			s := a.receiver.Stats()
-			if silence := time.Since(later(began, s.LastMessage)); s.CreditGiven > 0 && silence > quiet {
+			last, _, credit := a.receiver.Heard()
+			if silence := time.Since(later(began, last)); credit > 0 && silence > quiet {
 				if a.o.Events.Quiet != nil {
 					a.o.Events.Quiet(silence)
 				}
@@ -262,7 +262,7 @@ func (a *Adapter) state(m mqttclient.Message) {
 }
 
 // reply publishes acks on the connection of the moment, whichever brought the frame.
-func (a *Adapter) reply(device string) receive.Reply {
+func (a *Adapter) reply(device string) func(*wire.Ack) {
 	return func(ack *wire.Ack) {
 		select {
 		case a.out <- outgoing{a.o.Topics.Answer(device), wire.AppendAck(nil, ack)}:
