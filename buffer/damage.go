@@ -17,7 +17,7 @@ func (l *Log) examine(s *seg, why *segment.CorruptionError) error {
 		return fmt.Errorf("open damaged segment: %w", err)
 	}
 	l.mu.Lock()
-	c := segment.Contents{Path: s.path, Start: s.start, Size: s.limit}
+	c := segment.Contents{Path: s.path, Start: s.start, Size: s.limit, Key: s.key}
 	c.Header = segment.Header{Salt: s.salt, Base: s.base, ChainBase: s.chainBase}
 	end, chainEnd := s.end, s.chainEnd
 	l.mu.Unlock()

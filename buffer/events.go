@@ -21,7 +21,7 @@ type Recovery struct {
 	Scanned   int   // segments without a usable index, read from end to end
 	TornBytes int64 // bytes cut from unfinished tails: normal after a power cut
 	Damaged   int   // segments with damage in them
-	Held      int   // segments of a newer format
+	Held      int   // segments of a newer format, or without their key
 }
 
 func (e *Events) damaged(stream string, err error) {

@@ -24,10 +24,12 @@ type Info struct {
 	Delivered         record.Offset
 	Bytes             int64 // of segment files as written, reservation not counted
 	MaxBytes          int64
+	Undelivered       int64 // bytes of segments that are not wholly delivered
+	Room              int64 // bytes until undelivered records must be dropped or refused: by MaxBytes, and by free space as last seen
 	Segments          int
 	Epoch             record.Epoch // of this opening; 0 if nothing was appended yet
 	Gaps              []record.Gap // ascending
-	Held              []string     // segments of a newer format: kept, not readable
+	Held              []string     // segments that are kept but cannot be read: of a newer format, or without their key
 	State             State
 	Error             string // why State is not ok
 	WrittenBytes      int64  // written by this opening

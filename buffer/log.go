@@ -26,6 +26,7 @@ type Log struct {
 	timeline record.Timeline
 	changed  chan struct{} // closed at the next advance of durable or new gap
 	wake     chan struct{} // tells the committer that there is something to do; capacity 1
+	pings    chan chan struct{}
 }
 
 // stored is what is on disk, as far as it is durable.
@@ -56,6 +57,7 @@ type intake struct {
 	status    State
 	statusErr error
 	moving    bool // CloseEpoch is at work: Append waits
+	lowDisk   bool // less than MinFree is free and nothing may be dropped
 	chunk     *chunk
 	chunks    []*chunk // full ones, for the encoder
 	spare     []*chunk
@@ -78,14 +80,7 @@ type chunk struct {
 	base  record.Offset
 	recs  []record.Record
 	spans []record.ProducerSpan
-	bytes int    // canonical
-	holes []hole // only in what CloseEpoch moves
-}
-
-// hole is a gap among moved records.
-type hole struct {
-	at  int // index of the record behind it
-	gap record.Gap
+	bytes int // canonical
 }
 
 // Name is the stream's name.
@@ -326,6 +321,7 @@ func (l *Log) Info() Info {
 	if l.statusErr != nil {
 		in.Error = l.statusErr.Error()
 	}
+	in.Undelivered, in.Room = l.roomLeft()
 	for _, s := range l.segs {
 		in.Segments++
 		in.Bytes += s.bytes

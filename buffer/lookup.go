@@ -354,6 +354,7 @@ func (l *Log) loadSegmentDefs(v *view) error {
 		l.mu.Unlock()
 	}
 	b := segment.NewBlocks(f, v.path, v.s.salt, v.limit)
+	b.SetKey(v.s.key)
 	for _, pos := range x.Defs {
 		k, err2 := b.Header(pos)
 		var body []byte

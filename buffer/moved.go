@@ -1,159 +1,142 @@
 package buffer
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"path"
 	"slices"
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/buffer/segment"
 )
 
-// writeMoved writes the first segment of a new epoch with all that is moved, durable, and gives it its name.
-func (l *Log) writeMoved(h *segment.Header, c *chunk) (*segment.Writer, []encoded, error) {
-	name := segmentName(h.Base, h.Epoch, 0)
-	batches, err := l.encodeMoved(h, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	size := l.opt.SegmentBytes
-	total := int64(0)
-	for i := range batches {
-		total += batches[i].size()
-	}
-	ws, err := segment.Create(l.set.fs, l.dir, name+tmpSuffix, h, max(size, total)+l.slack())
-	if err != nil {
-		return nil, nil, err
-	}
-	clear(l.w.defined)
-	for i := range batches {
-		b := &batches[i]
-		if err = ws.Definitions(l.missingDefs(b.series)); err != nil {
-			break
-		}
-		ws.Skip(b.blk.Base)
-		if err = ws.Batch(&b.blk, b.body); err != nil {
-			break
-		}
-	}
-	tmp, final := path.Join(l.dir, name+tmpSuffix), path.Join(l.dir, name)
-	if err == nil {
-		err = ws.Sync()
-	}
-	if err == nil {
-		err = l.set.fs.Rename(tmp, final)
-	}
-	if err == nil {
-		if err = l.set.fs.SyncDir(l.dir); err != nil {
-			// Whether the new epoch stands after a power cut cannot be known, and cannot be taken back either. Nothing
-			// may be acknowledged on top of either state: the next opening finds out which it is.
-			l.setStatus(StateFailing, err)
-			l.w.closed = true
-			return nil, nil, errors.Join(fmt.Errorf("make new epoch durable: %w", err), ws.Close())
-		}
-	}
-	clear(l.w.defined)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("write new epoch: %w", err), ws.Close(), l.set.fs.Remove(tmp), l.set.fs.SyncDir(l.dir))
-	}
-	ws.Renamed(final)
-	return ws, batches, nil
+// layout is what of a log's tables a move replaces.
+type layout struct {
+	cur    segment.Epoch
+	minted bool
+	epochs []segment.Epoch
+	gaps   gapTable
 }
 
-// encodeMoved makes batches of a chunk that may be larger than one, and notes its gaps in the header.
-func (l *Log) encodeMoved(h *segment.Header, c *chunk) ([]encoded, error) {
-	var out []encoded
-	chain, base, spans, holes := h.ChainBase, h.Base, c.spans, c.holes
-	for at := 0; at < len(c.recs); {
-		if len(holes) > 0 && holes[0].at == at {
-			g := holes[0].gap
-			g.From, g.To, g.Epoch = base, base+record.Offset(g.Len()), h.Epoch
-			g.ChainFrom, g.ChainTo = chain, chain // no record was folded
-			h.State.Gaps = append(h.State.Gaps, g)
-			base, holes = g.To, holes[1:]
+func (l *Log) layout() layout { return layout{l.cur, l.minted, l.epochs, l.gaps} }
+
+// setLayout puts tables in place. mu is held.
+func (l *Log) setLayout(t layout) {
+	l.cur, l.minted, l.epochs, l.gaps = t.cur, t.minted, t.epochs, t.gaps
+}
+
+// after is the layout with the records moved. If the old epoch is the current one, or this opening has none, a new one
+// is named that begins at durable; first are its opening records. mu is held.
+func (m *mover) after() (t layout, first []record.Record) {
+	l := m.l
+	old := l.layout()
+	t = layout{cur: l.cur, minted: l.minted}
+	for _, e := range l.epochs {
+		if e.Epoch == m.src.Epoch {
+			e.End = m.at
+			t.epochs = append(t.epochs, e)
+			if m.at < m.end {
+				t.epochs = append(t.epochs, m.dst)
+			}
 			continue
 		}
-		limit := len(c.recs)
-		if len(holes) > 0 {
-			limit = holes[0].at
-		}
-		n, k := c.prefix(at, limit, base, spans)
-		var err error
-		if out, err = l.w.encoder.split(out, base, c.recs[at:at+n], spans[:k], chain); err != nil {
-			return nil, err
-		}
-		chain = out[len(out)-1].blk.ChainEnd
-		at, base, spans = at+n, base+record.Offset(n), spans[k:]
+		t.epochs = append(t.epochs, m.relinked(e))
 	}
-	return out, nil
+	for _, g := range l.gaps {
+		if g.Epoch != m.src.Epoch || g.To <= m.at {
+			t.gaps = append(t.gaps, g)
+		}
+	}
+	t.gaps = append(t.gaps, m.gaps...)
+	slices.SortFunc(t.gaps, func(a, b record.Gap) int {
+		return cmp.Compare(a.From, b.From)
+	})
+	if !m.current && l.minted {
+		t.cur = m.relinked(t.cur)
+		return t, nil
+	}
+	t.minted = false
+	l.setLayout(t)
+	chain := l.chainDurable
+	l.startEpoch(l.durable, l.chainDurable)
+	l.chainDurable = chain
+	first = l.opening()
+	t.cur, t.minted = l.cur, true
+	l.setLayout(old)
+	return t, first
 }
 
-// prefix is how many records from index at, which stands at base, and how many spans go into the next batch.
-func (c *chunk) prefix(at, limit int, base record.Offset, spans []record.ProducerSpan) (n, k int) {
-	for bytes := 0; at+n < limit && n < record.MaxBatchRecords && bytes < chunkBytes; n++ {
-		bytes += c.recs[at+n].CanonicalLen()
+// relinked lets a child of the old epoch's end continue the moved one.
+func (m *mover) relinked(e segment.Epoch) segment.Epoch {
+	if e.Parent == m.src.Epoch && e.ParentEnd == m.end && m.at < m.end {
+		e.Parent = m.dst.Epoch
 	}
-	for k < len(spans) && spans[k].To <= base+record.Offset(n) && k < maxSpans {
-		k++
-	}
-	if k < len(spans) && spans[k].From < base+record.Offset(n) {
-		if spans[k].From > base {
-			return int(spans[k].From - base), k // a message goes whole into the next batch
-		}
-		return int(spans[k].To - base), k + 1
-	}
-	return n, k
+	return e
 }
 
-// switchTo makes the new epoch's segment the active one and takes the moved records out of the old epoch.
-func (l *Log) switchTo(ws *segment.Writer, h *segment.Header, batches []encoded) {
-	w := &l.w
-	var gone []string
-	old := w.seg
+// commit makes the move count, by the header of a new segment of the current epoch that states the new tables.
+func (m *mover) commit() error {
+	l := m.l
 	l.mu.Lock()
-	l.gaps = gapTable(slices.Clone(h.State.Gaps))
+	if l.heldTail && !l.minted {
+		l.mint() // a root above what is held: nothing of the move changes that
+	}
+	old := l.layout()
+	next, first := m.after()
+	delivered := l.state.Delivered
+	l.setLayout(next)
+	l.state.Delivered = min(delivered, m.at)
+	h := l.header(l.snapshot(nil))
+	l.setLayout(old)
+	l.state.Delivered = delivered
+	l.mu.Unlock()
+	ws, err := l.create(&h, l.opt.SegmentBytes+l.slack())
+	if err != nil {
+		// The header may come back after a power cut, and with it the move: nothing may be appended below it, and what
+		// it names must stay, until a newer header is durable.
+		l.retire()
+		l.mu.Lock()
+		l.w.stale = append(l.w.stale, m.paths()...)
+		l.mu.Unlock()
+		l.failedAttempt(err)
+		return fmt.Errorf("make moved epoch durable: %w", err)
+	}
+	var gone []string
+	l.mu.Lock()
+	l.setLayout(next)
+	l.state.Delivered = min(l.state.Delivered, m.at)
 	l.segs = slices.DeleteFunc(slices.Clone(l.segs), func(s *seg) bool {
-		if s.held == nil && s.base >= h.Base && s.epoch != h.Epoch {
+		if s.epoch != m.src.Epoch || s.held != nil || s.end <= m.at {
+			return false
+		}
+		if s.base >= m.at {
 			gone = append(gone, s.path)
 			return true
 		}
-		if s.held == nil && s.end > h.Base {
-			s.end, s.chainEnd = h.Base, h.ChainBase
-		}
-		if s.active {
-			s.active = false
-		}
+		s.end, s.chainEnd = m.at, m.chainAt
 		return false
 	})
-	for i := range l.state.Cursors {
-		c := &l.state.Cursors[i]
-		if c.Offset > h.Base {
-			c.Offset = h.Base
-			l.dirty.cursors[c.Name] = true
-			l.touch()
+	l.segs = append(l.segs, m.segs...)
+	slices.SortStableFunc(l.segs, func(a, b *seg) int {
+		return cmp.Compare(a.base, b.base)
+	})
+	l.forget()
+	for _, r := range first {
+		if checkRecord(&r, 0) == nil {
+			l.push(&record.Draft{Records: []record.Record{r}})
 		}
 	}
-	l.state.Delivered = min(l.state.Delivered, h.Base)
-	l.durable, l.chainDurable = h.Base, h.ChainBase
-	l.forget()
-	w.seg, w.meta = nil, nil
 	l.mu.Unlock()
-	l.install(ws, h)
-	if old != nil {
-		l.set.opt.Events.cleanupFailed(l.name, old.Close())
-	}
-	w.batches = batches
-	for i := range batches {
+	l.install(ws, &h)
+	if e := l.set.opt.Events.EpochMinted; e != nil && m.at < m.end {
 		l.mu.Lock()
-		l.encoded += len(batches[i].body) + segment.BlockFixed
+		i := l.epochIndex(m.dst.Epoch)
+		var info EpochInfo
+		if i >= 0 {
+			info = l.epochInfo(i)
+		}
 		l.mu.Unlock()
+		e(l.name, info)
 	}
-	if len(batches) > 0 {
-		l.publish(len(batches))
-	}
-	l.mu.Lock()
-	l.end = l.durable
-	l.mu.Unlock()
 	l.removeFiles(gone)
+	return nil
 }

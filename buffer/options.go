@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
 )
 
 // FullPolicy says what happens when undelivered data fills a stream's MaxBytes.
@@ -25,7 +26,26 @@ type Options struct {
 	// minted, must not call back into the log, and may be nil.
 	Opening func(stream string) []record.Record
 	Events  Events
+	// MinFree is how many bytes the file system is to have left; 0: no such limit. See Set.Retain.
+	MinFree int64
+	// UTC is the present time, ns; false while it is not known well enough to drop anything for its age. nil: never.
+	UTC func() (int64, bool)
+	// Keys encrypt the bodies of new segments (Current), and read older ones. A segment whose key is not among them is
+	// held: kept, not a gap, and delivery stops before it (HeldError).
+	Keys Keys
 }
+
+// Keys are key-encryption keys.
+type Keys = segment.Keys
+
+// Key is one of them.
+type Key = segment.Key
+
+// ErrKey is in a HeldError if it is the key that is missing.
+var ErrKey = segment.ErrKey
+
+// ParseKey reads the content of a key file: 32 raw bytes, 64 hexadecimal digits, or base64 of 32 bytes.
+func ParseKey(b []byte) (Key, error) { return segment.ParseKey(b) }
 
 // StreamOptions of one stream; zero values take the defaults named in limits.go.
 type StreamOptions struct {
@@ -34,6 +54,8 @@ type StreamOptions struct {
 	MaxBytes       int64         // retention by bytes of segment files
 	SegmentBytes   int64         // where a segment is closed and the next begun
 	Full           FullPolicy
+	MaxAge         time.Duration // retention by age, of delivered records, and with DropOldest of all; 0: none
+	Priority       int           // 0 to 9: what is low gives way to what is high when the disk is too full
 }
 
 func (o StreamOptions) withDefaults() StreamOptions {
@@ -48,6 +70,9 @@ func (o StreamOptions) withDefaults() StreamOptions {
 
 // Validate reports the first value that cannot be.
 func (o Options) Validate() error {
+	if o.MinFree < 0 {
+		return fmt.Errorf("%w: %d bytes to be left free", ErrInvalid, o.MinFree)
+	}
 	seen := map[string]bool{}
 	for _, s := range o.Streams {
 		s = s.withDefaults()
@@ -62,6 +87,8 @@ func (o Options) Validate() error {
 			return fmt.Errorf("%w: stream %s: segments of %d bytes, want %d to %d", ErrInvalid, s.Name, s.SegmentBytes, MinSegmentBytes, MaxSegmentBytes)
 		case s.MaxBytes < 2*s.SegmentBytes:
 			return fmt.Errorf("%w: stream %s: %d bytes are less than two segments of %d", ErrInvalid, s.Name, s.MaxBytes, s.SegmentBytes)
+		case s.MaxAge < 0 || s.Priority < 0 || s.Priority > MaxPriority:
+			return fmt.Errorf("%w: stream %s: age %s, priority %d", ErrInvalid, s.Name, s.MaxAge, s.Priority)
 		case s.Full > Block:
 			return fmt.Errorf("%w: stream %s: policy %d", ErrInvalid, s.Name, s.Full)
 		}

@@ -149,7 +149,8 @@ func (l *Log) segAt(o record.Offset) *seg {
 	}
 	for i := lo - 1; i >= 0; i-- {
 		s := l.segs[i]
-		if s.held != nil && (i+1 == len(l.segs) || o < l.segs[i+1].base) || o < s.end && s.held == nil {
+		open := s.held != nil && !s.known // its end is not known
+		if open && (i+1 == len(l.segs) || o < l.segs[i+1].base) || o < s.end && !open {
 			return s
 		}
 		if s.end > s.base || s.held != nil {
@@ -212,6 +213,9 @@ func (r *Reader) batch(v *view) (Item, error) {
 func (r *Reader) yield(v *view, k *segment.Block, body []byte) (Item, error) {
 	b := record.Batch{Epoch: v.info.Epoch, Base: k.Base, Count: k.Count, ChainBase: k.ChainBase, ChainEnd: k.ChainEnd,
 		Codec: k.Codec, RawLen: k.RawLen, CRC: k.BodyCRC, Body: body, Producers: k.Ext.Spans}
+	if k.Encrypted {
+		b.CRC = segment.Checksum(body)
+	}
 	from, to := max(k.Base, v.low), min(k.End(), v.stop)
 	if r.cutting && r.partial == k.Base {
 		from = max(from, r.next)
@@ -280,6 +284,7 @@ func (r *Reader) open(v *view) error {
 	}
 	r.s, r.f, r.pos = v.s, f, pos
 	r.b = segment.NewBlocks(f, v.path, v.s.salt, v.limit)
+	r.b.SetKey(v.s.key)
 	return nil
 }
 

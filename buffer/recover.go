@@ -13,13 +13,16 @@ import (
 	"github.com/edgelog/edgelog/buffer/segment"
 )
 
+const tmpSuffix = ".tmp" // of a file that was never finished
+
 // file is one segment file as recovery sees it.
 type file struct {
 	c     *segment.Contents
 	base  record.Offset // from the header, else from the name
 	epoch record.Epoch
-	held  error
-	blank bool // nothing in it was recognised
+	held  error // of a newer format
+	lock  error // its key is missing
+	blank bool  // nothing in it was recognised
 	dup   bool
 	gone  bool // to be left out: holds nothing that counts
 }
@@ -44,6 +47,7 @@ func (l *Log) recover() error {
 	if err := r.load(); err != nil {
 		return err
 	}
+	r.unfinished()
 	r.epochs()
 	r.clip()
 	r.gaps()
@@ -175,7 +179,12 @@ func (r *recovery) load() error {
 		if err != nil {
 			return fmt.Errorf("open segment: %w", err)
 		}
-		err = f.c.Load(h, r.reach(i))
+		if f.c.Key, err = f.c.DataKey(h, &l.set.opt.Keys); errors.Is(err, segment.ErrKey) {
+			f.lock, err = err, nil
+		}
+		if err == nil {
+			err = f.c.Load(h, r.reach(i))
+		}
 		if err = errors.Join(err, h.Close()); err != nil {
 			return fmt.Errorf("read segment: %w", err)
 		}
@@ -183,7 +192,9 @@ func (r *recovery) load() error {
 			l.set.opt.Events.damaged(l.name, e)
 		}
 		r.count(f)
-		r.state = f.c.State
+		if !f.moved() {
+			r.state = f.c.State
+		}
 		l.w.opening = max(l.w.opening, f.c.Header.Opening)
 		prev = f
 	}
@@ -204,7 +215,7 @@ func (r *recovery) count(f *file) {
 // reach is what a later segment says to have been durable in the i-th, 0 if none says anything.
 func (r *recovery) reach(i int) record.Offset {
 	for _, n := range r.files[i+1:] {
-		if !n.headed() || n.dup {
+		if !n.headed() || n.dup || n.moved() && n.epoch != r.files[i].epoch {
 			continue
 		}
 		switch h := &n.c.Header; {
@@ -246,6 +257,7 @@ func (r *recovery) epochs() {
 		}
 		table[i].End = max(table[i].End, f.c.Index.End)
 	}
+	r.relink(table)
 	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
 	for i := range table {
 		for _, c := range table[i+1:] {
@@ -266,6 +278,9 @@ func (r *recovery) superseded(f *file) bool {
 		return true
 	}
 	for _, n := range r.files {
+		if n.headed() && n.moved() && (n.dup || n.c.Header.Moved.From != f.epoch) {
+			continue
+		}
 		if f.headed() && n.headed() && n.c.Header.Opening > f.c.Header.Opening && n.c.Header.First <= f.c.Header.First {
 			return true
 		}
@@ -300,7 +315,7 @@ func (r *recovery) clip() {
 		c := f.c
 		s := &seg{path: c.Path, epoch: f.epoch, opening: c.Header.Opening, seq: c.Header.Seq, salt: c.Header.Salt, start: c.Start,
 			limit: c.EndPos, bytes: c.Size, base: f.base, end: c.Index.End, chainBase: c.Header.ChainBase, chainEnd: c.Index.ChainEnd,
-			boot: c.Index.Boot, utc: c.Index.UTC}
+			boot: c.Index.Boot, utc: c.Index.UTC, key: c.Key, held: f.lock, known: f.lock != nil}
 		if c.Lost {
 			s.base, s.chainBase = c.Index.Base, c.Index.ChainBase
 		}
@@ -316,7 +331,7 @@ func (r *recovery) clip() {
 		if s.end > l.epochs[j].End {
 			s.end = l.epochs[j].End
 			if j+1 < len(l.epochs) {
-				s.chainEnd = l.epochs[j+1].ChainFirst
+				s.chainEnd = r.chainAt(f.epoch, s.end, l.epochs[j+1].ChainFirst)
 			}
 		}
 		for _, n := range r.files[i+1:] {
@@ -327,6 +342,9 @@ func (r *recovery) clip() {
 		if s.end <= s.base {
 			f.gone = true
 			continue
+		}
+		if f.lock != nil {
+			r.stats.Held++
 		}
 		l.segs = append(l.segs, s)
 		l.heldTail = false
@@ -404,7 +422,7 @@ func (r *recovery) holes(e segment.Epoch) {
 	}
 	torn := false
 	for _, s := range l.segs {
-		if s.held != nil && s.epoch == e.Epoch {
+		if s.held != nil && !s.known && s.epoch == e.Epoch {
 			return // what is in it is not known: nothing is declared lost
 		}
 		if s.epoch != e.Epoch {

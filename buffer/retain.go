@@ -11,10 +11,14 @@ import (
 var errNoRoom = errors.New("undelivered data fills the stream's share of the disk")
 
 // retain drops whole oldest segments while there is more than MaxBytes: delivered ones, undelivered ones only if the
-// policy says so. It returns errNoRoom if that is not enough. writer.mu is held.
+// policy says so. It returns errNoRoom if that is not enough, errLowDisk while the disk is too full. writer.mu is held.
 func (l *Log) retain() error {
 	for {
 		l.mu.Lock()
+		if l.lowDisk {
+			l.mu.Unlock()
+			return fmt.Errorf("%w: %d bytes", errLowDisk, l.set.opt.MinFree)
+		}
 		over := l.bytes() > l.opt.MaxBytes || len(l.epochs) > maxEpochs
 		var victim *seg
 		if over {

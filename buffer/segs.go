@@ -28,8 +28,10 @@ type seg struct {
 	utc       segment.Times
 	index     *segment.Index // of the active and of scanned ones; nil: in the file
 	active    bool
-	examined  bool  // scanned because of damage met while reading
-	held      error // of a newer format: base is known, nothing else
+	examined  bool             // scanned because of damage met while reading
+	key       *segment.DataKey // nil: not encrypted
+	held      error            // of a newer format, or its key is missing: kept and not touched
+	known     bool             // of a held one: all that stands in clear is known, only its bodies cannot be read
 }
 
 // snapshot is the state as of what is durable, with extra gaps. mu is held.
@@ -91,7 +93,7 @@ func (l *Log) slack() int64 { return min(stateSlack, max(l.opt.SegmentBytes/16, 
 // create makes the file under the first free name.
 func (l *Log) create(h *segment.Header, reserve int64) (*segment.Writer, error) {
 	for try := 0; ; try++ {
-		w, err := segment.Create(l.set.fs, l.dir, segmentName(h.Base, h.Epoch, try), h, reserve)
+		w, err := segment.CreateEncrypted(l.set.fs, l.dir, segmentName(h.Base, h.Epoch, try), h, reserve, l.set.opt.Keys.Current)
 		if errors.Is(err, fs.ErrExist) && try < maxNames {
 			continue
 		}
@@ -125,7 +127,7 @@ func (l *Log) install(ws *segment.Writer, h *segment.Header) {
 	old, oldMeta := w.seg, w.meta
 	l.mu.Lock()
 	m := &seg{path: ws.Path(), epoch: h.Epoch, opening: h.Opening, seq: h.Seq, salt: h.Salt, start: ws.Start(), limit: ws.Synced(),
-		base: h.Base, end: h.Base, chainBase: h.ChainBase, chainEnd: h.ChainBase, active: true}
+		base: h.Base, end: h.Base, chainBase: h.ChainBase, chainEnd: h.ChainBase, active: true, key: ws.Key()}
 	m.index = &segment.Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
 	w.seg, w.meta = ws, m
 	clear(w.defined)

@@ -22,6 +22,7 @@ type Set struct {
 	readOnly bool
 	lock     io.Closer
 	spare    *spare
+	space    space
 	logs     []*Log // by name
 }
 
@@ -51,13 +52,21 @@ func Open(ctx context.Context, fs vfs.FS, dir string, o Options) (*Set, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	s.spare.keep()
+	if u, err := fs.Usage(dir); err == nil {
+		s.space.free.Store(int64(min(u.Free, 1<<62)))
+	}
 	return s, nil
 }
 
 // OpenReadOnly opens the streams in dir as they are: it takes no lock and writes nothing. For the directory of a dead
 // box, or a glance beside a running agent: what has not been fsynced is shown, too, and what is written later is not.
 func OpenReadOnly(ctx context.Context, fs vfs.FS, dir string) (*Set, error) {
-	s := &Set{fs: fs, readOnly: true}
+	return OpenReadOnlyKeys(ctx, fs, dir, Keys{})
+}
+
+// OpenReadOnlyKeys is OpenReadOnly with keys to read encrypted segments with.
+func OpenReadOnlyKeys(ctx context.Context, fs vfs.FS, dir string, keys Keys) (*Set, error) {
+	s := &Set{fs: fs, readOnly: true, opt: Options{Keys: keys}}
 	if err := s.open(ctx, dir); err != nil {
 		return nil, err
 	}
@@ -65,6 +74,8 @@ func OpenReadOnly(ctx context.Context, fs vfs.FS, dir string) (*Set, error) {
 }
 
 func (s *Set) open(ctx context.Context, dir string) error {
+	s.space.dir, s.space.written = dir, map[string]record.Offset{}
+	s.space.free.Store(-1)
 	found, err := s.fs.List(dir)
 	if err != nil {
 		return fmt.Errorf("list log directory: %w", err)
@@ -105,7 +116,7 @@ func (s *Set) open(ctx context.Context, dir string) error {
 
 func newLog(s *Set, name, dir string, o StreamOptions) *Log {
 	l := &Log{set: s, name: name, dir: dir, opt: o.withDefaults(), changed: make(chan struct{}), wake: make(chan struct{}, 1)}
-	l.room = make(chan struct{})
+	l.room, l.pings = make(chan struct{}), make(chan chan struct{})
 	l.producers = map[string]pendingProducer{}
 	l.dirty.cursors = map[string]bool{}
 	l.defs.byKey = map[string]record.SeriesID{}
@@ -128,7 +139,7 @@ func (s *Set) Log(name string) (*Log, error) {
 // Logs are all streams, by name.
 func (s *Set) Logs() []*Log { return append([]*Log(nil), s.logs...) }
 
-// Run commits every stream in the background until ctx ends, then once more. It returns nil unless that last commit
+// Run commits every stream and applies Retain in the background until ctx ends, then once more. It returns nil unless that last commit
 // fails.
 func (s *Set) Run(ctx context.Context) error {
 	var g errgroup.Group
@@ -137,6 +148,10 @@ func (s *Set) Run(ctx context.Context) error {
 			g.Go(func() error { return l.run(ctx) })
 		}
 	}
+	g.Go(func() error {
+		s.keepSpace(ctx)
+		return nil
+	})
 	return g.Wait()
 }
 

@@ -34,7 +34,7 @@ func (r *recovery) settle() error {
 
 func (r *recovery) settleFile(f *file) error {
 	l := r.l
-	if len(f.c.Notes) == 0 && !f.c.Sealed {
+	if len(f.c.Notes) == 0 && !f.c.Sealed && f.lock == nil {
 		err := segment.Seal(l.set.fs, f.c)
 		var late *segment.SealError
 		if errors.As(err, &late) {
@@ -96,7 +96,7 @@ func (r *recovery) finish() {
 		l.durable = max(l.durable, e.End)
 	}
 	for _, s := range l.segs {
-		if s.held != nil {
+		if s.held != nil && !s.known {
 			l.durable = max(l.durable, s.base)
 		} else if s.end == l.durable {
 			l.chainDurable = s.chainEnd

@@ -39,6 +39,8 @@ func (l *Log) run(ctx context.Context) error {
 			return l.commit()
 		case <-l.wake:
 		case <-timer.C:
+		case answer := <-l.pings:
+			close(answer)
 		}
 	}
 }
@@ -145,9 +147,8 @@ func (l *Log) commitLocked() error {
 			l.w.failed = 0
 			return nil
 		}
-		if errors.Is(err, errNoRoom) {
-			l.setStatus(StateFull, err)
-			l.w.tried = time.Now()
+		if noRoom(err) {
+			l.applyRoom(err)
 			return l.ifPending(err)
 		}
 		if stop := l.failedAttempt(err); stop {
@@ -194,7 +195,15 @@ func (l *Log) failedAttempt(err error) (stop bool) {
 // abandon lets go of a latched segment: it ends at what is durable, the rest is still in memory and goes to a new one.
 func (l *Log) abandon() {
 	w := &l.w
-	if w.seg == nil || w.seg.Err() == nil && w.seg.Pos() == w.seg.Synced() {
+	if w.seg != nil && (w.seg.Err() != nil || w.seg.Pos() != w.seg.Synced()) {
+		l.retire()
+	}
+}
+
+// retire ends the active segment at what is durable: the next commit begins a new one.
+func (l *Log) retire() {
+	w := &l.w
+	if w.seg == nil {
 		return
 	}
 	ev := &l.set.opt.Events
@@ -307,7 +316,7 @@ func (l *Log) writeAll() error {
 // setStatusOK ends a stop, unless retention says afterwards that there is no room.
 func (l *Log) setStatusOK() {
 	l.mu.Lock()
-	failing := l.status == StateFailing || l.status == StateFull && !errors.Is(l.statusErr, errNoRoom)
+	failing := l.status == StateFailing || l.status == StateFull && !noRoom(l.statusErr)
 	l.mu.Unlock()
 	if failing {
 		l.setStatus(StateOK, nil)

@@ -17,6 +17,8 @@ type place struct {
 // Model knows what a log has promised. Every record of a workload bears a number of its own, in the order of the
 // appends.
 type Model struct {
+	Keys buffer.Keys // that open everything the log may hold; with none the log is not encrypted
+
 	next    int64           // number of the next record
 	acked   map[int64]place // acknowledged: its Wait returned nil
 	pending map[int64]place // appended, not acknowledged

@@ -42,8 +42,13 @@ func NewWorkload(fs vfs.FS, m *Model, seed uint64) *Workload {
 
 // Options are those of the workload's set.
 func (w *Workload) Options() buffer.Options {
+	o := buffer.StreamOptions{Name: stream, MaxBytes: 64 << 10, SegmentBytes: 16 << 10, Full: w.Full}
+	if w.Model.Keys.Current != nil { // key slots take two pages of each segment
+		o.MaxBytes, o.SegmentBytes = 128<<10, 32<<10
+	}
 	return buffer.Options{
-		Streams: []buffer.StreamOptions{{Name: stream, MaxBytes: 64 << 10, SegmentBytes: 16 << 10, Full: w.Full}},
+		Keys:    w.Model.Keys,
+		Streams: []buffer.StreamOptions{o},
 		Opening: func(string) []record.Record {
 			w.boot++
 			m, err := record.MarkRecord(record.KindBoot, record.Stamp{Time: 1, Clock: record.ClockBoot},
@@ -274,10 +279,13 @@ func (w *Workload) move() error {
 	}
 	in := w.log.Info()
 	es := w.log.Epochs()
-	if len(es) == 0 || !es[len(es)-1].Current {
+	if len(es) == 0 {
 		return nil
 	}
-	e := es[len(es)-1]
+	e := es[w.rnd.IntN(len(es))]
+	if w.rnd.IntN(2) == 0 {
+		e = es[len(es)-1]
+	}
 	at := e.First + record.Offset(w.rnd.Uint64N(uint64(e.End-e.First)+1))
 	w.Model.moved(e.Epoch, at)
 	err := w.log.CloseEpoch(context.Background(), e.Epoch, at)
@@ -287,7 +295,7 @@ func (w *Workload) move() error {
 	if err != nil {
 		return err
 	}
-	if now := w.log.Info(); now.Epoch == in.Epoch {
+	if now := w.log.Info(); e.Current && now.Epoch == in.Epoch {
 		return &Violation{fmt.Errorf("epoch %s is still the current one", now.Epoch)}
 	}
 	return w.Look()
@@ -302,8 +310,33 @@ func (w *Workload) reopen() error {
 		delete(w.Model.pending, n)
 	}
 	w.Model.sure = w.seq
+	rotate := w.Model.Keys.Current != nil && w.rnd.IntN(2) == 0
+	if rotate {
+		w.Model.Keys = rotated(w.Model.Keys, w.rnd)
+	}
 	if err := w.Open(); err != nil {
 		return err
 	}
+	if rotate {
+		if _, err := w.set.Rewrap(context.Background()); err != nil {
+			return err
+		}
+		w.Model.Keys.Older = nil // they are not needed any more, whatever happens from here on
+	}
 	return w.Look()
+}
+
+// NewKeys are keys with a current one from a seed, for tests.
+func NewKeys(seed uint64) buffer.Keys { return rotated(buffer.Keys{}, rand.New(rand.NewPCG(seed, 2))) }
+
+func rotated(k buffer.Keys, r *rand.Rand) buffer.Keys {
+	var now buffer.Key
+	for i := range now {
+		now[i] = byte(r.Uint32())
+	}
+	out := buffer.Keys{Current: &now, Older: append([]buffer.Key(nil), k.Older...)}
+	if k.Current != nil {
+		out.Older = append(out.Older, *k.Current)
+	}
+	return out
 }

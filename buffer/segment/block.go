@@ -34,7 +34,7 @@ const BlockFixed = 56
 //	+---------+--------+----------+------------+------------+--------+
 //
 // header crc is CRC-32C over the position of the block in the file (u64), bytes 0–51 and the ext. body crc is the
-// plain CRC-32C of the body, the same that a frame carries; the header crc binds it to file and position.
+// plain CRC-32C of the body as it stands in the file, of an unencrypted one the same that a frame carries; the header crc binds it to file and position.
 type Block struct {
 	Type      BlockType
 	Codec     record.Codec
@@ -47,6 +47,7 @@ type Block struct {
 	Synced    uint32 // the file was fsynced up to this position before the block was written
 	BodyCRC   uint32
 	Ext       Ext
+	Encrypted bool // BodyLen and BodyCRC are those of the encrypted body
 
 	Pos  int64 // position in the file
 	Size int64 // with header and ext
@@ -162,8 +163,9 @@ func parseExt(b []byte, base record.Offset, count uint32) (Ext, error) {
 	return e, err
 }
 
-// appendBlock appends a whole block that will stand at pos; it fills BodyLen, BodyCRC, Pos and Size of b.
-func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte) ([]byte, error) {
+// appendBlock appends a whole block that will stand at pos; it fills BodyLen, Pos and Size of b.
+// With a key the bodies of batches and definitions are encrypted; b.BodyCRC stays that of the plain body.
+func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte, key *DataKey) ([]byte, error) {
 	at := len(dst)
 	var fixed [BlockFixed]byte
 	dst = append(dst, fixed[:]...)
@@ -172,11 +174,17 @@ func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte) ([]b
 	if len(ext) > MaxExtBytes || len(body) > maxBody(b.Type) {
 		return dst[:at], fmt.Errorf("%w: ext %d, body %d bytes", ErrTooBig, len(ext), len(body))
 	}
-	b.BodyLen, b.Pos, b.salt = uint32(len(body)), pos, salt
-	b.Size = int64(BlockFixed + len(ext) + len(body))
+	n, codec, crc, start := len(body), byte(b.Codec), b.BodyCRC, len(dst)
+	b.Encrypted = key != nil && (b.Type == BlockBatch || b.Type == BlockDefinitions)
+	if b.Encrypted {
+		n, codec = n+TagBytes, codec|codecEncrypted
+	}
+	b.BodyLen, b.Pos, b.salt = uint32(n), pos, salt
+	b.Size = int64(BlockFixed + len(ext) + n)
+	dst = append(dst, body...)
 	h := dst[at : at+BlockFixed]
 	binary.LittleEndian.PutUint32(h[0:], salt)
-	h[4], h[5] = byte(b.Type), byte(b.Codec)
+	h[4], h[5] = byte(b.Type), codec
 	binary.LittleEndian.PutUint16(h[6:], uint16(len(ext)))
 	binary.LittleEndian.PutUint32(h[8:], b.BodyLen)
 	binary.LittleEndian.PutUint32(h[12:], b.Count)
@@ -185,10 +193,17 @@ func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte) ([]b
 	binary.LittleEndian.PutUint64(h[32:], b.ChainEnd)
 	binary.LittleEndian.PutUint32(h[40:], b.RawLen)
 	binary.LittleEndian.PutUint32(h[44:], b.Synced)
-	binary.LittleEndian.PutUint32(h[48:], b.BodyCRC)
-	binary.LittleEndian.PutUint32(h[52:], saltedChecksum(pos, h[:52], ext))
-	return append(dst, body...), nil
+	if b.Encrypted {
+		dst = key.seal(dst, at, start, pos)
+		h, crc = dst[at:at+BlockFixed], Checksum(dst[start:])
+	}
+	binary.LittleEndian.PutUint32(h[48:], crc)
+	binary.LittleEndian.PutUint32(h[52:], saltedChecksum(pos, h[:52], dst[at+BlockFixed:start]))
+	return dst, nil
 }
+
+// codecEncrypted is set in the codec byte of a block whose body is encrypted.
+const codecEncrypted = 0x80
 
 func maxBody(t BlockType) int {
 	switch t {
@@ -205,7 +220,7 @@ func blockLen(h []byte) (ext, body int, ok bool) {
 	ext = int(binary.LittleEndian.Uint16(h[6:]))
 	n := binary.LittleEndian.Uint32(h[8:])
 	t := BlockType(h[4])
-	if t < BlockHeaderCopy || t > BlockIndex || ext > MaxExtBytes || uint64(n) > uint64(maxBody(t)) {
+	if t < BlockHeaderCopy || t > BlockIndex || ext > MaxExtBytes || uint64(n) > uint64(maxBody(t))+TagBytes {
 		return 0, 0, false
 	}
 	return ext, int(n), true
@@ -225,13 +240,16 @@ func parseBlock(b []byte, pos int64) (Block, error) {
 		return Block{}, ErrDamaged
 	}
 	k := Block{
-		Type: BlockType(b[4]), Codec: record.Codec(b[5]), BodyLen: uint32(body),
+		Type: BlockType(b[4]), Codec: record.Codec(b[5] &^ codecEncrypted), Encrypted: b[5]&codecEncrypted != 0, BodyLen: uint32(body),
 		Count:     binary.LittleEndian.Uint32(b[12:]),
 		Base:      record.Offset(binary.LittleEndian.Uint64(b[16:])),
 		ChainBase: binary.LittleEndian.Uint64(b[24:]), ChainEnd: binary.LittleEndian.Uint64(b[32:]),
 		RawLen: binary.LittleEndian.Uint32(b[40:]), Synced: binary.LittleEndian.Uint32(b[44:]),
 		BodyCRC: binary.LittleEndian.Uint32(b[48:]),
 		Pos:     pos, Size: int64(BlockFixed + ext + body), salt: binary.LittleEndian.Uint32(b),
+	}
+	if limit := maxBody(k.Type); k.Encrypted && body < TagBytes || !k.Encrypted && body > limit {
+		return Block{}, ErrDamaged
 	}
 	if k.Count > record.MaxBatchRecords || k.RawLen > record.MaxRawBytes || k.Type != BlockBatch && k.Count != 0 {
 		return Block{}, ErrDamaged

@@ -20,12 +20,18 @@ type Blocks struct {
 
 	win   []byte // what stands at winAt
 	winAt int64
+
+	key   *DataKey // nil: encrypted bodies cannot be read
+	plain []byte   // a body decrypted
 }
 
 // NewBlocks reads the file r of that salt up to limit.
 func NewBlocks(r io.ReaderAt, path string, salt uint32, limit int64) *Blocks {
 	return &Blocks{r: r, path: path, salt: salt, limit: limit}
 }
+
+// SetKey lets encrypted bodies be read.
+func (b *Blocks) SetKey(k *DataKey) { b.key = k }
 
 // SetLimit moves the limit, when more of the file has become durable.
 func (b *Blocks) SetLimit(limit int64) { b.limit = limit }
@@ -45,7 +51,7 @@ func (b *Blocks) at(pos int64, n int, ahead int) ([]byte, error) {
 	}
 	b.win = b.win[:want]
 	got, err := b.r.ReadAt(b.win, pos)
-	if errors.Is(err, syscall.EIO) {
+	if unreadable(err) {
 		got, err = b.salvage(pos)
 	}
 	b.win, b.winAt = b.win[:got], pos
@@ -109,22 +115,61 @@ func (b *Blocks) Header(pos int64) (Block, error) {
 	return k, nil
 }
 
-// Body reads and checks the body of a block; it is valid until the next call.
+// Body reads, checks and decrypts the body of a block; it is valid until the next call. An error that wraps ErrKey: it
+// is undamaged as far as its checksum tells, but encrypted, and the key is not at hand.
 func (b *Blocks) Body(k *Block) ([]byte, error) {
-	at := k.Pos + k.Size - int64(k.BodyLen)
 	if k.BodyLen == 0 {
 		return nil, nil
 	}
-	// The header of the block behind it is read along, so that reading on costs one read a block.
-	p, err := b.at(at, int(k.BodyLen), int(k.BodyLen)+1024)
+	p, err := b.check(k)
+	if err != nil || !k.Encrypted {
+		return p, err
+	}
+	if b.key == nil {
+		return nil, fmt.Errorf("%w: block at %d of %s", ErrKey, k.Pos, b.path)
+	}
+	all, err := b.at(k.Pos, int(k.Size), int(k.Size))
 	if err != nil {
 		return nil, err
 	}
-	if len(p) < int(k.BodyLen) || Checksum(p) != k.BodyCRC {
+	if len(all) == int(k.Size) {
+		p, err = b.key.open(b.plain[:0], all, int(k.Size)-BlockFixed-int(k.BodyLen), k.Pos)
+		if err == nil {
+			b.plain = p
+			return p, nil
+		}
+	}
+	return nil, &CorruptionError{b.path, k.Pos, fmt.Errorf("%w: body of %d records was not written here with this key", ErrDamaged, k.Count)}
+}
+
+// check reads the body of a block as it is and compares its checksum. Of an encrypted one the whole block is read.
+func (b *Blocks) check(k *Block) ([]byte, error) {
+	at, skip := k.Pos+k.Size-int64(k.BodyLen), 0
+	if k.Encrypted {
+		skip = int(at - k.Pos)
+	}
+	n := skip + int(k.BodyLen)
+	// The header of the block behind it is read along, so that reading on costs one read a block.
+	p, err := b.at(at-int64(skip), n, n+1024)
+	if err != nil {
+		return nil, err
+	}
+	if len(p) < n || Checksum(p[skip:]) != k.BodyCRC {
 		return nil, &CorruptionError{b.path, at, fmt.Errorf("%w: body of %d records", ErrDamaged, k.Count)}
 	}
-	return p, nil
+	return p[skip:], nil
 }
+
+// checked is Body as far as the key at hand allows: without it the body of an encrypted block is nil.
+func (b *Blocks) checked(k *Block) ([]byte, error) {
+	if !k.Encrypted || b.key != nil {
+		return b.Body(k)
+	}
+	_, err := b.check(k)
+	return nil, err
+}
+
+func unreadable(err error) bool { return errors.Is(err, syscall.EIO) }
 
 // Resync finds the first block header at or behind pos.
 func (b *Blocks) Resync(pos int64) (Block, bool, error) {

@@ -41,13 +41,24 @@ type Header struct {
 	ChainFirst uint64        // chain(First)
 	ChainBase  uint64        // chain(Base)
 	Boot       string
+	Encrypted  bool  // bodies of batches and definitions; behind the header stand the key slots
+	Moved      Moved // of a segment whose records were moved here from another epoch
 	State      State // as of Base
+}
+
+// Moved says where the records of a segment stood before. Such a segment counts only if the newest state of the stream
+// names its epoch, or if the records are no longer where they stood. Its own State never counts.
+type Moved struct {
+	From  record.Epoch  // epoch that they stood in; 0: not moved
+	End   record.Offset // where that epoch ended; what continued it there continues this one
+	Chain uint64        // chain(First) of that epoch
 }
 
 // The first 20 bytes are the same in every version of the format, so that a newer version is told from damage.
 const (
 	headerPreamble = 20
 	headerFixed    = 92
+	flagEncrypted  = 1
 )
 
 // AppendHeader appends the header's bytes.
@@ -55,7 +66,11 @@ func AppendHeader(dst []byte, h *Header) ([]byte, error) {
 	at := len(dst)
 	dst = append(dst, magic...)
 	dst = binary.LittleEndian.AppendUint16(dst, Version)
-	dst = binary.LittleEndian.AppendUint16(dst, 0)
+	flags := uint16(0)
+	if h.Encrypted {
+		flags |= flagEncrypted
+	}
+	dst = binary.LittleEndian.AppendUint16(dst, flags)
 	dst = binary.LittleEndian.AppendUint64(dst, 0) // length and preamble checksum, filled in below
 	dst = binary.LittleEndian.AppendUint32(dst, h.Salt)
 	dst = binary.LittleEndian.AppendUint32(dst, h.Seq)
@@ -65,6 +80,13 @@ func AppendHeader(dst []byte, h *Header) ([]byte, error) {
 	}
 	dst = section(dst, secStream, func(b []byte) []byte { return append(b, h.Stream...) })
 	dst = section(dst, secBoot, func(b []byte) []byte { return append(b, h.Boot...) })
+	if m := h.Moved; m.From != 0 {
+		dst = section(dst, secMoved, func(b []byte) []byte {
+			b = binary.LittleEndian.AppendUint64(b, uint64(m.From))
+			b = binary.AppendUvarint(b, uint64(m.End))
+			return binary.LittleEndian.AppendUint64(b, m.Chain)
+		})
+	}
 	dst = AppendState(dst, &h.State)
 	n := len(dst) - at + 4
 	if n > MaxHeaderBytes {
@@ -84,7 +106,7 @@ func headerLen(b []byte) (int, error) {
 	if v := binary.LittleEndian.Uint16(b[8:]); v > Version {
 		return 0, fmt.Errorf("%w: version %d, this program reads up to %d", ErrNewer, v, Version)
 	}
-	if f := binary.LittleEndian.Uint16(b[10:]); f != 0 {
+	if f := binary.LittleEndian.Uint16(b[10:]); f&^flagEncrypted != 0 {
 		return 0, fmt.Errorf("%w: flags %#x", ErrNewer, f)
 	}
 	n := int(binary.LittleEndian.Uint32(b[12:]))
@@ -107,6 +129,7 @@ func ParseHeader(b []byte) (Header, int, error) {
 	if Checksum(b[:n-4]) != binary.LittleEndian.Uint32(b[n-4:]) {
 		return h, 0, fmt.Errorf("%w: header checksum", ErrFormat)
 	}
+	h.Encrypted = binary.LittleEndian.Uint16(b[10:])&flagEncrypted != 0
 	c := cursor{b: b[headerPreamble : n-4]}
 	h.Salt = binary.LittleEndian.Uint32(c.take(4))
 	h.Seq = binary.LittleEndian.Uint32(c.take(4))
@@ -120,6 +143,8 @@ func ParseHeader(b []byte) (Header, int, error) {
 			h.Stream = string(c.b)
 		case secBoot:
 			h.Boot = string(c.b)
+		case secMoved:
+			h.Moved = Moved{record.Epoch(c.u64()), c.offset(), c.u64()}
 		default:
 			h.State.section(tag, c)
 		}

@@ -24,7 +24,10 @@ type Contents struct {
 	State    State // as of the end
 	Torn     int64 // bytes of an unfinished tail
 	Damage   []Damage
-	Notes    []error // *CorruptionError, one for each damaged place
+	Notes    []error  // *CorruptionError, one for each damaged place
+	Key      *DataKey // set it before Load, so that bodies are decrypted while the file is scanned
+
+	headerBytes int64
 }
 
 // Damage is a range of records that were there and cannot be read.
@@ -55,11 +58,20 @@ func Peek(f vfs.File, path string) (*Contents, error) {
 			return nil, err
 		}
 		if c.Header, n, err = ParseHeader(p); err == nil {
-			c.Start = int64(n)
+			c.headerBytes = int64(n)
+			c.Start = c.blocksAt()
 			return c, nil
 		}
 	}
 	return peekCopy(c, &b)
+}
+
+// blocksAt is where the first block stands.
+func (c *Contents) blocksAt() int64 {
+	if c.Header.Encrypted {
+		return slots(c.headerBytes) + slotArea
+	}
+	return c.headerBytes
 }
 
 // peekCopy looks for the copy of the header: the first block, wherever it begins.
@@ -71,8 +83,8 @@ func peekCopy(c *Contents, b *Blocks) (*Contents, error) {
 	c.FromCopy = true
 	if ok && k.Type == BlockHeaderCopy {
 		if body, err := b.Body(&k); err == nil {
-			if h, _, err := ParseHeader(body); err == nil {
-				c.Header, c.Start = h, k.Pos
+			if h, n, err := ParseHeader(body); err == nil {
+				c.Header, c.Start, c.headerBytes = h, k.Pos, int64(n)
 				c.Notes = append(c.Notes, &CorruptionError{c.Path, 0, ErrDamaged})
 				return c, nil
 			}
@@ -101,6 +113,7 @@ func (c *Contents) Load(f vfs.File, reach record.Offset) error {
 // Scan is Load that reads every block, whatever the index says.
 func (c *Contents) Scan(f vfs.File, reach record.Offset) error {
 	s := scan{c: c, b: NewBlocks(f, c.Path, c.Header.Salt, c.Size), reach: reach}
+	s.b.SetKey(c.Key)
 	return s.run()
 }
 
@@ -157,7 +170,7 @@ type scan struct {
 
 func (s *scan) run() error {
 	c := s.c
-	c.Scanned = true
+	c.Scanned, c.Sealed, c.Damage, c.Notes = true, false, nil, c.headerNotes()
 	c.State = c.Header.State
 	c.Index = Index{Base: c.Header.Base, End: c.Header.Base, ChainBase: c.Header.ChainBase, ChainEnd: c.Header.ChainBase}
 	pos := c.Start
@@ -165,7 +178,7 @@ func (s *scan) run() error {
 		k, err := s.b.Header(pos)
 		var body []byte
 		if err == nil {
-			body, err = s.b.Body(&k)
+			body, err = s.b.checked(&k)
 		}
 		var bad *CorruptionError
 		switch {
@@ -191,6 +204,14 @@ func (s *scan) run() error {
 			return nil
 		}
 		pos = next
+	}
+	return nil
+}
+
+// headerNotes are those about the header: the rest of an earlier pass is found again.
+func (c *Contents) headerNotes() []error {
+	if c.FromCopy && len(c.Notes) > 0 {
+		return c.Notes[:1]
 	}
 	return nil
 }

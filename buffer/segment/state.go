@@ -55,6 +55,7 @@ const (
 	secUTCTimes  = 11
 	secIndex     = 12
 	secSummary   = 13
+	secMoved     = 14
 )
 
 // section appends one tagged section whose content fill writes; an empty content is left out.

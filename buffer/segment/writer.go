@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Writer struct {
 	defs   []byte // definitions written, while they are few
 	err    error
 	sealed bool
+	key    *DataKey // nil: plain
 }
 
 const flushBytes = 1 << 20
@@ -33,8 +35,19 @@ const flushBytes = 1 << 20
 // Create makes the segment file dir/name and makes header and directory entry durable. reserve is the disk space to
 // allocate, in bytes. On error nothing remains, as far as the disk allows.
 func Create(fs vfs.FS, dir, name string, h *Header, reserve int64) (*Writer, error) {
+	return CreateEncrypted(fs, dir, name, h, reserve, nil)
+}
+
+// CreateEncrypted is Create of a segment whose bodies are encrypted with a new data key that is wrapped with the given
+// one; nil: not encrypted. It sets h.Encrypted.
+func CreateEncrypted(fs vfs.FS, dir, name string, h *Header, reserve int64, with *Key) (*Writer, error) {
 	p := path.Join(dir, name)
+	h.Encrypted = with != nil
 	hb, err := AppendHeader(nil, h)
+	if err != nil {
+		return nil, err
+	}
+	lead, key, err := lead(hb, h, with)
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +55,9 @@ func Create(fs vfs.FS, dir, name string, h *Header, reserve int64) (*Writer, err
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	w := &Writer{fs: fs, f: f, path: p, head: *h}
+	w := &Writer{fs: fs, f: f, path: p, head: *h, key: key}
 	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
-	if err = w.begin(hb, reserve); err == nil {
+	if err = w.begin(hb, lead, reserve); err == nil {
 		if err = fs.SyncDir(dir); err != nil {
 			err = fmt.Errorf("sync directory of %s: %w", p, err)
 		}
@@ -55,12 +68,36 @@ func Create(fs vfs.FS, dir, name string, h *Header, reserve int64) (*Writer, err
 	return w, nil
 }
 
-func (w *Writer) begin(header []byte, reserve int64) error {
+// lead is what stands before the first block: the header, and the key slots if there is a key to wrap with.
+func lead(header []byte, h *Header, with *Key) ([]byte, *DataKey, error) {
+	if with == nil {
+		return header, nil, nil
+	}
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // does not fail on the systems that Go supports
+	key, err := newDataKey(raw[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	at := slots(int64(len(header)))
+	out := make([]byte, at+slotArea)
+	copy(out, header)
+	for i := range 2 {
+		b, err := wrap(key, with, h.Salt, i)
+		if err != nil {
+			return nil, nil, err
+		}
+		copy(out[at+int64(i)*slotPage:], b)
+	}
+	return out, key, nil
+}
+
+func (w *Writer) begin(header, lead []byte, reserve int64) error {
 	if err := w.f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
 		return err
 	}
-	w.buf = append(w.buf, header...)
-	w.pos = int64(len(header))
+	w.buf = append(w.buf, lead...)
+	w.pos = int64(len(lead))
 	w.start = w.pos
 	if err := w.add(&Block{Type: BlockHeaderCopy}, header); err != nil {
 		return err
@@ -73,6 +110,9 @@ func (w *Writer) Header() *Header { return &w.head }
 
 // Path is the file's name.
 func (w *Writer) Path() string { return w.path }
+
+// Key is what the bodies are encrypted with, nil if they are not.
+func (w *Writer) Key() *DataKey { return w.key }
 
 // File is the open file, for readers; they must stay below Synced.
 func (w *Writer) File() vfs.File { return w.f }
@@ -104,7 +144,7 @@ func (w *Writer) add(b *Block, body []byte) error {
 		b.BodyCRC = Checksum(body)
 	}
 	b.Synced = uint32(w.synced)
-	buf, err := appendBlock(w.buf, w.head.Salt, w.pos, b, body)
+	buf, err := appendBlock(w.buf, w.head.Salt, w.pos, b, body, w.key)
 	if err != nil {
 		return err
 	}
@@ -263,7 +303,7 @@ func seal(f vfs.File, c *Contents) error {
 	b := Block{Type: BlockIndex, Base: c.Index.End, ChainBase: c.Index.ChainEnd, ChainEnd: c.Index.ChainEnd, Synced: uint32(c.EndPos)}
 	body := appendIndex(nil, &c.Index, &c.State)
 	b.BodyCRC = Checksum(body)
-	buf, err := appendBlock(nil, c.Header.Salt, c.EndPos, &b, body)
+	buf, err := appendBlock(nil, c.Header.Salt, c.EndPos, &b, body, nil)
 	if err != nil {
 		return err
 	}
@@ -287,6 +327,3 @@ type SealError struct{ Err error }
 
 func (e *SealError) Error() string { return "write index: " + e.Err.Error() }
 func (e *SealError) Unwrap() error { return e.Err }
-
-// Renamed tells the writer that its file has another name now.
-func (w *Writer) Renamed(path string) { w.path = path }

@@ -271,10 +271,15 @@ def fold(chain, rec):
     return ((chain << 29 & M | chain >> 35) ^ h) * 0x510E527FADE682D1 & M
 
 
-for line in sys.stdin:
-    codec, count, body = line.split()
-    chain, n = 0, 0
-    for rec in columns(bytes.fromhex(body), int(count)) if codec == "1" else plain(bytes.fromhex(body)):
-        chain, n = fold(chain, rec), n + 1
-    assert n == int(count)
-    print("%016x" % chain)
+def main():
+    for line in sys.stdin:
+        codec, count, body = line.split()
+        chain, n = 0, 0
+        for rec in columns(bytes.fromhex(body), int(count)) if codec == "1" else plain(bytes.fromhex(body)):
+            chain, n = fold(chain, rec), n + 1
+        assert n == int(count)
+        print("%016x" % chain)
+
+
+if __name__ == "__main__":
+    main()
