@@ -54,7 +54,7 @@ test: ## everything that CI runs, with what it needs installed
 	@missing=0; $(SETUP) test || missing=1; \
 	$(MAKE) --no-print-directory lint unit race crash-short && \
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke; fi && \
-	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install: mosquitto openssl sqlite3 gcc (see above)'; exit 1; fi
+	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install the packages named above'; exit 1; fi
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
@@ -85,3 +85,29 @@ storm: ## the end-to-end storm, long form (ROUNDS=1000)
 bench-e2e: build ## the whole path through a real Mosquitto over TLS: throughput, CPU, bytes, latency, memory
 	@$(SETUP) test
 	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e -run TestBench -bench-e2e | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
+
+# --- bench of the log ------------------------------------------------------------------------------------------
+HOST_SECONDS ?= 120
+GIB          ?= 10
+BENCH         = .
+DATA          = scratch/bench-data
+.PHONY: bench-buffer bench-host crash-kill
+bench-buffer: $(DATA)/seattle-weather-hourly-normals.csv $(DATA)/host-metrics.tsv ## every figure of the log (BENCH=regexp, GIB=10; needs npm and 13 GB)
+	@cd internal/bench/xor && $(GO) build -o ../../../$(DATA)/xor .
+	@$(GO) build -o $(DATA)/bufferbench ./internal/bench/bufferbench
+	@$(DATA)/bufferbench -only '$(BENCH)' -gib $(GIB) -csv $(DATA)/seattle-weather-hourly-normals.csv -host $(DATA)/host-metrics.tsv -xor $(DATA)/xor
+bench-host: ## record this host's metrics anew for bench-buffer (HOST_SECONDS=3600)
+	@rm -f $(DATA)/host-metrics.tsv && $(MAKE) --no-print-directory $(DATA)/host-metrics.tsv
+$(DATA)/host-metrics.tsv:
+	@mkdir -p $(DATA) && echo 'recording host metrics for $(HOST_SECONDS) s' >&2
+	@$(GO) run ./internal/bench/hostrec -seconds $(HOST_SECONDS) -o $@
+$(DATA)/seattle-weather-hourly-normals.csv:
+	@mkdir -p $(DATA) && cd $(DATA) && npm pack --silent vega-datasets@3.2.1 >/dev/null
+	@tar xzf $(DATA)/vega-datasets-3.2.1.tgz -C $(DATA) --strip-components=2 package/data/$(notdir $@) && touch $@
+crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run TestKill -args -kills $(or $(KILLS),1000)
+
+# --- simulation ------------------------------------------------------------------------------------------------
+.PHONY: sim
+sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)

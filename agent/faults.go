@@ -110,7 +110,7 @@ func (f *faults) bufferEvents() buffer.Events {
 		Recovered: func(stream string, r buffer.Recovery) {
 			f.log.Info("log opened", "stream", stream, "segments", r.Segments, "scanned", r.Scanned, "torn_bytes", r.TornBytes, "damaged", r.Damaged)
 			if r.Held > 0 {
-				f.raise(health.LogHeld, stream, "stream "+stream, fmt.Sprintf("%d segments need a newer version; they are kept, and delivery waits before them", r.Held))
+				f.raise(health.LogHeld, stream, "stream "+stream, held(r))
 			}
 		},
 		GapMade: func(stream string, g record.Gap) {
@@ -143,6 +143,18 @@ func (f *faults) bufferEvents() buffer.Events {
 			f.log.Warn("a file that is no longer needed stays", "stream", stream, "err", err)
 		},
 	}
+}
+
+// held says why segments wait: for a newer program, or for their key.
+func held(r buffer.Recovery) string {
+	what := "need a newer version"
+	switch {
+	case r.Locked == r.Held:
+		what = "need a key that was not given"
+	case r.Locked > 0:
+		what = "need a newer version or a key that was not given"
+	}
+	return fmt.Sprintf("%d segments %s; they are kept, and delivery waits before them", r.Held, what)
 }
 
 func text(err error, otherwise string) string {

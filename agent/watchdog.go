@@ -28,7 +28,7 @@ func (a *Agent) watch(ctx context.Context) error {
 	for {
 		if probe == nil {
 			probe, asked = make(chan struct{}), time.Now()
-			go a.probe(probe) // joined by reading probe, here or in a later turn; a lock held for ever is why we end
+			go a.probe(ctx, probe) // joined by reading probe, here or in a later turn; a lock held for ever is why we end
 		}
 		select {
 		case <-ctx.Done():
@@ -48,10 +48,14 @@ func (a *Agent) watch(ctx context.Context) error {
 	}
 }
 
-// probe takes every lock that a reader takes.
-func (a *Agent) probe(done chan struct{}) {
+// probe takes every lock that a reader takes and waits for a no-op of each stream's writer. A writer that waits for
+// room answers; one whose disk does not answer does not.
+func (a *Agent) probe(ctx context.Context, done chan struct{}) {
 	defer close(done)
 	a.view.Status()
+	if err := a.set.Ping(ctx); err != nil && ctx.Err() == nil {
+		a.log.Debug("log writer", "err", err) // stopped: the log's own fault says why
+	}
 }
 
 // sentence is the line of `systemctl status`.

@@ -12,7 +12,7 @@ type Events struct {
 	SegmentGone   func(stream string, path string, bytes int64) // retention removed it
 	Damaged       func(stream string, err error)                // *segment.CorruptionError
 	EpochMinted   func(stream string, e EpochInfo)              //
-	CleanupFailed func(stream string, err error)                // a file that is no longer needed could not be removed or sealed
+	CleanupFailed func(stream string, err error)                // a file that is no longer needed could not be removed or sealed; stream "": the limits of age or free space could not be applied
 }
 
 // Recovery is what opening a stream found.
@@ -21,7 +21,8 @@ type Recovery struct {
 	Scanned   int   // segments without a usable index, read from end to end
 	TornBytes int64 // bytes cut from unfinished tails: normal after a power cut
 	Damaged   int   // segments with damage in them
-	Held      int   // segments of a newer format, or without their key
+	Held      int   // segments that cannot be read and are kept: of a newer format, or without their key
+	Locked    int   // those of them without their key
 }
 
 func (e *Events) damaged(stream string, err error) {

@@ -345,6 +345,7 @@ func (r *recovery) clip() {
 		}
 		if f.lock != nil {
 			r.stats.Held++
+			r.stats.Locked++
 		}
 		l.segs = append(l.segs, s)
 		l.heldTail = false

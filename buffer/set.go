@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"maps"
 	"path"
+	"slices"
 	"sort"
 
 	"golang.org/x/sync/errgroup"
@@ -100,7 +102,8 @@ func (s *Set) open(ctx context.Context, dir string) error {
 	if len(names) > MaxStreams {
 		return fmt.Errorf("%w: more than %d streams in %s", ErrInvalid, MaxStreams, dir)
 	}
-	for name, o := range names {
+	for _, name := range slices.Sorted(maps.Keys(names)) { // the same operations in the same order, whatever the map says
+		o := names[name]
 		if err := ctx.Err(); err != nil {
 			return err
 		}

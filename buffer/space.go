@@ -58,8 +58,8 @@ func (s *Set) keepSpace(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := s.Retain(ctx); err != nil && ctx.Err() == nil && s.opt.Events.CommitFailed != nil {
-				s.opt.Events.CommitFailed("", err)
+			if err := s.Retain(ctx); ctx.Err() == nil {
+				s.opt.Events.cleanupFailed("", err)
 			}
 		}
 	}

@@ -61,10 +61,10 @@ func bufferFaults() []Declared {
 			Found: "Opening the log at start fails.",
 			Do:    "The message says which: stop the other agent; `chown -R edge-agent` the directory; or install the newer version again. `edgectl doctor` looks at all three.",
 			Risk:  "No readings are taken until it is solved. What is stored is not touched."},
-		{Code: LogHeld, Severity: Degraded, Title: "part of the log needs a newer version",
-			Means: "A newer version of the agent wrote part of this log. This version keeps those files as they are and does not read them.",
+		{Code: LogHeld, Severity: Degraded, Title: "part of the log cannot be read by this agent",
+			Means: "A newer version of the agent wrote part of this log, or it is encrypted with a key that this agent was not given. Those files are kept as they are; delivery of the stream waits before them, intake goes on.",
 			Found: "The header of a segment file names a newer format.",
-			Do:    "Install the newer version again. Do not delete the files.",
+			Do:    "The message says which: install the newer version again, or name the key (storage.encryption.key_file, old_key_files) and restart. Do not delete the files.",
 			Risk:  "Delivery of this stream waits at that place. New readings are stored."},
 	}
 }

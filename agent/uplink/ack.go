@@ -247,6 +247,7 @@ func (s *Sender) rewind(st *stream, e *epoch, p *wire.Position, now time.Time) {
 	switch p.Verdict {
 	case wire.VerdictDefinitions:
 		e.covered.clear()
+		e.search = true // counting does not find what the log has lost; its stand-in is sent then
 	case wire.VerdictUnreadable:
 		s.harder(st, e, now)
 	case wire.VerdictWait:

@@ -150,7 +150,7 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 	}
 	var ids []record.SeriesID
 	var defs []record.Definition
-	if st.src.Defined(e.Epoch.Epoch) > e.sent.n {
+	if e.search || st.src.Defined(e.Epoch.Epoch) > e.sent.n {
 		if err := decode(); err != nil {
 			return nil, nil, err
 		}

@@ -38,6 +38,7 @@ type epoch struct {
 	lost     uint64        // records that the hub has and this disk has lost
 	sent     idSet         // definitions sent since the last rewind, those acknowledged included
 	covered  idSet         // definitions that an ack under this nonce has covered
+	search   bool          // the hub lacked a definition: look for them in every body
 	skipped  []wire.SkippedRange
 	tried    map[record.Offset]int // fills attempted, by the gap's beginning
 }

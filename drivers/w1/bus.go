@@ -17,6 +17,8 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
+	"github.com/edgelog/edgelog/drivers/bus/onewire"
+	"github.com/edgelog/edgelog/drivers/bus/onewire/thermo"
 )
 
 // Options says where a bus is. The zero value is every master of the kernel.
@@ -26,6 +28,8 @@ type Options struct {
 	Names       map[string]string // what people call a ROM ("28-0416a1b2c3ff"); a named ROM is expected to be there
 	ReadTimeout time.Duration     // of one attribute; default 5 s, at most 1 min
 	NoBulk      bool              // do not use therm_bulk_read
+	// Suspect, if set, is called once for each thermometer that does not behave like a genuine one.
+	Suspect func(rom, why string)
 }
 
 func (o Options) withDefaults() Options {
@@ -77,11 +81,12 @@ type Bus struct {
 
 type slave struct {
 	rom     string
-	family  Family
+	family  thermo.Family
 	path    string
-	history History
+	history thermo.History
 	seen    bool   // was on the bus at least once
 	present bool   // stood in the latest listing
+	judged  bool   // Suspect was called
 	detail  []byte // owned copy, valid until the next Read
 }
 
@@ -171,11 +176,31 @@ func (b *Bus) readSlave(ctx context.Context, i int, s *slave) (drivers.Sample, e
 	default:
 		return s.bad(i, record.QualityBus, []byte(err.Error())), nil
 	}
+	b.suspect(s, text)
 	t, q, detail := judge(s.family, &s.history, text)
 	if q.Bad() {
 		return s.bad(i, q, detail), nil
 	}
 	return drivers.Sample{Quantity: i, Quality: q, Type: record.Decimal(4), Num: t}, nil
+}
+
+// suspect reports a copy, once.
+func (b *Bus) suspect(s *slave, text []byte) {
+	if b.o.Suspect == nil || s.judged {
+		return
+	}
+	p, yes, err := ParseSlave(text)
+	if err != nil || !yes {
+		return
+	}
+	a, err := onewire.ParseAddress(s.rom)
+	if err != nil {
+		return // a name that only looks like a ROM's
+	}
+	if why := thermo.Suspect(a, &p); why != "" {
+		s.judged = true
+		b.o.Suspect(s.rom, why)
+	}
 }
 
 func (s *slave) bad(i int, q record.Quality, detail []byte) drivers.Sample {

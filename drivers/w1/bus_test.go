@@ -242,3 +242,18 @@ func TestConformance(t *testing.T) {
 		}
 	}})
 }
+
+// TestSuspect gives one genuine number and one that no genuine chip carries.
+func TestSuspect(t *testing.T) {
+	tr := tree(t, romA, romB)
+	var got []string
+	b := open(t, w1.Options{Root: tr.Dir(), Suspect: func(rom, why string) { got = append(got, rom+": "+why) }})
+	for range 3 {
+		if _, err := sweep(t, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(got) != 1 || got[0] != romB+": the serial number lies outside the range of genuine chips" {
+		t.Errorf("got %q", got)
+	}
+}

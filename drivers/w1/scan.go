@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
+	"github.com/edgelog/edgelog/drivers/bus/onewire/thermo"
 )
 
 // scan lists the slaves and appends those that are new, in the order of their ROMs.
@@ -94,7 +95,7 @@ func (b *Bus) add(rom string) *slave {
 	s := &slave{rom: rom, family: family, path: filepath.Join(b.dir, rom, "w1_slave")}
 	q := drivers.Quantity{Series: record.Series{Name: "temperature", Unit: "Cel", Type: record.Decimal(4)},
 		Min: -55, Max: 125}
-	if family == DS1825 {
+	if family == thermo.DS1825 {
 		q.Min, q.Max = -270, 1800 // MAX31850 with any thermocouple
 	}
 	if name := b.o.Names[rom]; name != "" {
@@ -110,7 +111,7 @@ func (b *Bus) add(rom string) *slave {
 }
 
 // parseROM reads "28-0123456789ab": family and 48-bit serial number, lower case, as the kernel writes them.
-func parseROM(name string) (Family, bool) {
+func parseROM(name string) (thermo.Family, bool) {
 	if len(name) != 15 || name[2] != '-' {
 		return 0, false
 	}
@@ -119,6 +120,6 @@ func parseROM(name string) (Family, bool) {
 			return 0, false
 		}
 	}
-	f := Family(unhex(name[0])<<4 | unhex(name[1]))
-	return f, f.known()
+	f := thermo.Family(unhex(name[0])<<4 | unhex(name[1]))
+	return f, f.Known()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/drivers/bus/onewire/thermo"
 )
 
 // errSlave says that the text of a w1_slave file is not what the kernel writes.
@@ -18,7 +19,7 @@ var errSlave = errors.New("w1_slave not understood")
 // It returns the bytes of line 1, the read that was just done, and whether the kernel found their CRC right.
 // Line 2 repeats the bytes of the last good read, but its t= is computed from the bytes of line 1 even when these
 // are damaged; neither is used, since line 1 says everything.
-func ParseSlave(text []byte) (s Scratchpad, yes bool, err error) {
+func ParseSlave(text []byte) (s thermo.Scratchpad, yes bool, err error) {
 	line1, rest, ok := bytes.Cut(text, []byte("\n"))
 	if !ok || len(line1) < 27 {
 		return s, false, errSlave
@@ -60,7 +61,7 @@ func unhex(c byte) byte {
 
 // judge turns the text of one read into a value in 1/10000 °C or the reason why there is none, and the bytes that
 // belong into the detail of a bad reading.
-func judge(f Family, h *History, text []byte) (t int64, q record.Quality, detail []byte) {
+func judge(f thermo.Family, h *thermo.History, text []byte) (t int64, q record.Quality, detail []byte) {
 	if len(text) == 0 {
 		// The kernel answers every error of its own (no presence pulse, bulk conversion still running) so.
 		return 0, record.QualityBus, []byte("empty read")
@@ -69,16 +70,7 @@ func judge(f Family, h *History, text []byte) (t int64, q record.Quality, detail
 	if err != nil {
 		return 0, record.QualityMalformed, text[:min(len(text), record.MaxDetailBytes)]
 	}
-	switch {
-	case s.all(0xff): // nobody pulled the line
-		return 0, record.QualityAbsent, s[:]
-	case !yes || CRC(s[:]) != 0:
-		return 0, record.QualityCRC, s[:]
-	}
-	t, q = s.Temperature(f)
-	if q.Good() && h.PowerOn(f, &s, t) {
-		q = record.QualityPowerOn
-	}
+	t, q = thermo.Judge(f, h, &s, yes)
 	if q.Bad() {
 		return 0, q, s[:]
 	}

@@ -177,7 +177,7 @@ func (d *doctor) stream(name string, info buffer.Info) {
 	}
 	switch {
 	case len(info.Held) > 0:
-		d.fail("log", text+fmt.Sprintf("; %d files need a newer version", len(info.Held)), "Install the newer version again", health.LogHeld)
+		d.fail("log", text+fmt.Sprintf("; %d files need a newer version or their key", len(info.Held)), "Install the newer version again, or name the key in storage.encryption", health.LogHeld)
 	case info.Error != "":
 		d.fail("log", text+"; "+info.Error, "", health.DiskFailing)
 	case lost > 0:

@@ -46,10 +46,10 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
+	"internal/logtool":        {"internal/logquery"},
 	"agent/config":            {},
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
-	"internal/logtool":        {"internal/logquery"},
 	"drivers/door":            {"drivers"},
 }
 

@@ -1,20 +1,26 @@
-package w1
+// Package thermo decodes what 1-Wire thermometers answer, exactly, and says with a quality code when that is not a
+// temperature. The kernel's driver and every bus master share it.
+package thermo
 
-import "github.com/edgelog/edgelog/buffer/record"
+import (
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/drivers/bus/onewire"
+)
 
 // Family is the first byte of a ROM: the kind of chip.
 type Family byte
 
-// The thermometers that the kernel's w1_therm driver serves.
+// The thermometers.
 const (
-	DS18S20  Family = 0x10
+	DS18S20  Family = 0x10 // also DS1820
 	DS1822   Family = 0x22
-	DS18B20  Family = 0x28
+	DS18B20  Family = 0x28 // also MAX31820
 	DS1825   Family = 0x3b // also MAX31850, a thermocouple amplifier
 	DS28EA00 Family = 0x42
 )
 
-func (f Family) known() bool {
+// Known reports whether f is a thermometer.
+func (f Family) Known() bool {
 	switch f {
 	case DS18S20, DS1822, DS18B20, DS1825, DS28EA00:
 		return true
@@ -43,25 +49,10 @@ const (
 	value85      = 85_0000
 )
 
-// CRC is the Dallas CRC-8 (x^8+x^5+x^4+1, reflected) of p; over bytes that end with their own CRC it is 0.
-func CRC(p []byte) byte {
-	var crc byte
-	for _, b := range p {
-		crc ^= b
-		for range 8 {
-			if crc&1 != 0 {
-				crc = crc>>1 ^ 0x8c
-			} else {
-				crc >>= 1
-			}
-		}
-	}
-	return crc
-}
-
 func (s *Scratchpad) raw() uint16 { return uint16(s[0]) | uint16(s[1])<<8 }
 
-func (s *Scratchpad) all(b byte) bool {
+// All reports whether every byte is b: ff is what a bus without the chip reads as.
+func (s *Scratchpad) All(b byte) bool {
 	for _, c := range s {
 		if c != b {
 			return false
@@ -77,7 +68,7 @@ func (s *Scratchpad) Resolution() int { return 9 + int(s[4]>>5&3) }
 // QualityAllZero, QualityNoConversion, QualityDevice (thermocouple fault), QualityMalformed. The CRC is the
 // caller's business, and so is the power-on value, which needs history (see History).
 func (s *Scratchpad) Temperature(f Family) (int64, record.Quality) {
-	if s.all(0) {
+	if s.All(0) {
 		// CRC-8 of zeros is zero: a line held low reads as a valid frame of 0 °C.
 		return 0, record.QualityAllZero
 	}
@@ -182,4 +173,54 @@ func (h *History) learn(s *Scratchpad) {
 	case s[6] == want && want != powerOnByte6 && want != 0x10 && h.byte6 == byte6Unknown:
 		h.byte6 = byte6Follows
 	}
+}
+
+// PowerOnValue reports whether a temperature t, in 1/10000 °C, of which nothing else is known is the power-on value,
+// and remembers it: 85 °C is believed only near the last reading.
+func (h *History) PowerOnValue(t int64) bool {
+	if t == value85 {
+		d := h.last - value85
+		return !h.seen || d > near85 || d < -near85
+	}
+	h.seen, h.last = true, t
+	return false
+}
+
+// Judge turns the nine bytes of a chip into its temperature in 1/10000 °C or the quality code that says why there is
+// none. intact is what others found of the CRC; it is checked again.
+func Judge(f Family, h *History, s *Scratchpad, intact bool) (int64, record.Quality) {
+	switch {
+	case s.All(0xff): // nobody pulled the line
+		return 0, record.QualityAbsent
+	case !intact || onewire.CRC8(s[:]) != 0:
+		return 0, record.QualityCRC
+	}
+	t, q := s.Temperature(f)
+	if q.Bad() {
+		return 0, q
+	}
+	if h.PowerOn(f, s, t) {
+		return 0, record.QualityPowerOn
+	}
+	return t, q
+}
+
+// Suspect says in words why a chip cannot be a genuine one, or nothing. Genuine DS18B20 carry two zero bytes at the top
+// of their serial number, FF and 10 in bytes 5 and 7, and a count in byte 6 that follows the temperature at 12 bits
+// (github.com/cpetrich/counterfeit_DS18B20). A copy may measure well; it need not.
+func Suspect(a onewire.Address, s *Scratchpad) string {
+	if Family(a.Family()) != DS18B20 || s.All(0) || s.All(0xff) || onewire.CRC8(s[:]) != 0 {
+		return ""
+	}
+	switch {
+	case s[5] != 0xff || s[7] != 0x10:
+		return "scratchpad bytes 5 and 7 are not those of a genuine chip"
+	case s[4]&0x9f != 0x1f:
+		return "the configuration register has bits that a genuine chip does not"
+	case s.Resolution() == 12 && s.raw() != powerOnRaw && s.raw() != noConversion && s[6] != 0x10-s[0]&15:
+		return "byte 6 does not follow the temperature"
+	case a.Serial()>>32 != 0:
+		return "the serial number lies outside the range of genuine chips"
+	}
+	return ""
 }

@@ -1,0 +1,232 @@
+package sim_test
+
+import (
+	"context"
+
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/receive"
+	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/memory"
+)
+
+// storedRow is one row of the store.
+type storedRow struct {
+	place
+	repeat bool // marked "may repeat"
+	late   bool
+}
+
+// check compares what the store holds with the ledger, and the accounts with each other.
+func (w *world) check() {
+	st, err := w.store.Positions(context.Background(), device)
+	if err != nil {
+		w.violation("store: %v", err)
+		return
+	}
+	positions := map[receive.Key]*store.Position{}
+	rows := map[int64][]storedRow{}
+	for i := range st.Positions {
+		p := &st.Positions[i]
+		positions[receive.Key{Stream: p.Stream, Epoch: p.Epoch}] = p
+		w.checkPosition(p)
+		w.collect(p, w.store.Rows(device, p.Stream, p.Epoch), rows)
+	}
+	for n, e := range w.entries {
+		w.checkEntry(int64(n), e, rows[int64(n)], positions)
+	}
+	for _, b := range w.boxes {
+		b.checkAccount(positions)
+	}
+	w.checkWriters(st.Positions)
+}
+
+// checkPosition: the hub's account of one epoch.
+func (w *world) checkPosition(p *store.Position) {
+	left := int64(p.Next-p.First) - int64(p.Rows)
+	for _, g := range p.Gaps {
+		left -= int64(g.Len())
+		if g.Reason == record.ReasonUnsendable || g.Reason == record.ReasonErased {
+			w.violation("gap [%d, %d) of %s: nothing is %s here", g.From, g.To, short(p.Epoch), g.Reason)
+		}
+	}
+	for _, k := range p.Skipped {
+		left -= int64(k.Len())
+		if k.Reason == receive.SkipDeadLetter {
+			w.violation("dead letters %v of %s", k.Range, short(p.Epoch))
+		}
+	}
+	if left != 0 {
+		w.violation("account of the hub: %s %s has a remainder of %d: %+v", p.Stream, short(p.Epoch), left, *p)
+	}
+}
+
+// collect sorts rows by the record they hold. Within an epoch they come in order, late ones excepted.
+func (w *world) collect(p *store.Position, list []memory.Row, rows map[int64][]storedRow) {
+	last := int64(-1)
+	seen := map[record.Offset]bool{}
+	for i := range list {
+		r := &list[i]
+		if seen[r.Offset] {
+			w.violation("doubled: offset %d of %s %s is stored twice", r.Offset, p.Stream, short(p.Epoch))
+		}
+		seen[r.Offset] = true
+		if !r.Late {
+			if int64(r.Offset) <= last {
+				w.violation("order: offset %d of %s %s comes after %d", r.Offset, p.Stream, short(p.Epoch), last)
+			}
+			last = int64(r.Offset)
+		}
+		if n := number(&r.Record); n >= 0 {
+			rows[n] = append(rows[n], storedRow{place{p.Stream, p.Epoch, r.Offset}, r.Record.Quality == record.QualityMayRepeat, r.Late})
+		}
+	}
+}
+
+// checkEntry: what was acknowledged is there once, or named, or its disk has lost it and nobody was left to know.
+func (w *world) checkEntry(n int64, e *entry, rows []storedRow, positions map[receive.Key]*store.Position) {
+	plain := 0
+	for _, r := range rows {
+		if !r.repeat {
+			plain++
+		}
+		if !e.at(r.place) {
+			w.violation("wrong offset: record %d is stored at %s %s %d, where no log has held it (%v)", n, r.stream, short(r.epoch), r.offset, e.places)
+		}
+	}
+	if plain > 1 {
+		w.violation("doubled: record %d is stored %d times: %v", n, plain, rows)
+	}
+	if len(rows) > 0 || !e.acked {
+		return
+	}
+	gone := true
+	for _, l := range e.on {
+		gone = gone && l.gone
+	}
+	if gone { // with its disk, or rolled back: its place may belong to the other history
+		w.unwitnessed++
+		return
+	}
+	named, unseen := false, true
+	for _, p := range e.places {
+		q := positions[receive.Key{Stream: p.stream, Epoch: p.epoch}]
+		if q == nil || q.Next <= p.offset {
+			continue // nothing was ever told of this place
+		}
+		unseen = false
+		for _, k := range q.Skipped {
+			if k.Contains(p.offset) {
+				w.violation("untrue: record %d is skipped as a %s at %s %d, and it is not stored", n, k.Reason, short(p.epoch), p.offset)
+				return
+			}
+		}
+		for _, g := range q.Gaps {
+			if g.Contains(p.offset) {
+				named = true
+				if why := w.untrue(&g, e); why != "" {
+					w.violation("untrue: record %d stands in a gap %v %s of %s: %s", n, g.Range, g.Reason, short(p.epoch), why)
+				}
+			}
+		}
+	}
+	if named {
+		w.named++
+		return
+	}
+	excused := true
+	for _, l := range e.on {
+		excused = excused && l.excused()
+	}
+	switch {
+	case !excused:
+		w.violation("lost: record %d of %s, acknowledged, is neither stored nor named: places %v, stored before %v", n, e.stream, e.places, e.stored)
+	case !unseen:
+		w.violation("unnamed: record %d of %s is below the hub's position and neither stored nor named: %v", n, e.stream, e.places)
+	default:
+		w.unwitnessed++
+	}
+}
+
+func (e *entry) at(p place) bool {
+	for _, q := range e.places {
+		if q == p {
+			return true
+		}
+	}
+	return false
+}
+
+// untrue says why the reason of a gap cannot be true of a record in it.
+func (w *world) untrue(g *record.Gap, e *entry) string {
+	var retained, lost, rotten bool
+	for _, l := range e.on {
+		retained = retained || l.retained
+		lost = lost || l.lied
+		rotten = rotten || l.rotten
+	}
+	switch g.Reason {
+	case record.ReasonDelivered:
+		if !e.stored {
+			return "it was never stored"
+		}
+	case record.ReasonRetention:
+		if !retained {
+			return "nothing was removed to make room"
+		}
+	case record.ReasonCorrupt, record.ReasonDiskLost:
+		if !rotten && !lost {
+			return "its disk was honest and whole"
+		}
+	default:
+		return "nothing of the kind happened"
+	}
+	return ""
+}
+
+// checkAccount compares the account of a box with the hub's: both are at rest.
+func (b *box) checkAccount(positions map[receive.Key]*store.Position) {
+	for _, a := range b.m.sender.Accounts() {
+		if !a.Balanced || a.InFlight != 0 || a.Buffered != 0 && !a.Conflict {
+			b.w.violation("account of %s at rest: %+v", b.name, a)
+		}
+		p := positions[receive.Key{Stream: a.Stream, Epoch: a.Epoch}]
+		if p == nil {
+			if a.End > a.First {
+				b.w.violation("account of %s: the hub does not know epoch %s [%d, %d)", b.name, short(a.Epoch), a.First, a.End)
+			}
+			continue
+		}
+		if a.Conflict || p.Quarantined {
+			continue
+		}
+		if p.Next < a.End {
+			b.w.violation("account of %s: epoch %s ends at %d, the hub is at %d", b.name, short(a.Epoch), a.End, p.Next)
+		}
+		have := p.Rows
+		for _, g := range p.Gaps {
+			// Where a hub was restored, or several boxes hold the epoch, one box may have named as lost what the other had
+			// delivered before.
+			if g.Reason == record.ReasonDelivered || b.w.cfg.revert || b.w.cfg.clone {
+				have += g.Len()
+			}
+		}
+		if a.Delivered > have {
+			b.w.violation("account of %s: epoch %s: %d are said to be delivered, the hub has or had %d: %+v %+v", b.name, short(a.Epoch), a.Delivered, have, a, *p)
+		}
+	}
+}
+
+// checkWriters: two children of one parent are told to people (H7).
+func (w *world) checkWriters(positions []store.Position) {
+	children := map[receive.Key]int{}
+	for _, p := range positions {
+		if p.Parent != 0 {
+			children[receive.Key{Stream: p.Stream, Epoch: p.Parent}]++
+		}
+	}
+	for k, n := range children {
+		if n > 1 && w.notices["two-writers "+k.Stream] == 0 {
+			w.violation("H7: epoch %s of %s has %d children and nobody was told", short(k.Epoch), k.Stream, n)
+		}
+	}
+}

@@ -1,0 +1,19 @@
+package sim_test
+
+import "time"
+
+// Bounds and proportions of one run.
+const (
+	device = "box" // all boxes are one device: a cloned card bears the same name
+
+	shortest, longest = 30 * time.Second, 150 * time.Second // of the faulty part, virtual
+	settleWithin      = 3 * time.Hour                       // virtual, from the end of the faults until all is quiet
+	meanFault         = 2500 * time.Millisecond             // between two faults of machines, disks, hubs and broker
+	maxBoxes          = 3
+	maxHubs           = 3
+	pumpFrames        = 64       // messages that a sender hands out in one go
+	netDelay          = 20       // ms, about, one way
+	lateDelay         = 20_000   // ms at most, of a message that is overtaken
+	maxTranscript     = 4000     // lines that a failing seed prints
+	diskWhole         = 64 << 20 // bytes; a disk never fills by itself
+)
