@@ -192,6 +192,9 @@ func (r *recovery) load() error {
 			l.set.opt.Events.damaged(l.name, e)
 		}
 		r.count(f)
+		if !f.c.Scanned {
+			f.c.Index.Entries = nil // the file has them; of a large log they would be most of what opening keeps
+		}
 		if !f.moved() {
 			r.state = f.c.State
 		}
