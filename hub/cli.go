@@ -69,6 +69,7 @@ func commands() []command {
 		{"verify", "", "read every row: nothing doubled, missing or out of order", (*app).cmdVerify},
 		{"count", "[--series LIKE] [--device D] [--stream S]", "count rows", (*app).cmdCount},
 		{"purge", "[--before T] [--max-bytes N] [--dry-run] [--yes]", "remove old rows; the account keeps their number", (*app).cmdPurge},
+		{"import", "FILE [--ack FILE]", "take a log that was carried by hand; write its ack file", (*app).cmdImport},
 		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
 		{"version", "", "the version of this program", (*app).cmdVersion},
 		{"help", "[COMMAND]", "this page", (*app).cmdHelp},
@@ -287,6 +288,10 @@ func details(name string) string {
 	case "quarantine":
 		return "An epoch is in quarantine when a device came with another history than the hub\nhas: a resumed snapshot, a copied card, a bug. The device has closed it and goes\n" +
 			"on in a new one. resolve lets the hub take frames of it again from its position;\none whose history still differs is quarantined again.\n\n"
+	case "import":
+		return "  edge-hub import /media/stick/box-17.edge\n\nFILE is what edgectl log export made at the box. It goes through the same rules as\n" +
+			"frames from the network: importing it twice, or a network that returns later,\ndoubles nothing. The hub may run meanwhile. FILE.ack tells the box what arrived:\n" +
+			"edgectl log import FILE.ack.\n\n"
 	case "count":
 		return "  edge-hub count --series 'temperature%' --device box-17\n\nLIKE is matched against name{label=\"value\",...}.\n\n"
 	}

@@ -5,13 +5,13 @@ _edgectl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		w=${COMP_WORDS[i]}
 		case $w in
-		--dir | --run-dir | --socket | --config | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device) ((i++)) ;;
+		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device) ((i++)) ;;
 		-*) ;;
 		*) cmd=$w; break ;;
 		esac
 	done
 	case $prev in
-	--dir | --run-dir | --socket | --config)
+	--dir | --run-dir | --socket | --config | --key-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames 2>/dev/null
 		return ;;
@@ -25,7 +25,7 @@ _edgectl() {
 	case $cmd in
 	query) flags+=" --since --until --series --stream --limit" ;;
 	tail) flags+=" -f -n" ;;
-	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes" ;;
+	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes --key-file" ;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")

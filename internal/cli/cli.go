@@ -34,6 +34,8 @@ const (
 // Env is the machine as edgectl sees it.
 type Env struct {
 	Args           []string // without the program's name
+	Stdin          io.Reader
+	StdinTTY       bool // a person can be asked
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Style          term.Style // of Stdout
@@ -50,8 +52,9 @@ type Env struct {
 
 // OS is the machine that the program runs on.
 func OS() Env {
+	tty, _ := term.Terminal(os.Stdin)
 	return Env{
-		Args: os.Args[1:], Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Args: os.Args[1:], Stdin: os.Stdin, StdinTTY: tty, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		Style: term.DetectFile(os.Stdout), Now: time.Now, Zone: time.Local, Host: config.OS{},
 		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 			return exec.CommandContext(ctx, name, args...).Output()
@@ -92,6 +95,7 @@ func commands() []command {
 		{"faults", "[ack ID]", "what is or was wrong; ack: I know of it", (*app).faults},
 		{"explain", "CODE", "what a fault means and what to do", (*app).explain},
 		{"doctor", "", "look for the cause; works with the agent dead", (*app).doctor},
+		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},
 		{"completion", "bash", "completions for the shell", (*app).completion},
 		{"help", "[COMMAND]", "this page", (*app).help},

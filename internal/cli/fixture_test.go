@@ -154,6 +154,8 @@ type run struct {
 	dial  error
 	host  config.Host // default: machine{files}
 	log   string      // what journalctl prints; "" means there is none
+	stdin string
+	tty   bool // of stdin
 }
 
 func (r run) do(t *testing.T) (code int, stdout, stderr string) {
@@ -164,7 +166,7 @@ func (r run) do(t *testing.T) (code int, stdout, stderr string) {
 		host = machine{r.files}
 	}
 	code = cli.Main(context.Background(), cli.Env{
-		Args: r.args, Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return r.env[k] }, Style: r.style,
+		Args: r.args, Stdin: strings.NewReader(r.stdin), StdinTTY: r.tty, Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return r.env[k] }, Style: r.style,
 		Now: func() time.Time { return now }, Zone: now.Location(), Host: host,
 		Run: func(context.Context, string, ...string) ([]byte, error) {
 			if r.log == "" {
