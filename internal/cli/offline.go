@@ -46,6 +46,20 @@ func (e *noLogError) Error() string {
 
 func (e *noLogError) Is(target error) bool { return target == fs.ErrNotExist }
 
+// keys are those that the configuration names. Without a configuration, or where its key may not be read, the log is
+// opened without: what is encrypted shows as held.
+func (a *app) keys() buffer.Keys {
+	c, err := config.Load(a.g.config, a.Host)
+	if err != nil {
+		return buffer.Keys{}
+	}
+	keys, err := c.Storage.Encryption.Keys(a.Host.ReadFile)
+	if err != nil {
+		return buffer.Keys{}
+	}
+	return keys
+}
+
 // openLog opens a log directory for reading only.
 func (a *app) openLog(ctx context.Context) (*buffer.Set, error) {
 	dir := a.logDir()
@@ -54,7 +68,7 @@ func (a *app) openLog(ctx context.Context) (*buffer.Set, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("read log directory: %w", err)
 	}
-	set, err := buffer.OpenReadOnly(ctx, vfs.OS{}, dir)
+	set, err := buffer.OpenReadOnlyKeys(ctx, vfs.OS{}, dir, a.keys())
 	if err != nil {
 		return nil, fmt.Errorf("read log directory %s: %w", dir, err)
 	}
