@@ -115,12 +115,10 @@ func (f *file) name(base record.Offset, epoch record.Epoch) {
 	f.base, f.epoch = base, epoch
 	switch {
 	case f.held != nil || f.blank:
+	case f.c.Lost && base > f.c.Header.Base:
+		f.blank = true // old contents that resurfaced: no segment holds what lies below its name
 	case f.c.Lost:
-		f.c.Header.Epoch = epoch
-		if base <= f.c.Header.Base {
-			f.c.Header.Base = base
-		}
-		f.base = f.c.Header.Base
+		f.c.Header.Epoch, f.c.Header.Base = epoch, base
 	default:
 		f.base, f.epoch = f.c.Header.Base, f.c.Header.Epoch
 	}
@@ -149,6 +147,9 @@ func (r *recovery) order() {
 		f.dup = i > 0 && f.c.Header.Salt == known[i-1].c.Header.Salt && f.epoch == known[i-1].epoch && f.c.Header.Seq == known[i-1].c.Header.Seq
 	}
 	for _, f := range rest {
+		if f.held == nil && !f.blank && slices.ContainsFunc(known, func(k *file) bool { return k.headed() && k.c.Header.Salt == f.c.Header.Salt }) {
+			f.blank = true // blocks of another segment that resurfaced here
+		}
 		i := 0
 		for i < len(known) && (known[i].base < f.base || known[i].base == f.base && known[i].epoch == f.epoch) {
 			i++
