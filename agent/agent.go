@@ -80,7 +80,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.set.Close())
 		}
 	}()
-	plan, err := planOf(o.Config.Sources)
+	plan, err := planOf(o.Config.Sources, a.log)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,8 @@ const (
 	DriverSystem    = "system"
 	DriverW1        = "w1"
 	DriverSynthetic = "synthetic"
+	DriverDS18B20   = "ds18b20"
+	DriverModbus    = "modbus"
 )
 
 // Source is one thing that is read. Exactly the block of its driver may be given.
@@ -71,6 +73,8 @@ type Source struct {
 	System    *System           `yaml:"system"`
 	W1        *W1               `yaml:"w1"`
 	Synthetic *Synthetic        `yaml:"synthetic"`
+	DS18B20   *DS18B20          `yaml:"ds18b20"`
+	Modbus    *Modbus           `yaml:"modbus"`
 }
 
 // Range is inclusive.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/strictyaml"
@@ -85,6 +86,15 @@ func (c *Config) absolute(dir string) {
 		if s := c.Sources[i].W1; s != nil {
 			fix(&s.Root)
 		}
+		if s := c.Sources[i].DS18B20; s != nil {
+			fix(&s.Port)
+		}
+		if s := c.Sources[i].Modbus; s != nil {
+			fix(&s.Port)
+			for j := range s.Devices {
+				fix(&s.Devices[j].ProfileFile)
+			}
+		}
 	}
 	fix(&c.Storage.Encryption.KeyFile)
 	for i := range c.Storage.Encryption.OldKeyFiles {
@@ -100,6 +110,9 @@ func (c *Config) absolute(dir string) {
 // check looks at the machine: every file that the configuration names must be there and readable.
 func (c *Config) check(r *strictyaml.Report, host Host) {
 	c.Storage.Encryption.check(r, host)
+	for i := range c.Sources {
+		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
+	}
 	m := c.Uplink.MQTT
 	if m == nil {
 		return
