@@ -21,15 +21,21 @@ import (
 
 // CheckSources finds the mistakes in sources that only their drivers know. Nothing is opened.
 func CheckSources(sources []config.Source) error {
-	_, err := planOf(sources, slog.New(slog.DiscardHandler))
+	_, err := planOf(sources, surroundings{log: slog.New(slog.DiscardHandler)})
 	return err
 }
 
-// planOf turns the sources of a configuration into what collect runs. What drivers tell of their devices goes to log.
-func planOf(sources []config.Source, log *slog.Logger) (collect.Plan, error) {
+// surroundings are what sources need of the agent.
+type surroundings struct {
+	log    *slog.Logger     // for what drivers tell of their devices
+	ingest func() *ingester // knows the producers; asked when a source runs
+}
+
+// planOf turns the sources of a configuration into what collect runs.
+func planOf(sources []config.Source, env surroundings) (collect.Plan, error) {
 	var p collect.Plan
 	for _, s := range sources {
-		c, err := sourceOf(s, log.With("source", s.Name))
+		c, err := sourceOf(s, env)
 		if err != nil {
 			return p, fmt.Errorf("source %s: %w", s.Name, err)
 		}
@@ -38,7 +44,7 @@ func planOf(sources []config.Source, log *slog.Logger) (collect.Plan, error) {
 	return p, nil
 }
 
-func sourceOf(s config.Source, log *slog.Logger) (collect.Source, error) {
+func sourceOf(s config.Source, env surroundings) (collect.Source, error) {
 	out := collect.Source{Name: s.Name, Driver: s.Driver, Stream: s.Stream, Interval: s.Interval}
 	for k, v := range s.Labels {
 		out.Labels = append(out.Labels, record.Label{Key: k, Value: v})
@@ -49,6 +55,7 @@ func sourceOf(s config.Source, log *slog.Logger) (collect.Source, error) {
 			out.Ranges[name] = collect.Range{Min: r.Min, Max: r.Max}
 		}
 	}
+	log := env.log.With("source", s.Name)
 	var block any
 	var err error
 	switch s.Driver {
@@ -84,6 +91,19 @@ func sourceOf(s config.Source, log *slog.Logger) (collect.Source, error) {
 	case config.DriverModbus:
 		block = s.Modbus
 		out.Open, err = openModbus(s.Modbus)
+	case config.DriverExec:
+		block = s.Exec
+		out.Door, err = openExec(s.Exec)
+	case config.DriverSerial:
+		block = s.Serial
+		out.Door, err = openSerial(s.Serial)
+	case config.DriverMQTT:
+		block = s.MQTT
+		out.Door, err = openMQTT(s.MQTT)
+	case config.DriverListen:
+		block = s.Listen
+		out.Producer = func(p record.ProducerPosition) error { return env.ingest().admit(p) }
+		out.Door, err = openListen(s.Listen, env)
 	default:
 		return out, fmt.Errorf("no driver %q", s.Driver)
 	}

@@ -37,7 +37,7 @@ func TestSourcesAreCheckedByTheirDrivers(t *testing.T) {
 // The canonical text of a block decides whether a reload opens the sensor again.
 func TestCanonicalTextOfABlock(t *testing.T) {
 	text := func(source string) string {
-		p, err := planOf(parse(t, source).Sources, slog.New(slog.DiscardHandler))
+		p, err := planOf(parse(t, source).Sources, surroundings{log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -160,18 +160,6 @@ func wantHostPort(r *strictyaml.Report, path, addr string) {
 	}
 }
 
-// checkFiles reads the files that sources name.
-func (s *Source) checkFiles(r *strictyaml.Report, host Host, path string) {
-	if s.Modbus == nil {
-		return
-	}
-	for i := range s.Modbus.Devices {
-		if d := &s.Modbus.Devices[i]; d.ProfileFile != "" {
-			d.ProfileData = readNamed(r, host, path+".modbus.devices["+strconv.Itoa(i)+"].profile_file", d.ProfileFile)
-		}
-	}
-}
-
 // readNamed is the content of a file that stands at path, "" with a mistake noted if it cannot be read.
 func readNamed(r *strictyaml.Report, host Host, path, name string) string {
 	data, err := host.ReadFile(name)

@@ -60,6 +60,10 @@ const (
 	DriverSynthetic = "synthetic"
 	DriverDS18B20   = "ds18b20"
 	DriverModbus    = "modbus"
+	DriverExec      = "exec"
+	DriverSerial    = "serial"
+	DriverListen    = "listen"
+	DriverMQTT      = "mqtt"
 )
 
 // Source is one thing that is read. Exactly the block of its driver may be given.
@@ -75,6 +79,10 @@ type Source struct {
 	Synthetic *Synthetic        `yaml:"synthetic"`
 	DS18B20   *DS18B20          `yaml:"ds18b20"`
 	Modbus    *Modbus           `yaml:"modbus"`
+	Exec      *Exec             `yaml:"exec"`
+	Serial    *Serial           `yaml:"serial"`
+	Listen    *Listen           `yaml:"listen"`
+	MQTT      *MQTTSource       `yaml:"mqtt"`
 }
 
 // Range is inclusive.

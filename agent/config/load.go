@@ -80,20 +80,8 @@ func (c *Config) absolute(dir string) {
 	fix(&c.DataDir)
 	fix(&c.RunDir)
 	for i := range c.Sources {
-		if s := c.Sources[i].System; s != nil {
-			fix(&s.Root)
-		}
-		if s := c.Sources[i].W1; s != nil {
-			fix(&s.Root)
-		}
-		if s := c.Sources[i].DS18B20; s != nil {
-			fix(&s.Port)
-		}
-		if s := c.Sources[i].Modbus; s != nil {
-			fix(&s.Port)
-			for j := range s.Devices {
-				fix(&s.Devices[j].ProfileFile)
-			}
+		for _, p := range c.Sources[i].paths() {
+			fix(p)
 		}
 	}
 	fix(&c.Storage.Encryption.KeyFile)
@@ -210,6 +198,10 @@ func ReadSecret(host Host, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	return strings.TrimRight(line, "\r"), nil
+	return firstLine(string(data)), nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimRight(line, "\r")
 }

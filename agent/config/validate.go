@@ -190,6 +190,10 @@ func (s *Source) blocks() []block {
 		{DriverSynthetic, s.Synthetic != nil, s.Synthetic.validate},
 		{DriverDS18B20, s.DS18B20 != nil, s.DS18B20.validate},
 		{DriverModbus, s.Modbus != nil, s.Modbus.validate},
+		{DriverExec, s.Exec != nil, s.Exec.validate},
+		{DriverSerial, s.Serial != nil, s.Serial.validate},
+		{DriverListen, s.Listen != nil, nil},
+		{DriverMQTT, s.MQTT != nil, s.MQTT.validate},
 	}
 }
 
