@@ -26,6 +26,15 @@ func TestSourcesAreCheckedByTheirDrivers(t *testing.T) {
 		{"{name: a, driver: modbus, modbus: {rtu_over_tcp: 'h:4001', retries: 0, devices: [{unit: 1, profile: xy-md02}]}}", ""},
 		{"{name: a, driver: modbus, modbus: {port: /dev/x, parity: even, devices: [{unit: 1, profile: nothing}]}}", "the profiles are carlo-gavazzi-em24, "},
 		{"{name: a, driver: modbus, modbus: {port: /dev/x, devices: [{unit: 1, profile: xy-md02}, {unit: 1, profile: xy-md02}]}}", "is there twice"},
+		{"{name: a, driver: exec, exec: {command: [x], signal: STDIN, format: json, json: {decimals: {t: 2}}}}", ""},
+		{"{name: a, driver: exec, exec: {command: [x], signal: USR3}}", `signal "USR3"`},
+		{"{name: a, driver: serial, serial: {port: /dev/x, format: binary, frame: {sync: '424d', length: 32, checksum: sum16be}, fields: [{name: pm2_5, type: u16be, offset: 12, unit: ug/m3}]}}", ""},
+		{"{name: a, driver: serial, serial: {port: /dev/x, format: regexp, pattern: '(', fields: [{name: x}]}}", "missing closing"},
+		{"{name: a, driver: listen, listen: {http: '127.0.0.1:0'}}", ""},
+		{"{name: a, driver: listen, listen: {http: '0.0.0.0:80'}}", "allow_remote"},
+		{"{name: a, driver: listen, listen: {}}", "listen on what"},
+		{"{name: a, driver: mqtt, mqtt: {broker: 'tcp://h:1883', client_id: a, subscriptions: [{format: zigbee2mqtt}]}}", ""},
+		{"{name: a, driver: mqtt, mqtt: {broker: 'tcp://h:1883', client_id: a, subscriptions: [{format: zigbee}]}}", "subscriptions[0]"},
 	} {
 		err := CheckSources(parse(t, c.yaml).Sources)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

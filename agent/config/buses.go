@@ -160,8 +160,8 @@ func wantHostPort(r *strictyaml.Report, path, addr string) {
 	}
 }
 
-// readNamed is the content of a file that stands at path, "" with a mistake noted if it cannot be read.
-func readNamed(r *strictyaml.Report, host Host, path, name string) string {
+// readNamed is the content of a file that stands at path; not ok, with a mistake noted, if it cannot be read.
+func readNamed(r *strictyaml.Report, host Host, path, name string) (text string, ok bool) {
 	data, err := host.ReadFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -171,5 +171,5 @@ func readNamed(r *strictyaml.Report, host Host, path, name string) string {
 	case err != nil:
 		r.Addf(path, "%s %q cannot be read: %v", path, name, reason(err))
 	}
-	return string(data)
+	return string(data), err == nil
 }

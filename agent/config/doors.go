@@ -158,14 +158,15 @@ func (s *Source) checkFiles(r *strictyaml.Report, host Host, path string) {
 	if m := s.Modbus; m != nil {
 		for i := range m.Devices {
 			if d := &m.Devices[i]; d.ProfileFile != "" {
-				d.ProfileData = readNamed(r, host, path+".modbus.devices["+strconv.Itoa(i)+"].profile_file", d.ProfileFile)
+				d.ProfileData, _ = readNamed(r, host, path+".modbus.devices["+strconv.Itoa(i)+"].profile_file", d.ProfileFile)
 			}
 		}
 	}
 	if l := s.Listen; l != nil && l.TokenFile != "" {
 		at := path + ".listen.token_file"
-		if l.Token = firstLine(readNamed(r, host, at, l.TokenFile)); l.Token == "" {
-			r.Addf(at, "%s %q gives no token", at, l.TokenFile)
+		text, ok := readNamed(r, host, at, l.TokenFile)
+		if l.Token = firstLine(text); ok && l.Token == "" {
+			r.Addf(at, "%s %q is empty", at, l.TokenFile)
 		}
 	}
 	if m := s.MQTT; m != nil {
