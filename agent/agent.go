@@ -80,7 +80,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 			err = errors.Join(err, a.set.Close())
 		}
 	}()
-	plan, err := planOf(o.Config.Sources)
+	plan, err := planOf(o.Config.Sources, a.surroundings())
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +287,10 @@ func (l collectLog) Append(ctx context.Context, d record.Draft) (collect.Ticket,
 		return t, nil
 	}
 	switch {
+	case errors.Is(err, buffer.ErrRepeated):
+		return t, collect.ErrRepeated
+	case errors.Is(err, buffer.ErrTooLarge):
+		return nil, fmt.Errorf("%w: %w", collect.ErrTooLarge, err)
 	case errors.Is(err, buffer.ErrFull):
 		return nil, fmt.Errorf("%w: %w", collect.ErrFull, err)
 	case errors.Is(err, buffer.ErrStopped):

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -76,6 +77,13 @@ func (f *faults) collectEvents() collect.Events {
 			f.raise(health.SourceDead, source, source, "gives no readings: "+err.Error())
 		},
 		SourceBack: func(source string) { f.clear(health.SourceDead, source) },
+		SourceSays: func(source, level, text string) {
+			var l slog.Level
+			if l.UnmarshalText([]byte(level)) != nil {
+				l = slog.LevelError
+			}
+			f.log.Log(context.Background(), l, text, "source", source)
+		},
 		SeriesBad: func(source string, s record.Series, q record.Quality, _ record.Stamp) {
 			code, ok := badReading[q]
 			if !ok {

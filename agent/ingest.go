@@ -15,6 +15,7 @@ import (
 	"github.com/edgelog/edgelog/agent/control"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/drivers/door"
 	"github.com/edgelog/edgelog/internal/api"
 )
 
@@ -126,6 +127,20 @@ func (g *ingester) Position(producer string, incarnation uint64) (*api.IngestPos
 		out.Incarnation, out.Sequence, out.Known = p.Incarnation, p.Sequence, true
 	}
 	return out, nil
+}
+
+// admit says, as door.Emit does, why a numbered message that came through a door cannot be taken now.
+func (g *ingester) admit(p record.ProducerPosition) error {
+	g.mu.Lock()
+	_, ok := g.producers[p.Name]
+	g.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w %q in the configuration (control.producers)", door.ErrProducer, p.Name)
+	}
+	if known, seen := g.set.Producer(p.Name, p.Incarnation); seen && p.Sequence > known.Sequence+1 {
+		return &door.OrderError{Next: known.Sequence + 1}
+	}
+	return nil
 }
 
 // ingestRecord turns one JSON observation into a record of the log.

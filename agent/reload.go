@@ -23,7 +23,7 @@ func (a *Agent) Reload(ctx context.Context, by string) (*api.Reload, error) {
 	}
 	now, err := config.Load(a.o.File, config.OS{})
 	if err == nil {
-		_, err = planOf(now.Sources)
+		_, err = planOf(now.Sources, a.surroundings())
 	}
 	if err != nil {
 		a.faults.raise(health.ReloadFailed, "config", a.o.File, err.Error())
@@ -63,7 +63,7 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	merged.Device, merged.DataDir, merged.RunDir, merged.Streams = old.Device, old.DataDir, old.RunDir, old.Streams
 	merged.Control.ViewGroup, merged.Control.OpsGroup, merged.Control.IngestGroup = old.Control.ViewGroup, old.Control.OpsGroup, old.Control.IngestGroup
 	if len(plan.StartSources) > 0 || len(plan.StopSources) > 0 {
-		p, err := planOf(now.Sources)
+		p, err := planOf(now.Sources, a.surroundings())
 		if err != nil {
 			return err
 		}

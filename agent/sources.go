@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,11 +19,23 @@ import (
 	"github.com/edgelog/edgelog/drivers/w1"
 )
 
+// CheckSources finds the mistakes in sources that only their drivers know. Nothing is opened.
+func CheckSources(sources []config.Source) error {
+	_, err := planOf(sources, surroundings{log: slog.New(slog.DiscardHandler)})
+	return err
+}
+
+// surroundings are what sources need of the agent.
+type surroundings struct {
+	log    *slog.Logger     // for what drivers tell of their devices
+	ingest func() *ingester // knows the producers; asked when a source runs
+}
+
 // planOf turns the sources of a configuration into what collect runs.
-func planOf(sources []config.Source) (collect.Plan, error) {
+func planOf(sources []config.Source, env surroundings) (collect.Plan, error) {
 	var p collect.Plan
 	for _, s := range sources {
-		c, err := sourceOf(s)
+		c, err := sourceOf(s, env)
 		if err != nil {
 			return p, fmt.Errorf("source %s: %w", s.Name, err)
 		}
@@ -31,7 +44,7 @@ func planOf(sources []config.Source) (collect.Plan, error) {
 	return p, nil
 }
 
-func sourceOf(s config.Source) (collect.Source, error) {
+func sourceOf(s config.Source, env surroundings) (collect.Source, error) {
 	out := collect.Source{Name: s.Name, Driver: s.Driver, Stream: s.Stream, Interval: s.Interval}
 	for k, v := range s.Labels {
 		out.Labels = append(out.Labels, record.Label{Key: k, Value: v})
@@ -42,7 +55,9 @@ func sourceOf(s config.Source) (collect.Source, error) {
 			out.Ranges[name] = collect.Range{Min: r.Min, Max: r.Max}
 		}
 	}
+	log := env.log.With("source", s.Name)
 	var block any
+	var err error
 	switch s.Driver {
 	case config.DriverSystem:
 		block = s.System
@@ -57,7 +72,7 @@ func sourceOf(s config.Source) (collect.Source, error) {
 		}
 	case config.DriverW1:
 		block = s.W1
-		o := w1.Options{Root: s.W1.Root, Master: s.W1.Master, Names: s.W1.Names, ReadTimeout: s.W1.ReadTimeout, NoBulk: s.W1.NoBulk}
+		o := w1.Options{Root: s.W1.Root, Master: s.W1.Master, Names: s.W1.Names, ReadTimeout: s.W1.ReadTimeout, NoBulk: s.W1.NoBulk, Suspect: suspect(log)}
 		if s.W1.Simulated && !slices.ContainsFunc(out.Labels, func(l record.Label) bool { return l.Key == "simulated" }) {
 			out.Labels = append(out.Labels, record.Label{Key: "simulated", Value: "true"})
 		}
@@ -70,8 +85,30 @@ func sourceOf(s config.Source) (collect.Source, error) {
 		}
 		out.MaxNewSeries = max(record.MaxNewSeriesPerHour, s.Synthetic.Series) // its names are made here, not by strangers
 		out.Open = func() (drivers.Sensor, error) { return synthetic.New(o) }
+	case config.DriverDS18B20:
+		block = s.DS18B20
+		out.Open, err = openDS18B20(s.DS18B20, suspect(log))
+	case config.DriverModbus:
+		block = s.Modbus
+		out.Open, err = openModbus(s.Modbus)
+	case config.DriverExec:
+		block = s.Exec
+		out.Door, err = openExec(s.Exec)
+	case config.DriverSerial:
+		block = s.Serial
+		out.Door, err = openSerial(s.Serial)
+	case config.DriverMQTT:
+		block = s.MQTT
+		out.Door, err = openMQTT(s.MQTT)
+	case config.DriverListen:
+		block = s.Listen
+		out.Producer = func(p record.ProducerPosition) error { return env.ingest().admit(p) }
+		out.Door, err = openListen(s.Listen, env)
 	default:
 		return out, fmt.Errorf("no driver %q", s.Driver)
+	}
+	if err != nil {
+		return out, err
 	}
 	slices.SortFunc(out.Labels, func(a, b record.Label) int { return strings.Compare(a.Key, b.Key) })
 	b, err := json.Marshal(block)

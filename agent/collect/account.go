@@ -15,23 +15,29 @@ type Missed uint8
 
 // The reasons.
 const (
-	MissedNoDevice Missed = iota // the device or bus is not there
-	MissedTimeout                // the sensor as a whole did not answer in time
-	MissedBus                    // the bus or adapter failed
-	MissedConfig                 // the sensor refuses its configuration
-	MissedError                  // the sensor failed in another way
-	MissedLate                   // the sweep before was not done, or the box was too busy
-	MissedFull                   // the log is full
-	MissedBacklog                // too many readings wait for the disk
-	MissedStopped                // the agent or the source was stopped meanwhile
-	MissedRefused                // the log or its bounds refused the reading
+	MissedNoDevice  Missed = iota // the device or bus is not there
+	MissedTimeout                 // the sensor as a whole did not answer in time
+	MissedBus                     // the bus or adapter failed
+	MissedConfig                  // the sensor refuses its configuration
+	MissedError                   // the sensor failed in another way
+	MissedLate                    // the sweep before was not done, or the box was too busy
+	MissedFull                    // the log is full
+	MissedBacklog                 // too many readings wait for the disk
+	MissedStopped                 // the agent or the source was stopped meanwhile
+	MissedRefused                 // the log or its bounds refused the reading
+	MissedMalformed               // what came through a door is not in the form agreed
+	MissedSeries                  // beyond a door's limit of series
+	MissedTooLarge                // beyond a bound in bytes
+	MissedGap                     // the sender's numbers show that messages were lost on the way
+	MissedUnknown                 // of a sender that never announced itself
+	MissedOverload                // the log is slower than a door that cannot wait
 	missedReasons
 )
 
 // String is the form that CLI and JSON show.
 func (m Missed) String() string {
 	return [...]string{"no-device", "timeout", "bus", "config", "error", "late", "full", "backlog", "stopped",
-		"refused", "?"}[min(m, missedReasons)]
+		"refused", "malformed", "series", "too-large", "gap", "unknown", "overloaded", "?"}[min(m, missedReasons)]
 }
 
 // missedBySensor names the reason of an error of Open or Read.
@@ -80,6 +86,7 @@ type account struct {
 	since     record.Stamp // of the first of them
 	dead      string       // the error told to Events, "" if none
 	logErr    string       // the same for the log
+	upSince   time.Time    // of a door; zero: it is down
 	window    time.Time    // start of the hour of newSeries
 	newSeries int
 	told      bool // the limit was told in this hour
@@ -234,4 +241,46 @@ func (a *account) faults() (dead, refused bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.dead != "", a.logErr != ""
+}
+
+// up notes that a door is open. It counts as well again when it stays so, see settled.
+func (a *account) up(now time.Time) {
+	a.mu.Lock()
+	a.upSince = now
+	a.mu.Unlock()
+}
+
+// down notes that a door failed at the stamp; it reports whether that is to be told, and since when it fails.
+func (a *account) down(err error, at record.Stamp) (tell bool, since record.Stamp) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.upSince = time.Time{}
+	if a.failing++; a.failing == 1 {
+		a.since = at
+	}
+	a.lastErr, a.errStamp = err.Error(), at
+	return a.failing >= faultAfter && a.tell(a.lastErr), a.since
+}
+
+// arrived notes that a message of a door is in the log; it reports whether the source is back by that.
+func (a *account) arrived(at record.Stamp) (back bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sweeps++
+	a.last = at
+	return a.well()
+}
+
+// settled reports whether a door is back because it stayed open.
+func (a *account) settled(now time.Time) (back bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failing > 0 && !a.upSince.IsZero() && now.Sub(a.upSince) >= upSteady && a.well()
+}
+
+// well ends a run of failures. a.mu is held.
+func (a *account) well() (back bool) {
+	back = a.dead != ""
+	a.failing, a.dead = 0, ""
+	return back
 }

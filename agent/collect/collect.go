@@ -35,7 +35,9 @@ type Ticket interface {
 var (
 	ErrFull        = errors.New("log is full")
 	ErrStopped     = errors.New("log is stopped")
-	ErrSeriesLimit = errors.New("too many series") // of Define: the readings go to the overflow series
+	ErrTooLarge    = errors.New("draft is too large")
+	ErrRepeated    = errors.New("message is taken already") // its ticket is valid
+	ErrSeriesLimit = errors.New("too many series")          // of Define: the readings go to the overflow series
 )
 
 // ErrPlan is wrapped by every refusal of a plan.
@@ -58,6 +60,8 @@ type Events struct {
 	// SourceDead: three sweeps in a row failed, or a read hangs, since the stamp. Again when the reason changes.
 	SourceDead func(source string, since record.Stamp, err error)
 	SourceBack func(source string)
+	// SourceSays: a program behind a door wrote to its log. Levels are error, warn, info and debug.
+	SourceSays func(source, level, text string)
 	// SeriesBad: three bad readings in a row. Again when the quality changes.
 	SeriesBad  func(source string, s record.Series, q record.Quality, since record.Stamp)
 	SeriesGood func(source string, s record.Series)

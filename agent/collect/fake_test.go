@@ -18,15 +18,16 @@ import (
 
 // fakeLog keeps what it is given. A ticket is durable after delay, or when hold is closed if that is set.
 type fakeLog struct {
-	mu      sync.Mutex
-	ids     map[string]record.SeriesID
-	series  map[record.SeriesID]string
-	records []record.Record
-	drafts  int
-	err     error // of Append
-	defErr  error
-	delay   time.Duration
-	hold    chan struct{}
+	mu       sync.Mutex
+	ids      map[string]record.SeriesID
+	series   map[record.SeriesID]string
+	records  []record.Record
+	drafts   int
+	err      error // of Append
+	defErr   error
+	repeated bool // every message was taken before
+	delay    time.Duration
+	hold     chan struct{}
 }
 
 func newLog() *fakeLog {
@@ -55,6 +56,9 @@ func (l *fakeLog) Append(_ context.Context, d record.Draft) (collect.Ticket, err
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return nil, l.err
+	}
+	if l.repeated {
+		return ticket{l, record.Range{}}, collect.ErrRepeated
 	}
 	l.drafts++
 	from := record.Offset(len(l.records))

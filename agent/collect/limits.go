@@ -21,7 +21,11 @@ const (
 	faultAfter      = 3               // sweeps in a row before a silent source or a bad series is a fault
 	stopPatience    = 5 * time.Second // for a read that runs when its source ends
 	drainPatience   = 10 * time.Second
-	appendPatience  = 5 * time.Second // for a log that blocks because it is full; less than a stop waits
+	appendPatience  = 5 * time.Second        // for a log that blocks because it is full; less than a stop waits
+	lastPatience    = time.Second            // for a log that blocks, when a door that is being closed has a last message
+	fullPause       = 250 * time.Millisecond // before a door's message is tried again that the log had no room for
+	doorOutstanding = 1024                   // messages of a door that may wait for the disk
+	upSteady        = 5 * time.Second        // a door that was up for so long is not about to fail again
 	defaultTimeout  = time.Minute
 	defaultInterval = 10 * time.Second
 	defaultStream   = "telemetry"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
+	"github.com/edgelog/edgelog/drivers/door"
 )
 
 // Plan is what is to be collected.
@@ -29,6 +30,11 @@ type Source struct {
 	// Driver changes. Open makes the sensor; it is called by the worker, again and again until it works.
 	Config string
 	Open   func() (drivers.Sensor, error)
+
+	// Door makes a source that speaks up, in place of Open; Interval, Timeout and StuckAfter do not concern it.
+	Door func(door.Events) (door.Source, error)
+	// Producer says, as door.Emit does, why a numbered message cannot be taken now; nil: no producers.
+	Producer func(p record.ProducerPosition) error
 }
 
 // Range is the plausible values of a series, inclusive, in its unit.
@@ -73,7 +79,7 @@ func (p Plan) checked() (Plan, error) {
 
 func (s Source) check() error {
 	switch {
-	case s.Name == "" || s.Open == nil:
+	case s.Name == "" || (s.Open == nil) == (s.Door == nil):
 		return fmt.Errorf("a name and a driver are needed")
 	case !record.ValidStream(s.Stream):
 		return fmt.Errorf("stream %q: want 1 to %d of a-z, 0-9 and -", s.Stream, record.MaxStreamName)
@@ -113,5 +119,8 @@ func (s Source) sameSeries(o Source) bool {
 // outstanding is how many drafts may wait for the disk: four seconds' worth, so that a commit interval of one
 // second and a slow fsync fit, at least 64.
 func (s Source) outstanding() int {
+	if s.Door != nil {
+		return doorOutstanding
+	}
 	return int(max(64, min(MaxOutstanding, 4*time.Second/s.Interval)))
 }

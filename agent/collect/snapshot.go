@@ -20,7 +20,7 @@ const (
 // SourceStatus is one source at a moment. Counters run since the source was first started by this process.
 type SourceStatus struct {
 	Name, Driver, Stream string
-	Interval             time.Duration
+	Interval             time.Duration // 0: it speaks when it likes
 	State                State
 	Since                record.Stamp // of the first failed sweep in a row; Clock 0 if the latest did not fail
 	Taken                uint64       // readings that are durable
@@ -64,6 +64,9 @@ func (w *worker) status() SourceStatus {
 	s := SourceStatus{Name: w.source.Name, Driver: w.source.Driver, Stream: w.source.Stream,
 		Interval: w.source.Interval, Missed: map[string]uint64{}, Quality: map[record.Quality]uint64{},
 		Pending: uint64(len(w.pending))}
+	if w.source.Door != nil {
+		s.Interval = 0
+	}
 	var bad bool
 	s.Series, bad = w.seriesStatus()
 	a := w.acc

@@ -40,6 +40,7 @@ type worker struct {
 	sensor   drivers.Sensor
 	closing  bool // no sensor may be opened any more
 
+	doorway // of a source that speaks up
 	sweeper // the reader's own
 }
 
@@ -52,7 +53,7 @@ type pending struct {
 func newWorker(o Options, j job, prev *worker) *worker {
 	w := &worker{o: o, source: j.source, log: j.log, acc: new(account),
 		ticks: make(chan time.Duration), pending: make(chan pending, j.source.outstanding()),
-		quit: make(chan struct{}), idle: make(chan struct{}), done: make(chan struct{}), abandoned: make(chan struct{})}
+		quit: make(chan struct{}), idle: make(chan struct{}), done: make(chan struct{}), abandoned: make(chan struct{}), doorway: doorway{turn: make(chan struct{}, 1)}}
 	if prev != nil {
 		w.acc = prev.acc
 		if prev.quiet() && w.source.sameSensor(prev.source) {
@@ -88,9 +89,15 @@ func (w *worker) run(ctx context.Context) {
 	ackCtx, cancelAck := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelAck()
 	var wg sync.WaitGroup
-	wg.Go(func() { w.schedule(ctx) })
+	if w.source.Door == nil {
+		wg.Go(func() { w.schedule(ctx) })
+	}
 	wg.Go(func() { w.acknowledge(ackCtx) })
-	w.readLoop(ctx)
+	if w.source.Door == nil {
+		w.readLoop(ctx)
+	} else {
+		w.runDoor(ctx)
+	}
 	close(w.idle)
 	close(w.pending)
 	drain := time.AfterFunc(drainPatience, cancelAck)

@@ -58,6 +58,12 @@ const (
 	DriverSystem    = "system"
 	DriverW1        = "w1"
 	DriverSynthetic = "synthetic"
+	DriverDS18B20   = "ds18b20"
+	DriverModbus    = "modbus"
+	DriverExec      = "exec"
+	DriverSerial    = "serial"
+	DriverListen    = "listen"
+	DriverMQTT      = "mqtt"
 )
 
 // Source is one thing that is read. Exactly the block of its driver may be given.
@@ -71,6 +77,12 @@ type Source struct {
 	System    *System           `yaml:"system"`
 	W1        *W1               `yaml:"w1"`
 	Synthetic *Synthetic        `yaml:"synthetic"`
+	DS18B20   *DS18B20          `yaml:"ds18b20"`
+	Modbus    *Modbus           `yaml:"modbus"`
+	Exec      *Exec             `yaml:"exec"`
+	Serial    *Serial           `yaml:"serial"`
+	Listen    *Listen           `yaml:"listen"`
+	MQTT      *MQTTSource       `yaml:"mqtt"`
 }
 
 // Range is inclusive.

@@ -101,6 +101,18 @@ func TestMistakes(t *testing.T) {
 		{"interval", "sources: [{name: a, driver: w1, interval: 1ms}]", `agent.yaml:1:43  sources[0].interval is 1ms; possible are 10ms to 24h0m0s`},
 		{"rom", "sources: [{name: a, driver: w1, w1: {names: {bad: x}}}]", `agent.yaml:1:51  sources[0].w1.names: "bad" is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff`},
 		{"range", "sources: [{name: a, driver: w1, ranges: {temperature: {min: 5, max: 1}}}]", `agent.yaml:1:42  sources[0].ranges.temperature: min 5 is not below max 1`},
+		{"no block", "sources: [{name: a, driver: ds18b20}]", `agent.yaml:1:11  sources[0]: driver "ds18b20" needs a block "ds18b20"`},
+		{"master", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480}}]", `agent.yaml:1:56  sources[0].ds18b20.master "ds2480" is unknown; did you mean "ds2480b"?`},
+		{"1-Wire port", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds9097}}]", `agent.yaml:1:38  sources[0].ds18b20: master ds9097 needs a port`},
+		{"1-Wire baud", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480b, port: /dev/x, baud: 4800}}]", `agent.yaml:1:85  sources[0].ds18b20.baud is 4800; possible are 9600, 19200, 57600 and 115200`},
+		{"line", "sources: [{name: a, driver: modbus, modbus: {devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:37  sources[0].modbus: give one of port, tcp and rtu_over_tcp`},
+		{"unit", "sources: [{name: a, driver: modbus, modbus: {port: /dev/x, devices: [{unit: 248, profile: x}]}}]", `agent.yaml:1:77  sources[0].modbus.devices[0].unit is 248; possible are 1 to 247`},
+		{"profile", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1}]}}]", `agent.yaml:1:70  sources[0].modbus.devices[0]: give one of profile and profile_file`},
+		{"profile file", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1, profile_file: p.yaml}]}}]", `agent.yaml:1:94  sources[0].modbus.devices[0].profile_file "/etc/p.yaml" does not exist`},
+		{"parity", "sources: [{name: a, driver: modbus, modbus: {port: /dev/x, parity: evn, devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:68  sources[0].modbus.parity "evn" is unknown; did you mean "even"?`},
+		{"command", "sources: [{name: a, driver: exec, exec: {command: []}}]", `agent.yaml:1:42  sources[0].exec.command names no program`},
+		{"token", "sources: [{name: a, driver: listen, listen: {http: 'h:1', token_file: /none}}]", "agent.yaml:1:71  sources[0].listen.token_file \"/none\" does not exist"},
+		{"subscriptions", "sources: [{name: a, driver: mqtt, mqtt: {broker: x, client_id: a, subscriptions: []}}]", `agent.yaml:1:67  sources[0].mqtt.subscriptions is empty`},
 		{"broker", "uplink: {mqtt: {broker: 'http://x'}}", `agent.yaml:1:25  uplink.mqtt.broker: "http://x" is not a broker; write ssl://host:8883 or tcp://host:1883`},
 		{"broker missing", "uplink: {mqtt: {}}", `agent.yaml:1:16  key "broker" is missing in uplink.mqtt`},
 		{"file", "uplink:\n  mqtt:\n    broker: ssl://x\n    ca_file: ca.crt\n", `agent.yaml:4:14  uplink.mqtt.ca_file "/etc/ca.crt" does not exist`},
@@ -244,5 +256,29 @@ func TestStorageKeys(t *testing.T) {
 	files["etc/keys/now"] = &fstest.MapFile{Data: []byte("hunter2-hunter2")}
 	if _, err := config.Load("/etc/agent.yaml", machine{files}); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "32 raw bytes") {
 		t.Error(err)
+	}
+}
+
+func TestModbusIsCompleted(t *testing.T) {
+	text := "sources: [{name: a, driver: modbus, modbus: {port: dev/x, devices: [{unit: 1, profile_file: p.yaml}]}}]"
+	host := machine{fstest.MapFS{"etc/p.yaml": {Data: []byte("one")}}}
+	a, err := config.Parse("/etc/a.yaml", []byte(text), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := a.Sources[0].Modbus
+	if m.Port != "/etc/dev/x" || m.Baud != 9600 || m.Parity != "none" || m.StopBits != 1 || m.Timeout != time.Second || *m.Retries != 2 {
+		t.Errorf("got %+v", m)
+	}
+	if d := m.Devices[0]; d.ProfileFile != "/etc/p.yaml" || d.ProfileData != "one" {
+		t.Errorf("got %+v", d)
+	}
+	host.files["etc/p.yaml"] = &fstest.MapFile{Data: []byte("two")}
+	b, err := config.Parse("/etc/a.yaml", []byte(text), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := config.NewPlan(a, b); len(p.StopSources) != 1 || len(p.StartSources) != 1 {
+		t.Errorf("a changed profile is not seen: %+v", p)
 	}
 }

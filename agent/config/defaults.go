@@ -112,6 +112,10 @@ func (s *Source) withDefaults() {
 		if s.Synthetic.Series == 0 {
 			s.Synthetic.Series = 100
 		}
+	case DriverModbus:
+		if s.Modbus != nil {
+			s.Modbus.withDefaults()
+		}
 	}
 }
 

@@ -28,5 +28,10 @@ const (
 	MinAge            = time.Hour
 	MaxAge            = 20 * 365 * 24 * time.Hour
 	MaxOldKeys        = 16
+	MaxModbusUnits    = 247
+	MaxModbusTimeout  = 30 * time.Second
+	MaxModbusRetries  = 10
+	MaxKernelMaster   = 1 << 20
+	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/strictyaml"
@@ -79,11 +80,8 @@ func (c *Config) absolute(dir string) {
 	fix(&c.DataDir)
 	fix(&c.RunDir)
 	for i := range c.Sources {
-		if s := c.Sources[i].System; s != nil {
-			fix(&s.Root)
-		}
-		if s := c.Sources[i].W1; s != nil {
-			fix(&s.Root)
+		for _, p := range c.Sources[i].paths() {
+			fix(p)
 		}
 	}
 	fix(&c.Storage.Encryption.KeyFile)
@@ -100,6 +98,9 @@ func (c *Config) absolute(dir string) {
 // check looks at the machine: every file that the configuration names must be there and readable.
 func (c *Config) check(r *strictyaml.Report, host Host) {
 	c.Storage.Encryption.check(r, host)
+	for i := range c.Sources {
+		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
+	}
 	m := c.Uplink.MQTT
 	if m == nil {
 		return
@@ -197,6 +198,10 @@ func ReadSecret(host Host, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
-	line, _, _ := strings.Cut(string(data), "\n")
-	return strings.TrimRight(line, "\r"), nil
+	return firstLine(string(data)), nil
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return strings.TrimRight(line, "\r")
 }

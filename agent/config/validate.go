@@ -137,13 +137,22 @@ func (c *Config) validateSources(r *strictyaml.Report) {
 }
 
 func (s *Source) validate(r *strictyaml.Report, path string) {
-	drivers := []string{DriverSystem, DriverW1, DriverSynthetic}
-	if !slices.Contains(drivers, s.Driver) {
-		r.Addf(path+".driver", "%s.driver %q is unknown%s", path, s.Driver, strictyaml.Suggest(s.Driver, drivers))
+	blocks := s.blocks()
+	if !slices.ContainsFunc(blocks, func(b block) bool { return b.driver == s.Driver }) {
+		var known []string
+		for _, b := range blocks {
+			known = append(known, b.driver)
+		}
+		r.Addf(path+".driver", "%s.driver %q is unknown%s", path, s.Driver, strictyaml.Suggest(s.Driver, known))
 	} else {
-		for driver, given := range map[string]bool{DriverSystem: s.System != nil, DriverW1: s.W1 != nil, DriverSynthetic: s.Synthetic != nil} {
-			if given && driver != s.Driver {
-				r.Addf(path+"."+driver, "%s has a block %q, but its driver is %q", path, driver, s.Driver)
+		for _, b := range blocks {
+			switch {
+			case b.given && b.driver != s.Driver:
+				r.Addf(path+"."+b.driver, "%s has a block %q, but its driver is %q", path, b.driver, s.Driver)
+			case !b.given && b.driver == s.Driver:
+				r.Addf(path, "%s: driver %q needs a block %q", path, s.Driver, s.Driver)
+			case b.given && b.validate != nil:
+				b.validate(r, path+"."+b.driver)
 			}
 		}
 	}
@@ -165,19 +174,42 @@ func (s *Source) validate(r *strictyaml.Report, path string) {
 	if len(s.Labels) > record.MaxLabels/2 {
 		r.Addf(path+".labels", "%s.labels has %d labels, at most %d are possible", path, len(s.Labels), record.MaxLabels/2)
 	}
-	if y := s.Synthetic; y != nil {
-		between(r, path+".synthetic.series", y.Series, 1, MaxSynthetic)
-		between(r, path+".synthetic.rate", y.Rate, 0, MaxSyntheticRate)
+}
+
+// block is what a source says to one driver.
+type block struct {
+	driver   string
+	given    bool
+	validate func(r *strictyaml.Report, path string)
+}
+
+func (s *Source) blocks() []block {
+	return []block{
+		{DriverSystem, s.System != nil, nil},
+		{DriverW1, s.W1 != nil, s.W1.validate},
+		{DriverSynthetic, s.Synthetic != nil, s.Synthetic.validate},
+		{DriverDS18B20, s.DS18B20 != nil, s.DS18B20.validate},
+		{DriverModbus, s.Modbus != nil, s.Modbus.validate},
+		{DriverExec, s.Exec != nil, s.Exec.validate},
+		{DriverSerial, s.Serial != nil, s.Serial.validate},
+		{DriverListen, s.Listen != nil, nil},
+		{DriverMQTT, s.MQTT != nil, s.MQTT.validate},
 	}
-	if w := s.W1; w != nil {
-		between(r, path+".w1.read_timeout", w.ReadTimeout, MinInterval, MaxCommitInterval)
-		if strings.ContainsRune(w.Master, '/') {
-			r.Addf(path+".w1.master", "%s.w1.master %q is not a name such as w1_bus_master1", path, w.Master)
-		}
-		for rom := range w.Names {
-			if !validROM(rom) {
-				r.Addf(path+".w1.names."+rom, "%s.w1.names: %q is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff", path, rom)
-			}
+}
+
+func (y *Synthetic) validate(r *strictyaml.Report, path string) {
+	between(r, path+".series", y.Series, 1, MaxSynthetic)
+	between(r, path+".rate", y.Rate, 0, MaxSyntheticRate)
+}
+
+func (w *W1) validate(r *strictyaml.Report, path string) {
+	between(r, path+".read_timeout", w.ReadTimeout, MinInterval, MaxCommitInterval)
+	if strings.ContainsRune(w.Master, '/') {
+		r.Addf(path+".master", "%s.master %q is not a name such as w1_bus_master1", path, w.Master)
+	}
+	for rom := range w.Names {
+		if !validROM(rom) {
+			r.Addf(path+".names."+rom, "%s.names: %q is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff", path, rom)
 		}
 	}
 }

@@ -68,6 +68,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return refuse(stderr, err)
 	}
+	if err := agent.CheckSources(c.Sources); err != nil {
+		return refuse(stderr, fmt.Errorf("%s: %w", *file, err))
+	}
 	if command == "check" {
 		fmt.Fprintf(stdout, "%s: fine. Device %s, %d sources, %d streams.\n", *file, c.Device, len(c.Sources), len(c.Streams))
 		return exitOK

@@ -90,8 +90,11 @@ func (v view) sourceFields(src api.Source) []string {
 	for _, n := range src.Missed {
 		missed += n
 	}
-	f := []string{name, strings.ToUpper(src.State), "every " + term.Duration(seconds(src.Interval)),
-		term.CommaU(src.Taken) + " taken", term.CommaU(missed) + " missed"}
+	f := []string{name, strings.ToUpper(src.State)}
+	if src.Interval > 0 { // others speak when they like
+		f = append(f, "every "+term.Duration(seconds(src.Interval)))
+	}
+	f = append(f, term.CommaU(src.Taken)+" taken", term.CommaU(missed)+" missed")
 	if v.wide {
 		f = append(f, "stream "+src.Stream)
 	}
