@@ -56,7 +56,7 @@ test-systemd: build ## the shipped units on a real Debian systemd in a container
 test: ## everything that CI runs, with what it needs installed
 	@missing=0; $(SETUP) test || missing=1; \
 	$(MAKE) --no-print-directory lint unit race crash-short && \
-	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke; fi && \
+	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install the packages named above'; exit 1; fi
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
