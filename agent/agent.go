@@ -281,6 +281,14 @@ func (a *Agent) stream(name string) (collect.Log, error) {
 // collectLog fits a *buffer.Log to collect: tickets by interface, errors by collect's names.
 type collectLog struct{ *buffer.Log }
 
+func (l collectLog) Define(s record.Series) (record.SeriesID, error) {
+	id, err := l.Log.Define(s)
+	if errors.Is(err, buffer.ErrFull) { // the epoch has all the series that it may have
+		err = fmt.Errorf("%w: %w", collect.ErrSeriesLimit, err)
+	}
+	return id, err
+}
+
 func (l collectLog) Append(ctx context.Context, d record.Draft) (collect.Ticket, error) {
 	t, err := l.Log.Append(ctx, d)
 	if err == nil {

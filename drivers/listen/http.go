@@ -127,6 +127,7 @@ func (d *Door) answer(w http.ResponseWriter, n int, err error) {
 	case errors.As(err, &order):
 		w.Header().Set(HeaderSequence, strconv.FormatUint(order.Next, 10))
 		fail(w, http.StatusConflict, "conflict", err)
+		return // the sender keeps it and is told what to send first: nothing is missed
 	case errors.Is(err, door.ErrTooLarge):
 		fail(w, http.StatusRequestEntityTooLarge, "request too large", err)
 	case errors.Is(err, door.ErrSeries):
