@@ -209,7 +209,7 @@ func (a *Agent) watchClock(ctx context.Context) error {
 	for {
 		if a.clock.anchor().Good() {
 			a.faults.clear(health.ClockFree, "clock")
-		} else if !a.faults.active(health.ClockFree, "clock") {
+		} else {
 			a.faults.raise(health.ClockFree, "clock", "clock", "nobody has told this machine the time")
 		}
 		if anchor, changed := a.clock.changed(); changed {

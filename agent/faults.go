@@ -246,15 +246,6 @@ func linkCode(err error) health.Code {
 	return health.UplinkUnreachable
 }
 
-func (f *faults) active(code health.Code, key string) bool {
-	for _, x := range f.List() {
-		if x.Code == code && x.Key == key && x.Active() {
-			return true
-		}
-	}
-	return false
-}
-
 func (f *faults) acknowledge(id uint64, by string) (health.Fault, error) {
 	return f.Ack(time.Now(), id, by)
 }

@@ -214,7 +214,7 @@ func (v *viewer) Account() *api.Account {
 
 // streamAccount is the sender's account of one stream in the form of the API.
 func streamAccount(name string, accounts []uplink.Account) api.StreamAccount {
-	s := api.StreamAccount{Name: name, Epochs: []api.EpochAccount{}, Sum: api.EpochAccount{Skipped: map[string]uint64{}, Dropped: map[string]uint64{}}}
+	s := api.StreamAccount{Name: name, Epochs: []api.EpochAccount{}}
 	for _, a := range accounts {
 		if a.Stream != name {
 			continue
@@ -223,23 +223,11 @@ func streamAccount(name string, accounts []uplink.Account) api.StreamAccount {
 			Buffered: a.Buffered, LocallyLost: a.Lost, Skipped: a.Skipped, Dropped: map[string]uint64{}}
 		for why, n := range a.Dropped {
 			e.Dropped[why.String()] += n
-			s.Sum.Dropped[why.String()] += n
-		}
-		for why, n := range a.Skipped {
-			s.Sum.Skipped[why] += n
 		}
 		e.Balance()
-		if len(s.Epochs) == 0 {
-			s.Sum.First = e.First
-		}
 		s.Epochs = append(s.Epochs, e)
-		s.Sum.End = max(s.Sum.End, e.End)
-		s.Sum.Delivered += e.Delivered
-		s.Sum.InFlight += e.InFlight
-		s.Sum.Buffered += e.Buffered
-		s.Sum.LocallyLost += e.LocallyLost
-		s.Sum.Remainder += e.Remainder
 	}
+	s.Sum = logquery.Sum(s.Epochs)
 	return s
 }
 

@@ -23,11 +23,11 @@ func (a *Agent) watch(ctx context.Context) error {
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var probe chan struct{}
+	var probe chan string
 	var asked time.Time
 	for {
 		if probe == nil {
-			probe, asked = make(chan struct{}), time.Now()
+			probe, asked = make(chan string, 1), time.Now()
 			go a.probe(ctx, probe) // joined by reading probe, here or in a later turn; a lock held for ever is why we end
 		}
 		select {
@@ -36,10 +36,10 @@ func (a *Agent) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		select {
-		case <-probe:
+		case sentence := <-probe:
 			probe = nil
 			a.faults.clear(health.Stalled, "agent")
-			a.notify("WATCHDOG=1\n" + sdnotify.Status(a.sentence()))
+			a.notify("WATCHDOG=1\n" + sdnotify.Status(sentence))
 		default:
 			if time.Since(asked) > stallAfter {
 				a.faults.raise(health.Stalled, "agent", "agent", "a part of the agent has not answered for "+term.Duration(time.Since(asked)))
@@ -48,14 +48,14 @@ func (a *Agent) watch(ctx context.Context) error {
 	}
 }
 
-// probe takes every lock that a reader takes and waits for a no-op of each stream's writer. A writer that waits for
-// room answers; one whose disk does not answer does not.
-func (a *Agent) probe(ctx context.Context, done chan struct{}) {
-	defer close(done)
-	a.view.Status()
+// probe takes every lock that a reader takes and waits for a no-op of each stream's writer; then it yields the line for
+// systemd. A writer that waits for room answers; one whose disk does not answer does not.
+func (a *Agent) probe(ctx context.Context, done chan<- string) {
+	sentence := a.sentence()
 	if err := a.set.Ping(ctx); err != nil && ctx.Err() == nil {
 		a.log.Debug("log writer", "err", err) // stopped: the log's own fault says why
 	}
+	done <- sentence
 }
 
 // sentence is the line of `systemctl status`.

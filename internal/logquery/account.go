@@ -36,7 +36,7 @@ func Account(name string, info buffer.Info, epochs []buffer.EpochInfo, sent reco
 		a.Balance()
 		out.Epochs = append(out.Epochs, a)
 	}
-	out.Sum = sum(out.Epochs)
+	out.Sum = Sum(out.Epochs)
 	return out
 }
 
@@ -56,7 +56,8 @@ func Current(a api.StreamAccount, info buffer.Info) api.Stream {
 	return s
 }
 
-func sum(epochs []api.EpochAccount) api.EpochAccount {
+// Sum is the line of a stream: the sum over its epochs, which are ordered oldest first.
+func Sum(epochs []api.EpochAccount) api.EpochAccount {
 	t := api.EpochAccount{Dropped: map[string]uint64{}, Skipped: map[string]uint64{}}
 	for i, e := range epochs {
 		if i == 0 {
