@@ -92,8 +92,9 @@ func (m *Model) Check(l *buffer.Log) error {
 		seen[n] = true
 	}
 	inGap := func(p place) bool {
+		from, moved := m.movedAt[p.epoch] // a move renames the epoch of a gap, and the commit before it may have made one
 		for _, g := range gaps {
-			if g.Epoch == p.epoch && g.Contains(p.offset) {
+			if g.Contains(p.offset) && (g.Epoch == p.epoch || moved && p.offset >= from) {
 				return true
 			}
 		}
