@@ -202,7 +202,7 @@ func (l *Log) writeState(gaps gapTable) error {
 		l.mint()
 	}
 	st := l.snapshot(gaps)
-	n := int64(len(segment.AppendState(nil, &st)) + segment.BlockFixed)
+	n := int64(len(segment.AppendState(nil, &st)) + segment.MaxBlockHead)
 	l.mu.Unlock()
 	if fresh || w.seg.Pos()+n > l.opt.SegmentBytes+l.slack()/2 {
 		l.mu.Lock()

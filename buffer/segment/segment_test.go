@@ -126,7 +126,7 @@ func TestTornTailAndDamage(t *testing.T) {
 	}
 	// The body of the first batch as well: later blocks do say so.
 	first := load(t, fs).Index.Entries[0].Pos
-	if _, err := f.WriteAt([]byte{0xff}, first+segment.BlockFixed); err != nil {
+	if _, err := f.WriteAt([]byte{0xff}, first+40); err != nil {
 		t.Fatal(err)
 	}
 	c := load(t, fs)
