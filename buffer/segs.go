@@ -171,6 +171,9 @@ func (l *Log) seal(old *segment.Writer, m *seg, st *segment.State) {
 		l.mu.Unlock()
 	}
 	ev.cleanupFailed(l.name, old.Close())
+	if l.w.seg != nil {
+		l.w.seg.TakeBuffer(old)
+	}
 }
 
 // removeFiles removes files that hold nothing that counts.

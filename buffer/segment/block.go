@@ -51,7 +51,7 @@ type Block struct {
 	Synced    uint32 // the file was fsynced up to this position before the block was written
 	BodyCRC   uint32
 	Ext       Ext
-	Encrypted bool // BodyLen and BodyCRC are those of the encrypted body
+	Encrypted bool // BodyLen and BodyCRC are those of the encrypted body; a writer fills all three
 
 	Pos  int64 // position in the file
 	Size int64 // with header and ext
@@ -167,8 +167,8 @@ func parseExt(b []byte, base record.Offset, count uint32) (Ext, error) {
 	return e, err
 }
 
-// appendBlock appends a whole block that will stand at pos; it fills BodyLen, Pos and Size of b.
-// With a key the bodies of batches and definitions are encrypted; b.BodyCRC stays that of the plain body.
+// appendBlock appends a whole block that will stand at pos; it fills BodyLen, BodyCRC, Pos and Size of b.
+// With a key the bodies of batches and definitions are encrypted.
 func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte, key *DataKey) ([]byte, error) {
 	n, codec, raw := len(body), byte(b.Codec), b.RawLen
 	if b.Encrypted = key != nil && (b.Type == BlockBatch || b.Type == BlockDefinitions); b.Encrypted {
@@ -191,15 +191,15 @@ func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte, key 
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = append(dst, ext...)
-	start, crc := len(dst), b.BodyCRC
+	start := len(dst)
 	dst = append(dst, body...)
 	b.BodyLen, b.Pos, b.salt = uint32(n), pos, salt
 	b.Size = int64(start - at + n)
 	if b.Encrypted {
 		dst = key.seal(dst, at, start, pos)
-		crc = Checksum(dst[start:])
 	}
-	binary.LittleEndian.PutUint32(dst[at+8:], crc)
+	b.BodyCRC = Checksum(dst[start:])
+	binary.LittleEndian.PutUint32(dst[at+8:], b.BodyCRC)
 	binary.LittleEndian.PutUint32(dst[at+4:], headChecksum(pos, dst[at:start]))
 	return dst, nil
 }

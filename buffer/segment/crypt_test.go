@@ -28,7 +28,7 @@ func three(t *testing.T, fs vfs.FS, salt uint32) []segment.Block {
 	var out []segment.Block
 	for i := range 3 {
 		body := []byte(fmt.Sprintf("body number %d", i))
-		b := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), ChainBase: 5, ChainEnd: 5, RawLen: uint32(len(body)), BodyCRC: segment.Checksum(body)}
+		b := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), ChainBase: 5, ChainEnd: 5, RawLen: uint32(len(body))}
 		if err := w.Batch(&b, body); err != nil {
 			t.Fatal(err)
 		}
