@@ -145,11 +145,14 @@ func (k *Keeper) turn(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, sw := range k.state.shardSwaps(time.Now()) {
-		if sw.next.Owner == "" { // stop before giving back, so that nothing of it is still answered
+	swaps := k.state.shardSwaps(time.Now())
+	for _, sw := range swaps { // stop before giving back, so that nothing of it is still answered
+		if sw.next.Owner == "" {
 			delete(k.state.held, sw.shard)
-			k.publish()
 		}
+	}
+	k.publish()
+	for _, sw := range swaps {
 		if err := k.swap(ctx, sw); err != nil {
 			return err
 		}
