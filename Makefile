@@ -114,3 +114,9 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 .PHONY: sim
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
+
+# --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -timeout 10m ./mcu/...
