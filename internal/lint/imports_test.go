@@ -53,8 +53,8 @@ var peers = map[string][]string{
 	"drivers/door":            {"drivers"},
 
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
-	"mcu/boot":                {"mcu/boot/smpwire"},
-	"mcu/sim/...":             {"mcu", "mcu/boot", "mcu/boot/smpwire"},
+	"mcu/boot":                    {"mcu/boot/smpwire"},
+	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 }
 
 // only says which packages may import a library.
