@@ -288,18 +288,29 @@ func (r *recovery) superseded(f *file) bool {
 	if f.c.Index.End == f.c.Header.First && len(f.c.Damage) == 0 {
 		return true
 	}
-	if f.headed() && !f.moved() {
-		for _, e := range r.state.Epochs {
-			if e.Epoch != f.epoch && e.First < f.c.Index.End && f.base < e.End {
-				return true
-			}
-		}
+	if f.headed() && r.taken(f) {
+		return true
 	}
 	for _, n := range r.files {
 		if n.headed() && n.moved() && (n.dup || n.c.Header.Moved.From != f.epoch) {
 			continue
 		}
 		if f.headed() && n.headed() && n.c.Header.Opening > f.c.Header.Opening && n.c.Header.First <= f.c.Header.First {
+			return true
+		}
+	}
+	return false
+}
+
+// taken: the newest state says that the offsets of this file, whose epoch it does not name, are another epoch's. Where
+// that is the epoch that the file's records were moved from, the state may be older than the move: only a gap tells then.
+func (r *recovery) taken(f *file) bool {
+	for _, e := range r.state.Epochs {
+		both := record.Range{From: max(e.First, f.base), To: min(e.End, f.c.Index.End)}
+		if e.Epoch == f.epoch || both.From >= both.To {
+			continue
+		}
+		if !f.moved() || e.Epoch != f.c.Header.Moved.From || gapTable(r.state.Gaps).covered(both) {
 			return true
 		}
 	}
