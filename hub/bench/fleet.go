@@ -70,6 +70,7 @@ func newFleet(o Options, port int) *fleet {
 	series := min(seriesOfDevice, max(1, int(o.Rate)))
 	for i := range o.Devices {
 		d := &device{f: f, name: fmt.Sprintf("bench-%05d", i), rng: rand.New(rand.NewPCG(uint64(i), 9)), walk: make([]int64, series)}
+		d.owed = d.rng.Float64() // else all would owe the same part of a sample
 		d.log = newMemoryLog("telemetry", series, record.Epoch(rand.Uint64()|1))
 		d.sender = uplink.New(uplink.Options{Random: rand.Uint64, Identity: func(time.Time) uplink.Identity { return uplink.Identity{Agent: "bench"} }}, d.log)
 		d.timer = time.AfterFunc(time.Hour, d.wake)

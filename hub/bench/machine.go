@@ -116,7 +116,7 @@ max_queued_messages %d
 const hubYAML = `broker: {url: "tcp://127.0.0.1:%d"}
 store: {sqlite: hub.db}
 run_dir: .
-limits: {buffer: 32MiB} # %d
+limits: {messages: %d}
 log: {level: warn}
 `
 
