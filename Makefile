@@ -121,3 +121,8 @@ bench-drivers: build ## sweeps, Modbus and collecting against what the wire and 
 	@$(SETUP) test
 	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
 	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
+# --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -timeout 10m ./mcu/...
