@@ -51,7 +51,7 @@ type Position struct {
 	Rows        uint64            // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
 	Gaps        []record.Gap      // ascending
 	Skipped     []Skip            // ascending, touching ones of one reason merged
-	Series      []record.SeriesID // defined in this epoch, ascending
+	Series      []record.SeriesID // defined in this epoch, ascending; may be left out once it has reached its End
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
 	// Marks are where frames have ended, ascending: AddMark(To, ToChain) with each change that moves the position.
 	Marks []Mark
@@ -68,6 +68,8 @@ type Change struct {
 	Device string
 	Stream string
 	Epoch  record.Epoch
+
+	Fence Fence // checked first; the zero value: not fenced
 
 	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none,
 	// and, with a parent, only if the stored position of the parent has reached ParentEnd or is quarantined; it sets
@@ -120,6 +122,7 @@ type DeadLetter struct {
 // ToChain = FromChain, nothing else) is applied when the position is as it says.
 type Result struct {
 	Applied  bool
+	Fenced   bool // not applied because of Change.Fence; Position says nothing then
 	Position Position
 }
 
