@@ -17,8 +17,11 @@ func (w *window) room() int {
 	if w.slow > 0 && w.frames >= w.slow {
 		return 0
 	}
-	return max(min(w.own, int(w.credit))-w.flight, 0)
+	return max(w.limit()-w.flight, 0)
 }
+
+// limit is how many bytes may be in flight.
+func (w *window) limit() int { return min(w.own, int(w.credit)) }
 
 func (w *window) add(size int) {
 	w.flight += size
