@@ -126,3 +126,8 @@ bench-drivers: build ## sweeps, Modbus and collecting against what the wire and 
 test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- exploration -----------------------------------------------------------------------------------------------
+.PHONY: explore
+explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
