@@ -12,7 +12,7 @@ import (
 
 var (
 	long = flag.Bool("long", false, "the long form: more records, more faults together")
-	most = flag.Int("states", 0, "stop a run at so many states; 0: what the run says")
+	most = flag.Int("states", 0, "where a run of many faults together stops; 0: at 200,000 states")
 )
 
 // run is one exploration: what may happen, and how often.
@@ -46,7 +46,7 @@ type graph struct {
 func walk(r *run) *graph {
 	bound := r.states
 	switch {
-	case *most > 0:
+	case *most > 0 && bound == deep:
 		bound = *most
 	case *long && bound == short:
 		bound = 0
