@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
 // readStatus reads the store and, if it runs, asks the hub.
 func (a *app) readStatus(ctx context.Context) (*Status, error) {
-	s, socket, err := a.reader()
+	s, socket, err := a.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +40,13 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 	}
 	st.Store.Schema, st.Store.UsedBytes, st.Store.FileBytes = info.Schema, info.UsedBytes, info.FileBytes
 	st.Store.DeadLetters, st.Store.PendingCorrections = info.DeadLetters, info.Corrections
-	leases, err := s.Leases(ctx, "")
-	if err != nil {
-		return nil, err
+	if l, ok := s.(store.Leases); ok {
+		leases, err := l.Leases(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		st.Hubs = shard.Owners(leases)
 	}
-	st.Hubs = shard.Owners(leases)
 	st.Devices = deviceReports(list, st.Live, a.Now())
 	st.summarise()
 	return st, nil
@@ -207,7 +210,7 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	if _, err := a.parse("account", args, 0, nil); err != nil {
 		return err
 	}
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}

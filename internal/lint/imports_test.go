@@ -31,7 +31,7 @@ var rows = []row{
 		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
-	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient"}},
+	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient"}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
 		"internal/sdnotify", "internal/term", "internal/version"}},
@@ -51,6 +51,7 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
+	"hub/store/ledger":        {"hub/store"},
 }
 
 // only says which packages may import a library.
@@ -58,6 +59,8 @@ var only = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang": {"internal/mqttclient"},
 	"github.com/mattn/go-sqlite3":         {"hub/store/sqlite", "buffer/catalog", "internal/bench/bufferbench"},
 	"github.com/mochi-mqtt/server/v2":     {"hub/broker"},
+	"github.com/jackc/pgx/v5":             {"hub/store/postgres"},
+	"github.com/twmb/franz-go":            {"hub/store/kafka"},
 	"github.com/ebitengine/purego":        {"ascend/acl", "ascend/dcmi", "mcu/sim"},
 }
 
