@@ -40,7 +40,8 @@ type Epoch struct {
 // Series is what a series id of an epoch means.
 type Series struct {
 	record.Series
-	Ref int64 // the engine's, 0 while it has none
+	Ref  int64  // the engine's, 0 while it has none
+	Text []byte // the engine's: the series as it writes it
 }
 
 // Producer is the position of one (name, incarnation). Moved orders them by when they were heard of last.
