@@ -68,6 +68,7 @@ type EmbeddedTLS struct {
 type Store struct {
 	SQLite   string    `yaml:"sqlite"` // path of the file; or
 	Postgres *Postgres `yaml:"postgres"`
+	Kafka    *Kafka    `yaml:"kafka"`
 }
 
 // Hubs is how this hub shares its store and broker with others: each serves the devices of its shards.
@@ -156,6 +157,7 @@ func (c *Config) absolute(dir string) {
 	if p := c.Store.Postgres; p != nil {
 		paths = append(paths, &p.PasswordFile)
 	}
+	paths = append(paths, c.Store.Kafka.paths()...)
 	if e := c.Embedded; e != nil && e.TLS != nil {
 		paths = append(paths, &e.TLS.CertFile, &e.TLS.KeyFile, &e.TLS.ClientCAFile)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/kafka"
 	"github.com/edgelog/edgelog/hub/store/postgres"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
 	"github.com/edgelog/edgelog/internal/strictyaml"
@@ -55,6 +56,9 @@ func (s *Store) engines() (names []string) {
 	if s.Postgres != nil {
 		names = append(names, "postgres")
 	}
+	if s.Kafka != nil {
+		names = append(names, "kafka")
+	}
 	return names
 }
 
@@ -62,6 +66,7 @@ func (s *Store) validate(r *strictyaml.Report) {
 	if n := s.engines(); len(n) > 1 {
 		r.Addf("store", "store names %s: one of them, please; edge-hub migrate moves from one to another", strings.Join(n, " and "))
 	}
+	s.Kafka.validate(r)
 	if p := s.Postgres; p != nil && p.URL != "" {
 		if err := (postgres.Options{URL: p.URL, Schema: p.Schema}).Validate(); err != nil {
 			r.Addf("store.postgres.url", "%v", err)
@@ -83,6 +88,8 @@ func (s *Store) place() string {
 	switch {
 	case s.Postgres != nil:
 		return "PostgreSQL"
+	case s.Kafka != nil:
+		return s.Kafka.place()
 	}
 	return s.SQLite
 }
@@ -97,6 +104,10 @@ func (s *Store) open(ctx context.Context, readOnly bool, now func() time.Time) (
 		}
 		o.ReadOnly, o.Now = readOnly, now
 		return postgres.Open(ctx, o)
+	case s.Kafka != nil:
+		o := s.Kafka.options()
+		o.ReadOnly, o.Now = readOnly, now
+		return kafka.Open(ctx, o)
 	}
 	return sqlite.Open(s.SQLite, sqlite.Options{ReadOnly: readOnly, Now: now})
 }

@@ -117,6 +117,9 @@ func (a *app) statusText(st *Status) string {
 	if len(st.Hubs) > 0 {
 		b.WriteString(term.Wrap("HUBS      "+hubsText(st), a.Style.Width(), "          ") + "\n")
 	}
+	if st.Live != nil && st.Live.Engine != nil {
+		b.WriteString(term.Wrap("ENGINE    "+engineText(st.Live.Engine), a.Style.Width(), "          ") + "\n")
+	}
 	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
 	if st.Store.DeadLetters > 0 {
 		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
@@ -147,6 +150,13 @@ func (a *app) statusText(st *Status) string {
 		b.WriteString("no device has sent anything yet\n")
 	}
 	return b.String()
+}
+
+// engineText is the line of a store that is a server.
+func engineText(e *Engine) string {
+	return fmt.Sprintf("%s transactions   last %s   p99 %s   lag %s   %s aborted   %s fences", term.CommaU(e.Transactions),
+		term.Duration(seconds(e.LastSeconds)), term.Duration(seconds(e.P99Seconds)), term.Duration(seconds(e.LagSeconds)),
+		term.CommaU(e.Aborted), term.CommaU(e.Fences+e.LeaseFences))
 }
 
 // hubsText says which hub has which shards: "a 8: 0-7 (this one)   b 8: 8-15".

@@ -79,9 +79,11 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 	return s, nil
 }
 
-// Standby makes a streaming replica of this server and starts it.
+// Standby makes a streaming replica of this server and starts it. A primary that waits for a standby is no model for
+// what the standby waits for, so that setting is not taken over.
 func (s *Postgres) Standby(name string) (*Postgres, error) {
-	r, err := newPostgres(s.args)
+	args := slices.DeleteFunc(slices.Clone(s.args), func(a string) bool { return strings.HasPrefix(a, "synchronous_standby_names=") })
+	r, err := newPostgres(args)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +114,20 @@ func (s *Postgres) tool(name string, args ...string) error {
 
 // Start starts the server, after Stop or Kill too, and waits until it takes connections.
 func (s *Postgres) Start() error {
+	var err error
+	for range 20 { // after a kill its children take a moment to notice, and hold the memory that a new one finds in use
+		if err = s.launch(); err == nil {
+			return nil
+		}
+		if s.p.running() {
+			return err
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+	return err
+}
+
+func (s *Postgres) launch() error {
 	args := []string{"-D", s.data(), "-p", fmt.Sprint(s.Port), "-k", s.Dir, "-c", "listen_addresses=127.0.0.1",
 		"-c", "log_min_messages=warning", "-c", "wal_level=replica", "-c", "hot_standby=on"}
 	for _, a := range s.args {
@@ -166,4 +182,28 @@ func (s *Postgres) Restore(from string) error { return CopyDir(from, s.data()) }
 func (s *Postgres) Close() error {
 	s.p.end(syscall.SIGKILL, 10*time.Second)
 	return os.RemoveAll(s.Dir)
+}
+
+// SQLs runs statements one by one in one session.
+func (s *Postgres) SQLs(list ...string) error {
+	args := []string{"-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", s.URL()}
+	for _, sql := range list {
+		args = append(args, "-c", sql)
+	}
+	cmd := exec.Command(filepath.Join(s.bin, "psql"), args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("psql: %w: %s", err, out)
+	}
+	return nil
+}
+
+// OwnedDir makes a directory that belongs to the server.
+func (s *Postgres) OwnedDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	if err := s.own(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return s.own(path)
 }
