@@ -196,7 +196,7 @@ func (a *Agent) ready() {
 	}
 	c := a.configuration()
 	a.log.Info("ready", "device", c.Device, "version", version.String(), "sources", len(c.Sources), "data", c.DataDir)
-	if c.Uplink.MQTT == nil {
+	if c.Uplink.To() == "" {
 		a.faults.raise(health.NoUplink, "uplink", "uplink", "records stay on this box")
 	}
 	a.notify(sdnotify.Ready + "\n" + sdnotify.Status(a.sentence()))

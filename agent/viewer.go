@@ -171,11 +171,11 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 
 func (v *viewer) uplink() api.Uplink {
 	st, _, ok := v.link()
-	m := v.config().Uplink.MQTT
-	if !ok || m == nil {
+	to := v.config().Uplink.To()
+	if !ok || to == "" {
 		return api.Uplink{State: api.UplinkNone}
 	}
-	u := api.Uplink{State: api.UplinkConnecting, Broker: m.Broker, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
+	u := api.Uplink{State: api.UplinkConnecting, Broker: to, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
 		Credit: int64(st.Credit), NotAfter: v.notAfter()}
 	u.SentBytes, u.ReceivedBytes = v.bytes()
 	switch st.Phase {

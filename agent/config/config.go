@@ -116,7 +116,8 @@ type Synthetic struct {
 
 // Uplink says where records are delivered; without a block they stay on the box.
 type Uplink struct {
-	MQTT *MQTT `yaml:"mqtt"`
+	MQTT  *MQTT  `yaml:"mqtt"` // to a hub behind a broker, or
+	Kafka *Kafka `yaml:"kafka"`
 }
 
 // MQTT is the connection to the broker.

@@ -72,6 +72,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 			m.Window = 4 * strictyaml.MiB
 		}
 	}
+	if k := c.Uplink.Kafka; k != nil {
+		k.withDefaults()
+	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry

@@ -64,13 +64,13 @@ func NewPlan(old, now *Config) Plan {
 }
 
 func uplinkText(old, now Uplink) string {
-	switch {
-	case old.MQTT == nil:
-		return "delivers to " + now.MQTT.Broker
-	case now.MQTT == nil:
+	switch from, to := old.To(), now.To(); {
+	case from == "" && to != "":
+		return "delivers to " + to
+	case from != "" && to == "":
 		return "delivers no more"
-	case old.MQTT.Broker != now.MQTT.Broker:
-		return old.MQTT.Broker + " → " + now.MQTT.Broker
+	case from != to:
+		return from + " → " + to
 	}
 	return "connects again with the new settings"
 }

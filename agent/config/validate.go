@@ -37,6 +37,12 @@ func (c *Config) validate(r *strictyaml.Report) {
 	if n := len(c.Storage.Encryption.OldKeyFiles); n > MaxOldKeys {
 		r.Addf("storage.encryption.old_key_files", "storage.encryption.old_key_files names %d files, at most %d are possible", n, MaxOldKeys)
 	}
+	if c.Uplink.Kafka != nil {
+		c.Uplink.Kafka.validate(r)
+		if c.Uplink.MQTT != nil {
+			r.Addf("uplink", "uplink has mqtt and kafka: one of them delivers; remove the other")
+		}
+	}
 	if c.Uplink.MQTT != nil {
 		c.Uplink.MQTT.validate(r)
 	}

@@ -57,7 +57,12 @@ func (o Options) ensure(ctx context.Context, adm *kadm.Client, topics ...string)
 			return nil, fmt.Errorf("look up topic %s: %w", name, t.Err)
 		}
 		parts[name] = len(t.Partitions)
-		if err := o.check(ctx, adm, name, t); err != nil {
+		err := o.check(ctx, adm, name, t)
+		for errors.Is(err, kerr.UnknownTopicOrPartition) && ctx.Err() == nil { // another broker has not heard of it yet
+			sleep(ctx, fetchWait/5)
+			err = o.check(ctx, adm, name, t)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
