@@ -1,17 +1,20 @@
 package agent
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -33,6 +36,7 @@ type viewer struct {
 	rate  rate
 	today today
 	usage vfs.Usage
+	wear  wear
 }
 
 // rate is readings per second over the last seconds.
@@ -54,7 +58,7 @@ type today struct {
 // tick keeps what is a difference over time; called once a second.
 func (v *viewer) tick(now time.Time) {
 	taken, missed := uint64(0), uint64(0)
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		taken += s.Taken
 		for _, n := range s.Missed {
 			missed += n
@@ -67,9 +71,13 @@ func (v *viewer) tick(now time.Time) {
 		ends += uint64(i.End)
 	}
 	usage, _ := vfs.OS{}.Usage(v.config().DataDir) // a failure shows 0 free, which doctor explains
+	defer v.judgeWear()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.usage = usage
+	if usage.Written > 0 {
+		v.wear.add(now, usage.Written)
+	}
 	if d := now.YearDay(); d != v.today.day || v.today.since.IsZero() {
 		v.today = today{day: d, since: now, missed: missed, written: written, ends: ends}
 	}
@@ -78,6 +86,21 @@ func (v *viewer) tick(now time.Time) {
 			v.rate.value = float64(taken-v.rate.taken) / since.Seconds()
 		}
 		v.rate.at, v.rate.taken = now, taken
+	}
+}
+
+// judgeWear declares that the flash will not last. Opening, a reload and an update write more than a usual hour.
+func (v *viewer) judgeWear() {
+	v.mu.Lock()
+	perDay, over := v.wear.perDay()
+	v.mu.Unlock()
+	limit := float64(v.config().Storage.WearPerDay)
+	switch {
+	case limit > 0 && perDay > limit && over >= wearJudge:
+		v.faults.raise(health.FlashWear, "disk", "disk", fmt.Sprintf("%s a day are written to the disk; it is meant to take %s",
+			term.Bytes(int64(perDay)), term.Bytes(int64(limit))))
+	case limit == 0 || perDay < 0.9*limit:
+		v.faults.clear(health.FlashWear, "disk")
 	}
 }
 
@@ -110,7 +133,7 @@ func (v *viewer) Status() *api.Status {
 
 func (v *viewer) sources(out *api.Sources) {
 	out.MissedFor = map[string]uint64{}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		switch sourceState(s.State) {
 		case api.SourceOK:
 			out.OK++
@@ -160,6 +183,8 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	b.WearPerDay, _ = v.wear.perDay()
+	b.WearLimit = int64(v.config().Storage.WearPerDay)
 	b.WrittenToday, b.DiskFree = written-v.today.written, int64(v.usage.Free)
 	if since := time.Since(v.today.since); since > time.Minute && written > v.today.written {
 		perSecond := float64(written-v.today.written) / since.Seconds()
@@ -206,7 +231,7 @@ func (v *viewer) Account() *api.Account {
 		}
 		out.Streams = append(out.Streams, s)
 	}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		out.Sources = append(out.Sources, api.SourceAccount{Name: s.Name, Taken: s.Taken, Missed: s.Missed})
 	}
 	return out

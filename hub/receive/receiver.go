@@ -34,7 +34,7 @@ type Owner interface {
 type Events struct {
 	StoreDown func(err error)            // the store takes nothing; nothing is acknowledged until StoreUp
 	StoreUp   func(down time.Duration)   // it works again
-	Notice    func(device, text string)  // "conflict STREAM EPOCH", "two-writers STREAM", "chain-break STREAM EPOCH", "unknown-parent STREAM EPOCH"
+	Notice    func(device, text string)  // "conflict STREAM EPOCH", "two-writers STREAM", "chain-break STREAM EPOCH", "unknown-parent STREAM EPOCH", "producer-memory STREAM PRODUCER"
 	Dropped   func(device string, n int) // messages dropped because the queue was full
 }
 

@@ -51,6 +51,10 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
+
+	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
+	"mcu/boot":                    {"mcu/boot/smpwire"},
+	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 }
 
 // only says which packages may import a library.
