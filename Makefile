@@ -126,3 +126,12 @@ bench-drivers: build ## sweeps, Modbus and collecting against what the wire and 
 test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- hub at scale ----------------------------------------------------------------------------------------------
+BENCH_FOR ?= 60s
+.PHONY: bench-hub
+bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosquitto, and a day's backlog (BENCH_FOR=60s)
+	@$(SETUP) test
+	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
+	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
+	@bin/edge-hub bench --catch-up 24h --rate 100
