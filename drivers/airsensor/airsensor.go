@@ -212,3 +212,24 @@ func find(b []byte, begin ...byte) (skip int) {
 	}
 	return len(b)
 }
+
+// Recognise says which model reports in b, "" for none. PMS5003 and PMS7003 look alike.
+func Recognise(b []byte) string {
+	for _, name := range []string{PMS5003, SDS011} {
+		m, err := Options{Model: name}.model()
+		if err != nil {
+			panic(err) // the names are ours
+		}
+		for rest := b; ; {
+			skip, size, ok := m.frame(rest)
+			if ok {
+				return name
+			}
+			if size == 0 {
+				break
+			}
+			rest = rest[skip+1:]
+		}
+	}
+	return ""
+}

@@ -52,3 +52,37 @@ type ModbusProfile struct {
 	Title  string `json:"title"`
 	Manual string `json:"manual"`
 }
+
+// Kinds of places where something can be connected.
+const (
+	PlaceKernel   = "kernel"
+	PlaceOWServer = "owserver"
+	PlaceSerial   = "serial"
+)
+
+// Scan is what is connected to a box.
+type Scan struct {
+	SchemaVersion int     `json:"schema_version"`
+	Places        []Place `json:"places"`
+}
+
+// Place is one bus or port.
+type Place struct {
+	Kind          string       `json:"kind"`
+	Place         string       `json:"place"`            // what to write in the configuration
+	Kernel        string       `json:"kernel,omitempty"` // ttyUSB0: its name until the next restart
+	Found         string       `json:"found,omitempty"`  // in words
+	InUse         string       `json:"in_use,omitempty"` // by whom; then it was left alone
+	Configured    string       `json:"configured,omitempty"`
+	Chips         []Chip       `json:"chips,omitempty"`
+	Units         []ModbusUnit `json:"units,omitempty"`
+	Heard         string       `json:"heard,omitempty"` // hexadecimal: bytes that came and were not understood
+	Error         string       `json:"error,omitempty"`
+	Configuration string       `json:"configuration,omitempty"` // YAML to add below sources
+}
+
+// Chip is one on a 1-Wire bus.
+type Chip struct {
+	ROM  string `json:"rom"`
+	Chip string `json:"chip"`
+}

@@ -156,7 +156,8 @@ type run struct {
 	host  config.Host // default: machine{files}
 	log   string      // what journalctl prints; "" means there is none
 	stdin string
-	tty   bool // of stdin
+	tty   bool            // of stdin
+	ctx   context.Context // default: one that does not end
 }
 
 func (r run) do(t *testing.T) (code int, stdout, stderr string) {
@@ -166,7 +167,11 @@ func (r run) do(t *testing.T) (code int, stdout, stderr string) {
 	if host == nil {
 		host = machine{r.files}
 	}
-	code = cli.Main(context.Background(), cli.Env{
+	ctx := r.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	code = cli.Main(ctx, cli.Env{
 		Args: r.args, Stdin: strings.NewReader(r.stdin), StdinTTY: r.tty, Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return r.env[k] }, Style: r.style,
 		Now: func() time.Time { return now }, Zone: now.Location(), Host: host,
 		Run: func(context.Context, string, ...string) ([]byte, error) {

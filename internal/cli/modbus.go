@@ -17,7 +17,7 @@ import (
 )
 
 const modbusHelp = `  edgectl modbus scan /dev/ttyUSB0
-  edgectl modbus scan /dev/ttyUSB0 --units 1-20 --baud 9600,19200 --parity none,even
+  edgectl modbus scan /dev/ttyUSB0 --units 1-20 --baud 9600,19200
   edgectl modbus scan 10.0.0.7:502
   edgectl modbus read /dev/ttyUSB0 1 0x0000 10
   edgectl modbus read /dev/ttyUSB0 1 342 2 --table input --type float32
@@ -32,7 +32,7 @@ or another program holds is left alone. Addresses count from 0, as on the wire.
   --baud, --parity, --stop-bits   of a serial port; scan takes lists
   --timeout 200ms     for one answer
   --table holding     holding, input, coil, discrete (read)
-  --type uint16       int16, uint32, int32, float32, ... see docs/sensors-modbus.md
+  --type uint16       int16, uint32, float32, ...; docs/sensors-modbus.md lists them
   --word-order big    big or little: which register of two comes first
   --profile NAME      every value of a profile, by name or file
 
