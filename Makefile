@@ -78,8 +78,8 @@ crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -seeds 6 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
-crash: ## the crash matrix, long form (SEEDS=20000)
-	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -v -args -seeds $(SEEDS)
+crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
 storm: ## the end-to-end storm, long form (ROUNDS=1000)
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
 

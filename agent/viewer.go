@@ -1,17 +1,20 @@
 package agent
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -34,6 +37,7 @@ type viewer struct {
 	rates map[string]*rate // of each source: readings, whether they went to the log or not
 	today today
 	usage vfs.Usage
+	wear  wear
 }
 
 // rate is readings per second over the last seconds.
@@ -69,9 +73,13 @@ func (v *viewer) tick(now time.Time) {
 		ends += uint64(i.End)
 	}
 	usage, _ := vfs.OS{}.Usage(v.config().DataDir) // a failure shows 0 free, which doctor explains
+	defer v.judgeWear()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.usage = usage
+	if usage.Written > 0 {
+		v.wear.add(now, usage.Written)
+	}
 	if d := now.YearDay(); d != v.today.day || v.today.since.IsZero() {
 		v.today = today{day: d, since: now, missed: missed, written: written, ends: ends}
 	}
@@ -114,6 +122,21 @@ func (r *rate) tick(now time.Time, taken uint64, over time.Duration) {
 
 // rateOver is how long the readings of a source are counted for its rate.
 const rateOver = 10 * time.Second
+
+// judgeWear declares that the flash will not last. Opening, a reload and an update write more than a usual hour.
+func (v *viewer) judgeWear() {
+	v.mu.Lock()
+	perDay, over := v.wear.perDay()
+	v.mu.Unlock()
+	limit := float64(v.config().Storage.WearPerDay)
+	switch {
+	case limit > 0 && perDay > limit && over >= wearJudge:
+		v.faults.raise(health.FlashWear, "disk", "disk", fmt.Sprintf("%s a day are written to the disk; it is meant to take %s",
+			term.Bytes(int64(perDay)), term.Bytes(int64(limit))))
+	case limit == 0 || perDay < 0.9*limit:
+		v.faults.clear(health.FlashWear, "disk")
+	}
+}
 
 // utc is the UTC of a stamp of this boot.
 func (v *viewer) utc(s record.Stamp) time.Time {
@@ -194,6 +217,8 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	b.WearPerDay, _ = v.wear.perDay()
+	b.WearLimit = int64(v.config().Storage.WearPerDay)
 	b.WrittenToday, b.DiskFree = written-v.today.written, int64(v.usage.Free)
 	if since := time.Since(v.today.since); since > time.Minute && written > v.today.written {
 		perSecond := float64(written-v.today.written) / since.Seconds()

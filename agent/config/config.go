@@ -43,7 +43,8 @@ type Stream struct {
 
 // Storage is about the disk that all streams lie on.
 type Storage struct {
-	MinFree    strictyaml.Bytes `yaml:"min_free"` // space to leave for others; 0: none in particular
+	MinFree    strictyaml.Bytes `yaml:"min_free"`     // space to leave for others; 0: none in particular
+	WearPerDay strictyaml.Bytes `yaml:"wear_per_day"` // what the flash is meant to take; 0: not watched
 	Encryption Encryption       `yaml:"encryption"`
 }
 

@@ -230,13 +230,13 @@ func FuzzParse(f *testing.F) {
 
 func TestStorageKeys(t *testing.T) {
 	key := strings.Repeat("0123456789abcdef", 4)
-	yaml := "storage:\n  min_free: 1GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
+	yaml := "storage:\n  min_free: 1GiB\n  wear_per_day: 20GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
 	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte(yaml)}, "etc/keys/now": {Data: []byte(key + "\n")}, "etc/keys/old": {Data: []byte("0123456789abcdef0123456789abcdef")}}
 	c, err := config.Load("/etc/agent.yaml", machine{files})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Storage.MinFree != strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
+	if c.Storage.MinFree != strictyaml.GiB || c.Storage.WearPerDay != 20*strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
 		t.Errorf("%+v", c.Storage)
 	}
 	k, err := c.Storage.Encryption.Keys(machine{files}.ReadFile)

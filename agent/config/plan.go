@@ -56,6 +56,9 @@ func NewPlan(old, now *Config) Plan {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
 	}
+	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
+		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
+	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true
 		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})

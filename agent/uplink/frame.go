@@ -174,16 +174,17 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 			}
 		}
 		size := len(d.Body) + definitionBytes(&s.scratch, defs) + frameOverhead
-		if size <= room {
+		// A credit lets one frame go in any case: one record may be larger than what the hub gives each of thousands.
+		if size <= room || r.Len() <= recodeFloor && s.window.flight == 0 {
 			return d, ids, nil
 		}
-		if s.window.flight > 0 || r.Len() <= recodeFloor {
+		if s.window.flight > 0 {
 			return nil, nil, nil
 		}
 		// Nothing is in flight and the credit is smaller than the frame: a smaller one.
 		to := border(b.Producers, r.From, r.From+record.Offset(max(uint64(room)*r.Len()/uint64(2*size), recodeFloor)))
-		if to >= r.To {
-			return nil, nil, nil
+		if to >= r.To { // one producer's message, which no border may cut
+			return d, ids, nil
 		}
 		r.To = to
 	}

@@ -15,10 +15,10 @@ type item struct {
 	size   int // bytes of memory, about
 }
 
-// cost is what a message counts against a credit: what the agent counts.
-func (it *item) cost() int {
+// cost is what a message counts against a credit; a data frame at least so much.
+func (it *item) cost(frame int) int {
 	if _, ok := it.m.(*wire.Data); ok {
-		return max(it.size, frameCost)
+		return max(it.size, frame)
 	}
 	return it.size
 }
@@ -27,6 +27,7 @@ func (it *item) cost() int {
 type queue struct {
 	wake  chan struct{}
 	limit int
+	frame int // what a data frame costs at least
 
 	mu      sync.Mutex // guards what follows
 	items   []item
@@ -54,7 +55,7 @@ func (q *queue) put(it item, rows, limit int) {
 	q.items = append(q.items, it)
 	q.bytes += it.size
 	q.rows += rows
-	q.cost += it.cost()
+	q.cost += it.cost(q.frame)
 	if _, hello := it.m.(*wire.Hello); hello {
 		q.hellos++
 	}
@@ -76,7 +77,7 @@ func (q *queue) cut(maxRows, maxCost int) []item {
 		case *wire.Hello:
 			q.hellos--
 		}
-		cost += q.items[n].cost()
+		cost += q.items[n].cost(q.frame)
 		n++
 	}
 	out := q.items[:n:n]

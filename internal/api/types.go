@@ -72,6 +72,10 @@ type Buffer struct {
 	Oldest       time.Time `json:"oldest,omitzero"`
 	WrittenToday int64     `json:"written_today_bytes"`
 	DiskFree     int64     `json:"disk_free_bytes"`
+	// WearPerDay is what the disk under the log is told to write a day, by everybody, at the rate of the last 24 hours or
+	// since the agent's start; WearLimit is what it is meant to take (storage.wear_per_day). 0 if unknown.
+	WearPerDay float64 `json:"wear_bytes_per_day,omitempty"`
+	WearLimit  int64   `json:"wear_limit_bytes_per_day,omitempty"`
 	// RoomSeconds is for how long undelivered records find room at today's rate; 0 if unknown.
 	RoomSeconds float64 `json:"room_seconds,omitempty"`
 }

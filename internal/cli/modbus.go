@@ -32,7 +32,7 @@ or another program holds is left alone. Addresses count from 0, as on the wire.
   --baud, --parity, --stop-bits   of a serial port; scan takes lists
   --timeout 200ms     for one answer
   --table holding     holding, input, coil, discrete (read)
-  --type uint16       int16, uint32, float32, ...; docs/sensors-modbus.md lists them
+  --type uint16       int16, uint32, float32, ...: docs/sensors-modbus.md
   --word-order big    big or little: which register of two comes first
   --profile NAME      every value of a profile, by name or file
 

@@ -26,7 +26,7 @@ type row struct {
 var rows = []row{
 	{"test", []string{"internal/e2e/...", "internal/lint", "internal/bench/...", "internal/demo", "internal/sim/..."}},
 	{"wiring", []string{"cmd/..."}},
-	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "internal/cli"}},
+	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update", "agent/control",
 		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
@@ -42,7 +42,7 @@ var peers = map[string][]string{
 	"buffer/buffertest":       {"buffer"},
 	"agent/uplink/uplinktest": {"agent/uplink"},
 	"internal/vfs/vfstest":    {"internal/vfs"},
-	"hub":                     {},
+	"hub":                     {"hub/bench"},
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
