@@ -28,7 +28,7 @@ var rows = []row{
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update", "agent/control",
-		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool"}},
+		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient"}},
