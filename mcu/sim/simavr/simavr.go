@@ -55,8 +55,8 @@ var library struct {
 	once sync.Once
 	err  error
 
-	makeMCU, init, reset, run, loadcode, getIRQ, raise, notify, ioctl, timer, terminate uintptr
-	logger, quiet, nap, onIRQ, onTimer                                                  uintptr
+	makeMCU, init, reset, run, loadcode, getIRQ, raise, notify, ioctl, timer, terminate, levels uintptr
+	logger, quiet, nap, onIRQ, onTimer                                                          uintptr
 
 	mu     sync.RWMutex // guards the tables; entries are never removed
 	hooks  []func(uint32)
@@ -75,6 +75,7 @@ func load() error {
 			"avr_make_mcu_by_name": &l.makeMCU, "avr_init": &l.init, "avr_reset": &l.reset, "avr_run": &l.run,
 			"avr_loadcode": &l.loadcode, "avr_io_getirq": &l.getIRQ, "avr_raise_irq": &l.raise, "avr_irq_register_notify": &l.notify,
 			"avr_ioctl": &l.ioctl, "avr_cycle_timer_register": &l.timer, "avr_terminate": &l.terminate, "avr_global_logger_set": &l.logger,
+			"avr_extint_set_strict_lvl_trig": &l.levels,
 		} {
 			if *p, err = purego.Dlsym(h, name); err != nil {
 				l.err = fmt.Errorf("%w: %w", ErrLibrary, err)
@@ -149,6 +150,9 @@ func New(freq uint32) (*AVR, error) {
 	}
 	*field[uint32](a, offFrequency) = freq
 	*field[uintptr](a, offSleep) = library.nap
+	for n := range uintptr(2) { // or a low pin of INT0 or INT1 takes a callback every cycle, though the interrupt is off
+		call(library.levels, p, n, 0)
+	}
 	for i := range a.Flash() {
 		a.Flash()[i] = 0xff
 	}
