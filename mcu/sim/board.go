@@ -1,0 +1,4 @@
+package sim
+
+// Board holds the devices at a chip's pins.
+type Board struct{}
