@@ -23,8 +23,7 @@ type Line struct {
 	series map[string]record.SeriesID // owned by Run's goroutine, as all below but what mu guards
 	bus    Bus
 	port   io.Closer
-	logAt  time.Time // when the log is asked again
-	probe  byte      // unit that discovery asks next
+	probe  byte // unit that discovery asks next
 	probed time.Time
 
 	mu     sync.Mutex // guards status and found

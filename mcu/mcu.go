@@ -37,8 +37,8 @@ type Log interface {
 	Define(s record.Series) (record.SeriesID, error)
 	Append(ctx context.Context, d record.Draft) (Ticket, error)
 	Sync(ctx context.Context) error // what was appended becomes durable now
-	// Last is the newest durable position of a producer, of whatever incarnation.
-	Last(producer string) (record.ProducerPosition, bool)
+	// Last is the durable position of a producer: of this incarnation if the log knows it, else of the one before.
+	Last(producer string, incarnation uint64) (record.ProducerPosition, bool)
 }
 
 // Node is one node as the configuration names it.

@@ -313,7 +313,7 @@ func (g *logModel) Sync(context.Context) error {
 	return nil
 }
 
-func (g *logModel) Last(name string) (p record.ProducerPosition, ok bool) {
+func (g *logModel) Last(name string, _ uint64) (p record.ProducerPosition, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, d := range g.drafts {

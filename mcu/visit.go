@@ -227,7 +227,7 @@ func (l *Line) newLife(ctx context.Context, n *node, b Block) (Block, window, er
 		return b, w, fmt.Errorf("%w: it restarted while it was asked", ErrOffline)
 	}
 	n.state.released = b.Released
-	last, has := l.o.Log.Last(n.producer)
+	last, has := l.o.Log.Last(n.producer, life)
 	again := has && last.Incarnation == life
 	n.begin(life, b, overflows, last, has, more)
 	if !again {

@@ -32,6 +32,8 @@ const (
 	MaxModbusTimeout  = 30 * time.Second
 	MaxModbusRetries  = 10
 	MaxKernelMaster   = 1 << 20
+	MaxNodeLines      = 16
+	MaxLineNodes      = 32
 	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )
