@@ -5,7 +5,7 @@ _edgectl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		w=${COMP_WORDS[i]}
 		case $w in
-		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device) ((i++)) ;;
+		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --want | --for | --scan) ((i++)) ;;
 		-*) ;;
 		*) cmd=$w; break ;;
 		esac
@@ -18,6 +18,7 @@ _edgectl() {
 	--stream) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete streams 2>/dev/null)" -- "$cur"); return ;;
 	--series) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete series 2>/dev/null)" -- "$cur"); return ;;
 	--since | --until) mapfile -t COMPREPLY < <(compgen -W "1h 24h 7d today yesterday" -- "$cur"); return ;;
+	--scan) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete lines 2>/dev/null)" -- "$cur"); return ;;
 	-o) mapfile -t COMPREPLY < <(compgen -W "wide json" -- "$cur"); return ;;
 	ack) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete faults 2>/dev/null)" -- "$cur"); return ;;
 	esac
@@ -25,6 +26,7 @@ _edgectl() {
 	case $cmd in
 	query) flags+=" --since --until --series --stream --limit" ;;
 	tail) flags+=" -f -n" ;;
+	node) flags+=" --want --for --scan --yes -n" ;;
 	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes --key-file" ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -37,6 +39,19 @@ _edgectl() {
 	sensors) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete series 2>/dev/null)" -- "$cur") ;;
 	explain) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete codes 2>/dev/null)" -- "$cur") ;;
 	faults) mapfile -t COMPREPLY < <(compgen -W "ack" -- "$cur") ;;
+	node)
+		case $prev in
+		node) mapfile -t COMPREPLY < <(compgen -W "list show set flash monitor" -- "$cur") ;;
+		show | set | flash | monitor) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete nodes 2>/dev/null)" -- "$cur") ;;
+		*)
+			if [[ " ${COMP_WORDS[*]} " == *" flash "* ]]; then
+				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+				compopt -o filenames 2>/dev/null
+			elif [[ " ${COMP_WORDS[*]} " == *" set "* ]]; then
+				mapfile -t COMPREPLY < <(compgen -S = -W "$(edgectl __complete settings 2>/dev/null) clock output command" -- "$cur")
+				compopt -o nospace 2>/dev/null
+			fi ;;
+		esac ;;
 	log)
 		if [[ $prev == log ]]; then
 			mapfile -t COMPREPLY < <(compgen -W "verify inspect dump size salvage export import erase" -- "$cur")

@@ -37,6 +37,8 @@ func examples(name string) string {
 		return "  edgectl explain S012    one fault\n  edgectl explain         the list of all\n"
 	case "log":
 		return logHelp()
+	case "node":
+		return nodeHelp()
 	case "completion":
 		return "  source <(edgectl completion bash)\n"
 	}
