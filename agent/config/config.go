@@ -20,6 +20,7 @@ type Config struct {
 	Streams map[string]Stream `yaml:"streams"`
 	Storage Storage           `yaml:"storage"`
 	Sources []Source          `yaml:"sources"`
+	Nodes   []NodeLine        `yaml:"nodes"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
 	Log     Log               `yaml:"log"`

@@ -37,6 +37,8 @@ const (
 	MaxSourceTimeout  = 10 * time.Minute
 	MaxGPSDelay       = 5 * time.Second
 	MaxKernelMaster   = 1 << 20
+	MaxNodeLines      = 16
+	MaxLineNodes      = 32
 	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )

@@ -34,6 +34,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	}
 	c.validateStreams(r)
 	c.validateSources(r)
+	c.validateNodes(r)
 	if n := len(c.Storage.Encryption.OldKeyFiles); n > MaxOldKeys {
 		r.Addf("storage.encryption.old_key_files", "storage.encryption.old_key_files names %d files, at most %d are possible", n, MaxOldKeys)
 	}
@@ -44,6 +45,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 		path := "control.producers." + name
 		if !validProducer(name) {
 			r.Addf(path, "producer %q: a name has 1 to %d of a-z A-Z 0-9 . _ : -", name, record.MaxProducerName)
+		}
+		if strings.HasPrefix(name, nodePrefix) {
+			r.Addf(path, "producer %q: names that begin with %s are those of microcontroller nodes", name, nodePrefix)
 		}
 		c.wantStream(r, path+".stream", p.Stream)
 	}
