@@ -3,6 +3,7 @@ module github.com/edgelog/edgelog
 go 1.25.0
 
 require (
+	github.com/ebitengine/purego v0.11.3
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/klauspost/compress v1.18.1
