@@ -31,7 +31,7 @@ var rows = []row{
 		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
-	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient"}},
+	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient"}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
 		"internal/sdnotify", "internal/term", "internal/version"}},
@@ -55,6 +55,7 @@ var peers = map[string][]string{
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
+	"hub/store/ledger":            {"hub/store"},
 }
 
 // only says which packages may import a library.
@@ -62,6 +63,8 @@ var only = map[string][]string{
 	"github.com/eclipse/paho.mqtt.golang": {"internal/mqttclient"},
 	"github.com/mattn/go-sqlite3":         {"hub/store/sqlite", "buffer/catalog", "internal/bench/bufferbench"},
 	"github.com/mochi-mqtt/server/v2":     {"hub/broker"},
+	"github.com/jackc/pgx/v5":             {"hub/store/postgres"},
+	"github.com/twmb/franz-go":            {"hub/store/kafka"},
 	"github.com/ebitengine/purego":        {"ascend/acl", "ascend/dcmi", "mcu/sim"},
 }
 
