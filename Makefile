@@ -78,8 +78,8 @@ crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -seeds 6 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
-crash: ## the crash matrix, long form (SEEDS=20000)
-	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -v -args -seeds $(SEEDS)
+crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
 storm: ## the end-to-end storm, long form (ROUNDS=1000)
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
 
@@ -114,3 +114,24 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 .PHONY: sim
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
+
+# --- sensors ---------------------------------------------------------------------------------------------------
+.PHONY: bench-drivers
+bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
+	@$(SETUP) test
+	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
+	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
+# --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- hub at scale ----------------------------------------------------------------------------------------------
+BENCH_FOR ?= 60s
+.PHONY: bench-hub
+bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosquitto, and a day's backlog (BENCH_FOR=60s)
+	@$(SETUP) test
+	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
+	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
+	@bin/edge-hub bench --catch-up 24h --rate 100

@@ -87,7 +87,7 @@ func (r *recovery) list() error {
 		if err != nil {
 			return err
 		}
-		f.name(base, epoch)
+		f.name(l.opt.Name, base, epoch)
 		r.files = append(r.files, f)
 	}
 	return nil
@@ -111,7 +111,7 @@ func (l *Log) peek(p string) (*file, error) {
 }
 
 // name takes from the file's name what its header does not tell.
-func (f *file) name(base record.Offset, epoch record.Epoch) {
+func (f *file) name(stream string, base record.Offset, epoch record.Epoch) {
 	f.base, f.epoch = base, epoch
 	switch {
 	case f.held != nil || f.blank:
@@ -119,6 +119,8 @@ func (f *file) name(base record.Offset, epoch record.Epoch) {
 		f.blank = true // old contents that resurfaced: no segment holds what lies below its name
 	case f.c.Lost:
 		f.c.Header.Epoch, f.c.Header.Base = epoch, base
+	case stream != "" && f.c.Header.Stream != stream:
+		f.blank = true // the header of a segment of another stream that resurfaced here
 	default:
 		f.base, f.epoch = f.c.Header.Base, f.c.Header.Epoch
 	}
@@ -238,6 +240,7 @@ func (r *recovery) epochs() {
 	l := r.l
 	table := slices.Clone(r.state.Epochs)
 	at := map[record.Epoch]int{}
+	ends := map[record.Epoch]record.Offset{} // as the segments say: a later one begins at what was durable, whatever stands in those before
 	for i, e := range table {
 		at[e.Epoch] = i
 	}
@@ -259,7 +262,12 @@ func (r *recovery) epochs() {
 			table = append(table, e)
 			at[f.epoch] = i
 		}
-		table[i].End = max(table[i].End, f.c.Index.End)
+		if f.headed() || f.c.Index.End > ends[f.epoch] {
+			ends[f.epoch] = f.c.Index.End
+		}
+	}
+	for i := range table {
+		table[i].End = max(table[i].End, ends[table[i].Epoch])
 	}
 	r.relink(table)
 	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
@@ -276,9 +284,13 @@ func (r *recovery) epochs() {
 	l.epochs = table
 }
 
-// superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later.
+// superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later, or
+// whose offsets are another epoch's in the newest state: the file of a move that could not be removed.
 func (r *recovery) superseded(f *file) bool {
 	if f.c.Index.End == f.c.Header.First && len(f.c.Damage) == 0 {
+		return true
+	}
+	if f.headed() && r.taken(f) {
 		return true
 	}
 	for _, n := range r.files {
@@ -286,6 +298,21 @@ func (r *recovery) superseded(f *file) bool {
 			continue
 		}
 		if f.headed() && n.headed() && n.c.Header.Opening > f.c.Header.Opening && n.c.Header.First <= f.c.Header.First {
+			return true
+		}
+	}
+	return false
+}
+
+// taken: the newest state says that the offsets of this file, whose epoch it does not name, are another epoch's. Where
+// that is the epoch that the file's records were moved from, the state may be older than the move: only a gap tells then.
+func (r *recovery) taken(f *file) bool {
+	for _, e := range r.state.Epochs {
+		both := record.Range{From: max(e.First, f.base), To: min(e.End, f.c.Index.End)}
+		if e.Epoch == f.epoch || both.From >= both.To {
+			continue
+		}
+		if !f.moved() || e.Epoch != f.c.Header.Moved.From || gapTable(r.state.Gaps).covered(both) {
 			return true
 		}
 	}
@@ -332,15 +359,15 @@ func (r *recovery) clip() {
 			f.gone = true
 			continue
 		}
+		for _, n := range r.files[i+1:] {
+			if n.epoch == f.epoch && n.headed() && !n.dup && n.base < s.end {
+				s.end, s.chainEnd = n.base, n.c.Header.ChainBase
+			}
+		}
 		if s.end > l.epochs[j].End {
 			s.end = l.epochs[j].End
 			if j+1 < len(l.epochs) {
 				s.chainEnd = r.chainAt(f.epoch, s.end, l.epochs[j+1].ChainFirst)
-			}
-		}
-		for _, n := range r.files[i+1:] {
-			if n.epoch == f.epoch && n.headed() && !n.dup && n.base < s.end {
-				s.end, s.chainEnd = n.base, n.c.Header.ChainBase
 			}
 		}
 		if s.end <= s.base {
@@ -373,6 +400,9 @@ func (r *recovery) gaps() {
 			continue
 		}
 		for _, d := range f.c.Damage {
+			if c, ok := l.gaps.chain(d.From); ok && f.c.Lost {
+				d.ChainFrom = c // what a segment without its header begins with was guessed from its blocks
+			}
 			if d.To = min(d.To, ends[f.epoch].To); d.From < d.To {
 				l.gaps = l.gaps.with(record.Gap{Epoch: f.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
 			}

@@ -88,6 +88,8 @@ type Retention struct {
 type Limits struct {
 	Buffer strictyaml.Bytes `yaml:"buffer"` // frames that wait for the store
 	Credit strictyaml.Bytes `yaml:"credit"` // frames that devices may have under way, together
+	// Messages is how many frames the broker queues for the hub; up to so many devices send at the same time.
+	Messages int `yaml:"messages"`
 }
 
 // Log is the hub's own log on standard error.
@@ -121,7 +123,7 @@ func readBounded(file string, limit int64) ([]byte, error) {
 // Parse is Load for a file that has been read.
 func Parse(file string, data []byte) (*Config, error) {
 	c := &Config{RunDir: DefaultRunDir, Log: Log{Level: "info"},
-		Limits: Limits{Buffer: receive.DefaultQueueBytes, Credit: receive.DefaultCreditBytes}}
+		Limits: Limits{Buffer: receive.DefaultQueueBytes, Credit: receive.DefaultCreditBytes, Messages: receive.DefaultMessages}}
 	pos, err := strictyaml.DecodePos(file, data, c)
 	r := strictyaml.NewReport(pos, err)
 	if len(c.Store.engines()) == 0 {
@@ -193,6 +195,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 		if n < minBufferBytes || n > maxBufferBytes {
 			r.Addf(path, "%s is %v; want 1MiB to 4GiB", path, n)
 		}
+	}
+	if n := c.Limits.Messages; n < minMessages || n > maxMessages {
+		r.Addf("limits.messages", "limits.messages is %d; want %d to %d", n, minMessages, maxMessages)
 	}
 	if c.Hubs != nil {
 		c.Hubs.validate(r, c.Embedded != nil)

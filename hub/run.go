@@ -68,7 +68,7 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 		return err
 	}
 	o := receive.Options{Store: h.store, QueueBytes: int(c.Limits.Buffer),
-		CreditBytes: int(c.Limits.Credit), Synced: clockSynced, Events: h.events()}
+		CreditBytes: int(c.Limits.Credit), Messages: c.Limits.Messages, Synced: clockSynced, Events: h.events()}
 	if h.shares != nil {
 		o.Owner = h.shares
 	}

@@ -101,6 +101,12 @@ func TestMistakes(t *testing.T) {
 		{"interval", "sources: [{name: a, driver: w1, interval: 1ms}]", `agent.yaml:1:43  sources[0].interval is 1ms; possible are 10ms to 24h0m0s`},
 		{"rom", "sources: [{name: a, driver: w1, w1: {names: {bad: x}}}]", `agent.yaml:1:51  sources[0].w1.names: "bad" is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff`},
 		{"range", "sources: [{name: a, driver: w1, ranges: {temperature: {min: 5, max: 1}}}]", `agent.yaml:1:42  sources[0].ranges.temperature: min 5 is not below max 1`},
+		{"rule", "sources: [{name: a, driver: w1, rules: [{match: {series: t}}]}]", `agent.yaml:1:41  sources[0].rules[0] does nothing; give rename, labels, stream, range, calibration or report`},
+		{"rule's stream", "sources: [{name: a, driver: w1, rules: [{stream: alarm}]}]", `agent.yaml:1:50  sources[0].rules[0].stream: there is no stream "alarm"; did you mean "alarms"?`},
+		{"rule of a door", "sources: [{name: a, driver: exec, exec: {command: [x]}, rules: [{stream: alarms}]}]", `agent.yaml:1:74  sources[0].rules[0].stream: a source with driver exec writes to one stream; give it beside the driver`},
+		{"calibration", "sources: [{name: a, driver: w1, rules: [{calibration: {gain: 0}}]}]", `agent.yaml:1:42  sources[0].rules[0].calibration: offset must be a number, gain one that is not 0`},
+		{"table", "sources: [{name: a, driver: w1, rules: [{calibration: {table: [{reading: 1, true: 2}, {reading: 1, true: 3}]}}]}]", `agent.yaml:1:56  sources[0].rules[0].calibration.table[1]: readings must be numbers that rise`},
+		{"w1 resolution", "sources: [{name: a, driver: w1, w1: {persist: true}}]", `agent.yaml:1:47  sources[0].w1.persist needs a resolution`},
 		{"no block", "sources: [{name: a, driver: ds18b20}]", `agent.yaml:1:11  sources[0]: driver "ds18b20" needs a block "ds18b20"`},
 		{"master", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480}}]", `agent.yaml:1:56  sources[0].ds18b20.master "ds2480" is unknown; did you mean "ds2480b"?`},
 		{"1-Wire port", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds9097}}]", `agent.yaml:1:38  sources[0].ds18b20: master ds9097 needs a port`},
@@ -224,13 +230,13 @@ func FuzzParse(f *testing.F) {
 
 func TestStorageKeys(t *testing.T) {
 	key := strings.Repeat("0123456789abcdef", 4)
-	yaml := "storage:\n  min_free: 1GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
+	yaml := "storage:\n  min_free: 1GiB\n  wear_per_day: 20GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
 	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte(yaml)}, "etc/keys/now": {Data: []byte(key + "\n")}, "etc/keys/old": {Data: []byte("0123456789abcdef0123456789abcdef")}}
 	c, err := config.Load("/etc/agent.yaml", machine{files})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Storage.MinFree != strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
+	if c.Storage.MinFree != strictyaml.GiB || c.Storage.WearPerDay != 20*strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
 		t.Errorf("%+v", c.Storage)
 	}
 	k, err := c.Storage.Encryption.Keys(machine{files}.ReadFile)

@@ -84,6 +84,14 @@ func (c *Config) absolute(dir string) {
 			fix(p)
 		}
 	}
+	for i := range c.Nodes {
+		fix(&c.Nodes[i].Port)
+		for k := range c.Nodes[i].Nodes {
+			if f := c.Nodes[i].Nodes[k].Flash; f != nil {
+				fix(&f.Port)
+			}
+		}
+	}
 	fix(&c.Storage.Encryption.KeyFile)
 	for i := range c.Storage.Encryption.OldKeyFiles {
 		fix(&c.Storage.Encryption.OldKeyFiles[i])

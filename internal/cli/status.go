@@ -143,11 +143,24 @@ func (v view) bufferFields(s *api.Status) []string {
 	if !b.Oldest.IsZero() {
 		f = append(f, "oldest "+term.Duration(v.now.Sub(b.Oldest)))
 	}
-	if b.RoomSeconds > 0 && s.Uplink.State != api.UplinkOnline {
-		f = append(f, "room for "+term.Duration(seconds(b.RoomSeconds))+" without a link")
+	switch room := term.Duration(seconds(b.RoomSeconds)); {
+	case b.RoomSeconds <= 0 || s.Uplink.State == api.UplinkNone:
+	case s.Uplink.State == api.UplinkOnline:
+		f = append(f, "room "+room)
+	default:
+		f = append(f, "room for "+room+" without a link")
 	}
-	f = append(f, "written today "+term.Bytes(b.WrittenToday))
-	if b.DiskFree > 0 {
+	if b.WearPerDay > 0 {
+		wear := "wear " + term.Bytes(int64(b.WearPerDay)) + "/day"
+		if b.WearLimit > 0 {
+			wear += " of " + term.Bytes(b.WearLimit)
+		}
+		f = append(f, wear)
+	}
+	if b.WearPerDay == 0 || v.wide {
+		f = append(f, "written today "+term.Bytes(b.WrittenToday))
+	}
+	if b.DiskFree > 0 && (v.wide || b.DiskFree < b.MaxBytes-b.Bytes) { // the disk limits the log, not its configuration
 		f = append(f, "disk free "+term.Bytes(b.DiskFree))
 	}
 	return f

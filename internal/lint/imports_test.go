@@ -26,9 +26,9 @@ type row struct {
 var rows = []row{
 	{"test", []string{"internal/e2e/...", "internal/lint", "internal/bench/...", "internal/demo", "internal/sim/..."}},
 	{"wiring", []string{"cmd/..."}},
-	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "internal/cli"}},
+	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update", "agent/control",
-		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool"}},
+		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient"}},
@@ -44,6 +44,7 @@ var peers = map[string][]string{
 	"internal/vfs/vfstest":    {"internal/vfs"},
 	"hub":                     {},
 	"agent":                   {"agent/uplink/kafka"},
+	"hub":                     {"hub/bench"},
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
@@ -52,7 +53,11 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
-	"hub/store/ledger":        {"hub/store"},
+
+	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
+	"mcu/boot":                    {"mcu/boot/smpwire"},
+	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
+	"hub/store/ledger":            {"hub/store"},
 }
 
 // only says which packages may import a library.
