@@ -89,7 +89,7 @@ func (r *recovery) list() error {
 		if err != nil {
 			return err
 		}
-		f.name(base, epoch)
+		f.name(l.opt.Name, base, epoch)
 		r.files = append(r.files, f)
 	}
 	return nil
@@ -113,7 +113,7 @@ func (l *Log) peek(p string) (*file, error) {
 }
 
 // name takes from the file's name what its header does not tell.
-func (f *file) name(base record.Offset, epoch record.Epoch) {
+func (f *file) name(stream string, base record.Offset, epoch record.Epoch) {
 	f.base, f.epoch = base, epoch
 	switch {
 	case f.held != nil || f.blank:
@@ -121,6 +121,8 @@ func (f *file) name(base record.Offset, epoch record.Epoch) {
 		f.blank = true // old contents that resurfaced: no segment holds what lies below its name
 	case f.c.Lost:
 		f.c.Header.Epoch, f.c.Header.Base = epoch, base
+	case stream != "" && f.c.Header.Stream != stream:
+		f.blank = true // the header of a segment of another stream that resurfaced here
 	default:
 		f.base, f.epoch = f.c.Header.Base, f.c.Header.Epoch
 	}
@@ -456,6 +458,9 @@ func (r *recovery) gaps() {
 			continue
 		}
 		for _, d := range f.c.Damage {
+			if c, ok := l.gaps.chain(d.From); ok && f.c.Lost {
+				d.ChainFrom = c // what a segment without its header begins with was guessed from its blocks
+			}
 			if d.To = min(d.To, ends[f.epoch].To); d.From < d.To {
 				l.gaps = l.gaps.with(record.Gap{Epoch: f.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
 			}

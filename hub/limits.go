@@ -13,4 +13,6 @@ const (
 	lateAfter        = time.Hour // without a sign of life a device is called silent
 	minBufferBytes   = 1 << 20
 	maxBufferBytes   = 4 << 30
+	minMessages      = 100
+	maxMessages      = 1_000_000
 )

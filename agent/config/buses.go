@@ -173,3 +173,12 @@ func readNamed(r *strictyaml.Report, host Host, path, name string) (text string,
 	}
 	return string(data), err == nil
 }
+
+func wantResolution(r *strictyaml.Report, path string, bits int, persist bool) {
+	if bits != 0 {
+		between(r, path+".resolution", bits, 9, 12)
+	}
+	if persist && bits == 0 {
+		r.Addf(path+".persist", "%s.persist needs a resolution", path)
+	}
+}

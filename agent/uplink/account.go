@@ -65,8 +65,14 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 	}
 	for _, f := range st.fills { // the hub has named them as gaps: they are here, and not there
 		if f.e == e {
-			held += f.Len()
-			delivered -= f.Len()
+			n := f.Len()
+			for k := range gaps { // dropped meanwhile: counted there
+				if gaps[k].Epoch == e.Epoch.Epoch {
+					n -= overlap(f.Range, gaps[k].Range)
+				}
+			}
+			held += n
+			delivered -= n
 		}
 	}
 	for _, k := range e.skipped {

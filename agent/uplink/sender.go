@@ -117,8 +117,11 @@ func rank(stream string) int {
 	case "health":
 		return 2
 	}
-	return 3
+	return rankHistory
 }
+
+// rankHistory is the rank of streams that may have a long backlog.
+const rankHistory = 3
 
 // Connected starts a connection: the first thing to say is hello (A4).
 func (s *Sender) Connected(now time.Time) {
