@@ -323,6 +323,11 @@ func (r *recovery) epochs() {
 	for i := range table {
 		table[i].End = max(table[i].End, ends[table[i].Epoch])
 	}
+	for _, f := range r.files {
+		if i, ok := at[f.epoch]; ok && f.c != nil && f.c.Lost && !f.blank && !f.dup && table[i].First == f.base {
+			f.begins(table[i].ChainFirst)
+		}
+	}
 	r.relink(table)
 	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
 	for i := range table {
@@ -360,6 +365,16 @@ func (r *recovery) superseded(f *file) bool {
 		}
 	}
 	return false
+}
+
+// begins: the chain at the base of a segment without a header is known after all; what was taken for it is the chain at
+// the first block that can be read.
+func (f *file) begins(chain uint64) {
+	c := f.c
+	c.Header.ChainBase, c.Index.ChainBase = chain, chain
+	if len(c.Damage) > 0 && c.Damage[0].From == f.base {
+		c.Damage[0].ChainFrom = chain
+	}
 }
 
 // taken: the newest state says that the offsets of this file, whose epoch it does not name, are another epoch's. Where
