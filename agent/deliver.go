@@ -25,8 +25,9 @@ import (
 
 // delivery runs the uplink of the configuration in force, and another one when that changes.
 type delivery struct {
-	a     *Agent
-	stats mqtt.Stats
+	a      *Agent
+	stats  mqtt.Stats
+	budget linkBudget
 
 	mu   sync.Mutex
 	loop *uplink.Loop // nil: none is configured
@@ -37,7 +38,11 @@ type delivery struct {
 	valuedAt time.Time
 }
 
-func newDelivery(a *Agent) *delivery { return &delivery{a: a} }
+func newDelivery(a *Agent) *delivery {
+	d := &delivery{a: a}
+	d.budget = linkBudget{a: a, bytes: d.bytes}
+	return d
+}
 
 // Run delivers until ctx ends.
 func (d *delivery) Run(ctx context.Context) error {
@@ -47,6 +52,8 @@ func (d *delivery) Run(ctx context.Context) error {
 		var wg sync.WaitGroup
 		if c.Uplink.To() != "" {
 			d.a.faults.clear(health.NoUplink, "uplink")
+			d.budget.configure(c.Uplink.MQTT)
+			wg.Go(func() { d.budget.Run(loopCtx) })
 			loop, sources := d.build(c)
 			wg.Go(func() {
 				// The loop ends with its context and has no other error.
@@ -107,7 +114,8 @@ func (d *delivery) mqttLoop(c *config.Config) uplink.LoopOptions {
 		Broker: m.Broker, ClientID: c.Device, Username: m.Username, PasswordFile: m.PasswordFile, KeepAlive: m.KeepAlive,
 		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: d.a.clock.now}}
 	return uplink.LoopOptions{
-		Sender: uplink.Options{Window: int(m.Window)},
+		Sender: uplink.Options{Window: int(m.Window), Pace: uplink.Pace{BacklogRate: int(m.BacklogRate)},
+			Exhausted: func(time.Time) bool { return d.budget.look() != "" }},
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			d.setEnds(certificateEnds(m.CertFile))
 			l, err := mqtt.Dial(ctx, o)
