@@ -112,6 +112,7 @@ func TestMistakes(t *testing.T) {
 		{"1-Wire port", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds9097}}]", `agent.yaml:1:38  sources[0].ds18b20: master ds9097 needs a port`},
 		{"1-Wire baud", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480b, port: /dev/x, baud: 4800}}]", `agent.yaml:1:85  sources[0].ds18b20.baud is 4800; possible are 9600, 19200, 57600 and 115200`},
 		{"line", "sources: [{name: a, driver: modbus, modbus: {devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:37  sources[0].modbus: give one of port, tcp and rtu_over_tcp`},
+		{"rs485", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', rs485: {rts_on_send: true}, devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:60  sources[0].modbus.rs485 belongs to a port`},
 		{"unit", "sources: [{name: a, driver: modbus, modbus: {port: /dev/x, devices: [{unit: 248, profile: x}]}}]", `agent.yaml:1:77  sources[0].modbus.devices[0].unit is 248; possible are 1 to 247`},
 		{"profile", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1}]}}]", `agent.yaml:1:70  sources[0].modbus.devices[0]: give one of profile and profile_file`},
 		{"profile file", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1, profile_file: p.yaml}]}}]", `agent.yaml:1:94  sources[0].modbus.devices[0].profile_file "/etc/p.yaml" does not exist`},
