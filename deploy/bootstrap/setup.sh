@@ -24,6 +24,7 @@ arm)
 	;;
 mcu) # microcontroller nodes: programmers that are not ours
 	want avrdude avrdude; want stm32flash stm32flash; want python3 python3
+	want avr-gcc gcc-avr; [ -e /usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot ] || need="$need arduino-core-avr avr-libc"
 	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
