@@ -114,3 +114,12 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 .PHONY: sim
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
+
+# --- firmware --------------------------------------------------------------------------------------------------
+.PHONY: firmware firmware-test
+firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
+	@$(SETUP) mcu
+	@$(MAKE) --no-print-directory -C firmware
+firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 ./mcu/sim/...

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''
@@ -21,6 +21,13 @@ arm)
 	want aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu; want aarch64-linux-gnu-gcc libc6-dev-arm64-cross
 	want arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf; want arm-linux-gnueabihf-gcc libc6-dev-armhf-cross
 	want qemu-aarch64-static qemu-user-static; want readelf binutils
+	;;
+mcu) # firmware of the nodes, its simulators and the independent programs that speak with them
+	want sdcc sdcc; want s51 sdcc-ucsim; want avr-gcc gcc-avr; want avr-objcopy binutils-avr; want arm-none-eabi-gcc gcc-arm-none-eabi
+	want qemu-system-arm qemu-system-arm; want avrdude avrdude; want mbpoll mbpoll; want gcc gcc; want gcc libc6-dev
+	[ -f /usr/lib/avr/include/avr/io.h ] || need="$need avr-libc"
+	[ -f /usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot/optiboot.c ] || need="$need arduino-core-avr"
+	ldconfig -p | grep -q 'libsimavr\.so\.2' || need="$need libsimavr2"
 	;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
