@@ -120,3 +120,11 @@ sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); d
 test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
+# --- firmware --------------------------------------------------------------------------------------------------
+.PHONY: firmware firmware-test
+firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
+	@$(SETUP) mcu
+	@$(MAKE) --no-print-directory -C firmware
+firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 ./mcu/sim/...
