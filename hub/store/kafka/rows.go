@@ -207,7 +207,7 @@ func (w *writer) device(d *work) {
 		w.state(d, producerKey(d.Name, p), nil)
 	}
 	for _, p := range moved {
-		w.state(d, producerKey(d.Name, p), encode(producerRecord{strconv.FormatUint(p.Sequence, 10), p.Moved}))
+		w.state(d, producerKey(d.Name, p), encodeProducer(p))
 	}
 	for _, b := range d.tx.Boots() {
 		if b.Ref == 0 {

@@ -40,6 +40,7 @@ type positionRecord struct {
 	Boot        string `json:"boot,omitempty"`
 	Arrived     int64  `json:"arrived"` // µs UTC
 	LastTime    int64  `json:"last_time,omitempty"`
+	Marks       []byte `json:"marks,omitempty"` // borders of the history with their chains (store.AppendMarks)
 }
 
 type holesRecord struct {
@@ -69,8 +70,17 @@ type seriesRecord struct {
 }
 
 type producerRecord struct {
-	Sequence string `json:"sequence"`
-	Moved    int64  `json:"moved"`
+	Last  string `json:"last,omitempty"` // the highest sequence, for people
+	Taken []byte `json:"taken"`          // the set of sequences (store.Sequences.Append)
+	Moved int64  `json:"moved"`
+}
+
+func encodeProducer(p ledger.Producer) []byte {
+	r := producerRecord{Taken: p.Taken.Append(nil), Moved: p.Moved}
+	if n, ok := p.Taken.Last(); ok {
+		r.Last = strconv.FormatUint(n, 10)
+	}
+	return encode(r)
 }
 
 type bootRecord struct {
@@ -114,7 +124,7 @@ func encode(v any) []byte {
 
 func encodePosition(e *ledger.Epoch) []byte {
 	p := positionRecord{Seq: e.FirstMark, ParentEnd: uint64(e.ParentEnd), First: uint64(e.First), Next: uint64(e.Next), Chain: hex(e.ChainNext),
-		End: uint64(e.End), Quarantined: e.Quarantined, Rows: e.Rows, Late: e.Late, Boot: e.Boot, Arrived: e.Arrived, LastTime: e.LastTime}
+		End: uint64(e.End), Quarantined: e.Quarantined, Rows: e.Rows, Late: e.Late, Boot: e.Boot, Arrived: e.Arrived, LastTime: e.LastTime, Marks: store.AppendMarks(nil, e.Marks)}
 	if e.Parent != 0 {
 		p.Parent = e.Parent.String()
 	}
@@ -207,6 +217,9 @@ func decodePosition(e *ledger.Epoch, b []byte) error {
 	if err != nil {
 		return err
 	}
+	if e.Marks, err = store.ParseMarks(nil, p.Marks); err != nil {
+		return err
+	}
 	e.FirstMark, e.Parent, e.ParentEnd = p.Seq, record.Epoch(parent), record.Offset(p.ParentEnd)
 	e.First, e.Next, e.ChainNext, e.End = record.Offset(p.First), record.Offset(p.Next), chain, record.Offset(p.End)
 	e.Quarantined, e.Rows, e.Late, e.Boot, e.Arrived, e.LastTime = p.Quarantined, p.Rows, p.Late, p.Boot, p.Arrived, p.LastTime
@@ -276,11 +289,11 @@ func replayDevice(d *ledger.Device, kind string, rest []string, value []byte) er
 		if err := json.Unmarshal(value, &p); err != nil {
 			return err
 		}
-		sequence, err := strconv.ParseUint(p.Sequence, 10, 64)
+		taken, err := store.ParseSequences(p.Taken)
 		if err != nil {
 			return err
 		}
-		d.Producers = append(d.Producers, ledger.Producer{ProducerPosition: record.ProducerPosition{Name: name, Incarnation: incarnation, Sequence: sequence}, Moved: p.Moved})
+		d.Producers = append(d.Producers, ledger.Producer{Producer: store.Producer{Name: name, Incarnation: incarnation, Taken: taken}, Moved: p.Moved})
 	case "boot":
 		var b bootRecord
 		if err := json.Unmarshal(value, &b); err != nil {

@@ -56,6 +56,9 @@ func (t *Tx) Apply(c *store.Change) (store.Result, *Applied, error) {
 	t.count(x, c, a)
 	x.holes(c)
 	t.move(c)
+	if c.To > c.From {
+		x.Marks = store.AddMark(x.Marks, store.Mark{Offset: c.To, Chain: c.ToChain})
+	}
 	x.Next, x.ChainNext = c.To, c.ToChain
 	x.Quarantined = x.Quarantined || c.Quarantine
 	return store.Result{Applied: true, Position: x.stated()}, a, nil
@@ -64,7 +67,7 @@ func (t *Tx) Apply(c *store.Change) (store.Result, *Applied, error) {
 // stated is the position as a Result says it.
 func (x *Touched) stated() store.Position {
 	p := x.Position
-	p.Gaps, p.Skipped, p.Series = slices.Clone(p.Gaps), slices.Clone(p.Skipped), nil
+	p.Gaps, p.Skipped, p.Marks, p.Series = slices.Clone(p.Gaps), slices.Clone(p.Skipped), slices.Clone(p.Marks), nil
 	return p
 }
 
@@ -92,10 +95,10 @@ func (t *Tx) matches(x *Touched, c *store.Change) bool {
 	}
 	for _, p := range c.Producers {
 		i := find(t.all(), p)
-		was := slices.IndexFunc(c.ProducersFrom, func(f record.ProducerPosition) bool {
+		was := slices.IndexFunc(c.ProducersFrom, func(f store.Producer) bool {
 			return f.Name == p.Name && f.Incarnation == p.Incarnation
 		})
-		if (was < 0) != (i < 0) || i >= 0 && c.ProducersFrom[was].Sequence != t.all()[i].Sequence {
+		if (was < 0) != (i < 0) || i >= 0 && !c.ProducersFrom[was].Taken.Equal(&t.all()[i].Taken) {
 			return false
 		}
 	}
@@ -106,7 +109,7 @@ func gapAt(gaps []record.Gap, g store.GapShrink) int {
 	return slices.IndexFunc(gaps, func(h record.Gap) bool { return h.From == g.At && h.To == g.Now.To })
 }
 
-func find(list []Producer, p record.ProducerPosition) int {
+func find(list []Producer, p store.Producer) int {
 	return slices.IndexFunc(list, func(q Producer) bool { return q.Name == p.Name && q.Incarnation == p.Incarnation })
 }
 
@@ -255,6 +258,7 @@ func (t *Tx) move(c *store.Change) {
 	for _, p := range c.Producers {
 		t.moves++
 		now := Producer{p, t.moves}
+		now.Taken = p.Taken.Clone() // the change belongs to its caller
 		if i := find(t.producers, p); i >= 0 {
 			t.producers[i] = now
 		} else {
@@ -284,7 +288,7 @@ func (t *Tx) forget(name string) {
 	q := t.producers[oldest]
 	t.producers = slices.Delete(t.producers, oldest, oldest+1)
 	t.forgotten = append(t.forgotten, q)
-	if i := find(t.moved, q.ProducerPosition); i >= 0 {
+	if i := find(t.moved, q.Producer); i >= 0 {
 		t.moved = slices.Delete(t.moved, i, i+1)
 	}
 }

@@ -44,9 +44,9 @@ type Series struct {
 	Text []byte // the engine's: the series as it writes it
 }
 
-// Producer is the position of one (name, incarnation). Moved orders them by when they were heard of last.
+// Producer is what was taken of one (name, incarnation). Moved orders them by when they were heard of last.
 type Producer struct {
-	record.ProducerPosition
+	store.Producer
 	Moved int64
 }
 
@@ -80,10 +80,12 @@ func (d *Device) State() store.DeviceState {
 	})
 	for i := range st.Positions {
 		p := &st.Positions[i]
-		p.Gaps, p.Skipped = slices.Clone(p.Gaps), slices.Clone(p.Skipped)
+		p.Gaps, p.Skipped, p.Marks = slices.Clone(p.Gaps), slices.Clone(p.Skipped), slices.Clone(p.Marks)
 	}
 	for _, p := range d.Producers {
-		st.Producers = append(st.Producers, p.ProducerPosition)
+		q := p.Producer
+		q.Taken = q.Taken.Clone()
+		st.Producers = append(st.Producers, q)
 	}
 	return st
 }
@@ -184,7 +186,7 @@ func (t *Tx) touch(stream string, id record.Epoch) *Touched {
 	}
 	c := *was
 	// Appending must not reach into what others hold.
-	c.Gaps, c.Skipped = slices.Clip(c.Gaps), slices.Clip(c.Skipped)
+	c.Gaps, c.Skipped, c.Marks = slices.Clip(c.Gaps), slices.Clip(c.Skipped), slices.Clone(c.Marks)
 	x := &Touched{Epoch: &c, Was: was}
 	t.epochs = append(t.epochs, x)
 	return x

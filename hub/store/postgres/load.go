@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -41,13 +42,18 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 	b := &pgx.Batch{}
 	byRef := map[int64]*ledger.Epoch{}
 	b.Queue(`SELECT ref, stream, epoch, parent, parent_end, first, next, chain_next, ends, quarantined, rows, removed,
-		late, boot, first_arrival, arrived, last_t FROM epoch WHERE device = $1 ORDER BY ref`, d.Ref).Query(func(r pgx.Rows) error {
+		late, boot, first_arrival, arrived, last_t, marks FROM epoch WHERE device = $1 ORDER BY ref`, d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
 			e := &ledger.Epoch{Definitions: map[record.SeriesID]*ledger.Series{}}
 			var epoch, parent, parentEnd, first, next, chain, ends, rows, removed, late int64
+			var marks []byte
 			if err := r.Scan(&e.Ref, &e.Stream, &epoch, &parent, &parentEnd, &first, &next, &chain, &ends, &e.Quarantined,
-				&rows, &removed, &late, &e.Boot, &e.FirstMark, &e.Arrived, &e.LastTime); err != nil {
+				&rows, &removed, &late, &e.Boot, &e.FirstMark, &e.Arrived, &e.LastTime, &marks); err != nil {
 				return err
+			}
+			var err error
+			if e.Marks, err = store.ParseMarks(nil, marks); err != nil {
+				return fmt.Errorf("marks of %s: %w", record.Epoch(epoch), err)
 			}
 			e.Epoch, e.Parent, e.ParentEnd = record.Epoch(epoch), record.Epoch(parent), record.Offset(parentEnd)
 			e.First, e.Next, e.ChainNext, e.End = record.Offset(first), record.Offset(next), uint64(chain), record.Offset(ends)
@@ -109,14 +115,19 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
-	b.Queue("SELECT name, incarnation, sequence, moved FROM producer WHERE device = $1 ORDER BY name, moved", d.Ref).Query(func(r pgx.Rows) error {
+	b.Queue("SELECT name, incarnation, taken, moved FROM producer WHERE device = $1 ORDER BY name, moved", d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
 			var p ledger.Producer
-			var incarnation, sequence int64
-			if err := r.Scan(&p.Name, &incarnation, &sequence, &p.Moved); err != nil {
+			var incarnation int64
+			var taken []byte
+			if err := r.Scan(&p.Name, &incarnation, &taken, &p.Moved); err != nil {
 				return err
 			}
-			p.Incarnation, p.Sequence = uint64(incarnation), uint64(sequence)
+			var err error
+			if p.Taken, err = store.ParseSequences(taken); err != nil {
+				return fmt.Errorf("sequences of producer %s: %w", p.Name, err)
+			}
+			p.Incarnation = uint64(incarnation)
 			d.Producers = append(d.Producers, p)
 		}
 		return r.Err()

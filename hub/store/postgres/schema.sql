@@ -48,6 +48,7 @@ CREATE TABLE epoch (
   first_arrival bigint NOT NULL, -- no row of this epoch has a smaller arrival
   arrived     bigint NOT NULL,
   last_t      bigint NOT NULL, -- 0 while none
+  marks       bytea NOT NULL,  -- borders of the history with their chains (store.AppendMarks)
   UNIQUE (device, stream, epoch)
 ) WITH (fillfactor = 50);
 
@@ -123,7 +124,9 @@ CREATE TABLE dead_letter (
   epoch int NOT NULL, record_offset bigint NOT NULL, reason text NOT NULL, arrived bigint NOT NULL, canonical bytea NOT NULL
 );
 CREATE TABLE producer (
-  device int NOT NULL, name text NOT NULL, incarnation bigint NOT NULL, sequence bigint NOT NULL,
+  device int NOT NULL, name text NOT NULL, incarnation bigint NOT NULL,
+  taken  bytea NOT NULL,  -- the set of sequence numbers (store.Sequences.Append)
+  last   numeric,         -- the highest of them, for people
   moved  bigint NOT NULL, -- rises with every message of the device's producers
   PRIMARY KEY (device, name, incarnation)
 );
@@ -189,8 +192,8 @@ SELECT d.name, e.stream, hex_epoch(e.epoch), CASE e.parent WHEN 0 THEN '' ELSE h
 CREATE VIEW series (device, series, labels, unit, type) AS
 SELECT d.name, s.name, s.labels, s.unit, s.type FROM series_item s JOIN device d ON d.ref = s.device;
 
-CREATE VIEW producers (device, name, incarnation, sequence, moved) AS
-SELECT d.name, p.name, hex_epoch(p.incarnation), p.sequence, p.moved FROM producer p JOIN device d ON d.ref = p.device;
+CREATE VIEW producers (device, name, incarnation, last, moved) AS
+SELECT d.name, p.name, hex_epoch(p.incarnation), p.last, p.moved FROM producer p JOIN device d ON d.ref = p.device;
 
 CREATE VIEW gaps (device, stream, epoch, first, next, reason, t_min, t_max) AS
 SELECT d.name, e.stream, hex_epoch(e.epoch), g.first, g.next, coalesce(n.name, g.reason::text), g.t_min, g.t_max

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
@@ -32,8 +34,8 @@ func (t *tx) refs(ctx context.Context) error {
 			e := x.Epoch
 			e.FirstMark = d.arrival
 			b.Queue(`INSERT INTO epoch (device, stream, epoch, parent, parent_end, first, next, chain_next, ends, quarantined,
-				rows, removed, late, skipped, gapped, boot, first_arrival, arrived, last_t)
-				VALUES ($1,$2,$3,$4,$5,$6,$6,$7,0,false,0,0,0,0,0,'',$8,$8,0) RETURNING ref`, d.Ref, e.Stream, int64(e.Epoch),
+				rows, removed, late, skipped, gapped, boot, first_arrival, arrived, last_t, marks)
+				VALUES ($1,$2,$3,$4,$5,$6,$6,$7,0,false,0,0,0,0,0,'',$8,$8,0,'') RETURNING ref`, d.Ref, e.Stream, int64(e.Epoch),
 				int64(e.Parent), int64(e.ParentEnd), int64(e.First), int64(firstChain(d, e)), d.arrival).
 				QueryRow(func(r pgx.Row) error { return r.Scan(&e.Ref) })
 		}
@@ -169,9 +171,10 @@ func (t *tx) device(d *work) {
 			gapped += g.Len()
 		}
 		t.after.Queue(`UPDATE epoch SET next = $2, chain_next = $3, ends = $4, quarantined = $5, rows = $6, late = $7, skipped = $8,
-			gapped = $9, boot = $10, arrived = $11, last_t = $12 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
+			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
 			int64(x.Next), int64(x.ChainNext), int64(x.End), x.Quarantined, int64(x.Rows), int64(x.Late), int64(skipped),
-			int64(gapped), x.Boot, x.Arrived, x.LastTime, int64(was.Next), int64(was.ChainNext)).Exec(one)
+			int64(gapped), x.Boot, x.Arrived, x.LastTime, int64(was.Next), int64(was.ChainNext),
+			store.AppendMarks([]byte{}, x.Marks)).Exec(one)
 		gone, added := ledger.Diff(was.Gaps, x.Gaps)
 		for _, g := range gone {
 			t.after.Queue("DELETE FROM gap WHERE epoch = $1 AND first = $2", x.Ref, int64(g.From)).Exec(one)
@@ -193,9 +196,13 @@ func (t *tx) device(d *work) {
 		t.after.Queue("DELETE FROM producer WHERE device = $1 AND name = $2 AND incarnation = $3", d.Ref, p.Name, int64(p.Incarnation))
 	}
 	for _, p := range moved {
-		t.after.Queue(`INSERT INTO producer VALUES ($1,$2,$3,$4,$5)
-			ON CONFLICT (device, name, incarnation) DO UPDATE SET sequence = excluded.sequence, moved = excluded.moved`,
-			d.Ref, p.Name, int64(p.Incarnation), int64(p.Sequence), p.Moved)
+		var last any
+		if n, ok := p.Taken.Last(); ok {
+			last = strconv.FormatUint(n, 10)
+		}
+		t.after.Queue(`INSERT INTO producer VALUES ($1,$2,$3,$4,$5::text::numeric,$6)
+			ON CONFLICT (device, name, incarnation) DO UPDATE SET taken = excluded.taken, last = excluded.last, moved = excluded.moved`,
+			d.Ref, p.Name, int64(p.Incarnation), p.Taken.Append([]byte{}), last, p.Moved)
 	}
 	for _, k := range d.tx.Boots() {
 		t.boot(d, k)
