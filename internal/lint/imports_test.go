@@ -43,9 +43,8 @@ var peers = map[string][]string{
 	"buffer/buffertest":       {"buffer"},
 	"agent/uplink/uplinktest": {"agent/uplink"},
 	"internal/vfs/vfstest":    {"internal/vfs"},
-	"hub":                     {},
-	"agent":                   {"agent/uplink/kafka"},
 	"hub":                     {"hub/bench"},
+	"agent":                   {"agent/uplink/kafka"},
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
@@ -59,9 +58,7 @@ var peers = map[string][]string{
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 	"hub/store/ledger":            {"hub/store"},
-	"mcu/boot":                {"mcu/boot/smpwire"},
-	"mcu/sim/...":             {"mcu", "mcu/boot", "mcu/boot/smpwire"},
-	"mcu/sim":                 {"internal/sim/onewire", "mcu/sim/simavr", "mcu/sim/mcs51"},
+	"mcu/sim":                     {"internal/sim/onewire", "mcu/sim/simavr", "mcu/sim/mcs51"},
 }
 
 // only says which packages may import a library.
