@@ -42,7 +42,10 @@ func (b *linkBudget) configure(m *config.MQTT) {
 		b.saved = b.load()
 		b.meter = uplink.NewMeter(uplink.Budget{}, b.saved, time.Now())
 	}
-	b.meter.Budget = uplink.Budget{PerHour: uint64(m.BudgetPerHour), PerMonth: uint64(m.BudgetPerMonth)}
+	b.meter.Budget = uplink.Budget{}
+	if m != nil { // the way into Kafka has no budget
+		b.meter.Budget = uplink.Budget{PerHour: uint64(m.BudgetPerHour), PerMonth: uint64(m.BudgetPerMonth)}
+	}
 }
 
 func (b *linkBudget) load() (u uplink.Usage) {

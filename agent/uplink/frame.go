@@ -34,7 +34,8 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 	if old && !s.mayBacklog(now) {
 		return nil, false
 	}
-	if s.window.room() == 0 {
+	room := s.window.roomFor(st.rank == rankPlain, len(st.flight) == 0, s.o.FrameCost)
+	if room == 0 {
 		s.window.blocked = true
 		return nil, false
 	}
@@ -61,7 +62,7 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 		if !filling && item.Batch.Base == from {
 			item.Batch = s.gather(st, e, item.Batch, to)
 		}
-		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling); err != nil {
+		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling, room); err != nil {
 			s.failed(st, now, err)
 			return nil, false
 		}
@@ -157,7 +158,7 @@ func gapFrame(st *stream, e *epoch, g *record.Gap) (wire.Frame, flight) {
 
 // dataFrame makes a frame of the part r of a batch: the stored body as it is where the whole batch is wanted and fits, else
 // a body encoded anew. nil without an error: there is no room for it now.
-func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool) (*wire.Data, []record.SeriesID, error) {
+func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool, room int) (*wire.Data, []record.SeriesID, error) {
 	whole := b.Range()
 	codec := b.Codec
 	if h := &st.hard; h.e == e && h.at == r.From && !filling {
@@ -188,7 +189,6 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 		}
 		ids, defs, r.To = s.definitions(st, e, b, r)
 	}
-	room := s.window.room()
 	for {
 		d := &wire.Data{Base: r.From, Count: uint32(r.Len()), Definitions: defs}
 		if r == whole && codec == b.Codec {

@@ -132,6 +132,7 @@ func rank(stream string) int {
 	return rankPlain
 }
 
+// The ranks that rules look at: alarms are not paced; plain streams may have a long backlog.
 const (
 	rankAlarms = 0
 	rankPlain  = 3
