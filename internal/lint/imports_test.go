@@ -31,10 +31,11 @@ var rows = []row{
 		"hub/receive", "hub/fleet", "internal/logquery", "internal/logtool"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
-	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient"}},
+	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient",
+		"internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/term", "internal/version"}},
+		"internal/sdnotify", "internal/term", "internal/version", "internal/release"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -47,6 +48,7 @@ var peers = map[string][]string{
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
 	"internal/logtool":        {"internal/logquery"},
+	"internal/trust/repo":     {"internal/trust"},
 	"agent/config":            {},
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
@@ -59,6 +61,8 @@ var only = map[string][]string{
 	"github.com/mattn/go-sqlite3":         {"hub/store/sqlite", "buffer/catalog", "internal/bench/bufferbench"},
 	"github.com/mochi-mqtt/server/v2":     {"hub/broker"},
 	"github.com/ebitengine/purego":        {"ascend/acl", "ascend/dcmi", "mcu/sim"},
+
+	"github.com/theupdateframework/go-tuf/v2": {"internal/trust"},
 }
 
 // unlinked names what a program must not contain, directly or through others.
