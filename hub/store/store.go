@@ -66,6 +66,8 @@ type Change struct {
 	Stream string
 	Epoch  record.Epoch
 
+	Fence Fence // checked first; the zero value: not fenced
+
 	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none,
 	// and, with a parent, only if the stored position of the parent has reached ParentEnd or is quarantined; it sets
 	// the parent's End (the larger one if there are several children). A position that is quarantined takes nothing
@@ -117,6 +119,7 @@ type DeadLetter struct {
 // ToChain = FromChain, nothing else) is applied when the position is as it says.
 type Result struct {
 	Applied  bool
+	Fenced   bool // not applied because of Change.Fence; Position says nothing then
 	Position Position
 }
 

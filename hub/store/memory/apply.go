@@ -64,6 +64,9 @@ func readBack(c *store.Change) bool {
 }
 
 func (s *Store) apply(c *store.Change) store.Result {
+	if f := c.Fence; f != (store.Fence{}) && (f.Number == 0 || s.leases[f.Lease].Number != f.Number) {
+		return store.Result{Fenced: true}
+	}
 	d := s.devices[c.Device]
 	var e *epoch
 	if d != nil {

@@ -23,6 +23,7 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	devices map[string]*device
+	leases  map[string]store.Lease
 	commits int
 	closed  bool
 }
@@ -52,7 +53,7 @@ func New(fault Fault) *Store {
 	if fault == nil {
 		fault = func(string) (before, after error) { return nil, nil }
 	}
-	return &Store{fault: fault, devices: map[string]*device{}}
+	return &Store{fault: fault, devices: map[string]*device{}, leases: map[string]store.Lease{}}
 }
 
 // Positions implements store.Store.
@@ -153,6 +154,7 @@ func (s *Store) Backup() *Store {
 	defer s.mu.Unlock()
 	b := New(nil)
 	b.commits = s.commits
+	b.leases = maps.Clone(s.leases)
 	for name, d := range s.devices {
 		c := &device{producers: slices.Clone(d.producers), anchors: slices.Clone(d.anchors)}
 		for _, e := range d.epochs {
@@ -169,7 +171,7 @@ func (s *Store) Restore(b *Store) {
 	b = b.Backup()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.devices = b.devices
+	s.devices, s.leases = b.devices, b.leases
 }
 
 // Devices lists the devices that the store has heard of, ascending.

@@ -38,11 +38,15 @@ type tx struct {
 	epochs map[epochKey]*epochRow
 	order  []*epochRow         // in the order of their first use: what finish writes
 	latest map[int64]lastValue // by series, until flushLatest
+	fences map[string]uint64   // lease numbers that this transaction has read
 }
 
 func (t *tx) apply(c *store.Change) (store.Result, error) {
 	if err := check(c); err != nil {
 		return store.Result{}, err
+	}
+	if fenced, err := t.fenced(c.Fence); err != nil || fenced {
+		return store.Result{Fenced: fenced}, err
 	}
 	device, err := t.device(c.Device)
 	if err != nil {

@@ -1,4 +1,4 @@
--- Schema 1 of the hub's store. Tables are singular and hold integers; views are plural and made to be read.
+-- The hub's store. Tables are singular and hold integers; views are plural and made to be read.
 -- Times are integer µs since 1970 UTC. Epochs and chains are 64-bit values stored as signed integers.
 
 CREATE TABLE device (
