@@ -33,7 +33,7 @@ var rows = []row{
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient",
 		"internal/trust/..."}},
-	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto"}},
+	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
 		"internal/sdnotify", "internal/term", "internal/version", "internal/release"}},
 }

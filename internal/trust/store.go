@@ -1,22 +1,18 @@
 package trust
 
 import (
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"maps"
-	"path"
 	"time"
 
+	"github.com/edgelog/edgelog/internal/twoslot"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
-// kept is what a store file holds. The files alternate; the one with the higher generation counts.
+// kept is what the store holds.
 type kept struct {
-	Generation uint64 `json:"generation"`
-	State      State  `json:"state"`
+	State State `json:"state"`
 	// Floors are the lowest counters that are still taken, by name ("release", or a node's security counter).
 	Floors map[string]uint64 `json:"floors,omitempty"`
 	// TimeFloor is the newest time that signed metadata has proven.
@@ -25,7 +21,7 @@ type kept struct {
 
 // Store keeps what a box believes in a directory of its own. One goroutine at a time uses it.
 type Store struct {
-	fs      vfs.FS
+	slots   *twoslot.Slots
 	dir     string
 	factory []byte
 	now     kept
@@ -33,38 +29,26 @@ type Store struct {
 	Recovered []string
 }
 
-var slots = [2]string{"trust.0", "trust.1"}
-
 // Open reads the newest sound file of the directory. Damage is no error: it is told in Recovered, and what is older,
 // or at last the factory root, counts. It fails only where the disk cannot be read or holds no directory.
 func Open(fs vfs.FS, dir string, factoryRoot []byte) (*Store, error) {
-	if err := fs.MkdirAll(dir); err != nil {
+	s := &Store{dir: dir, factory: factoryRoot}
+	var err error
+	var content []byte
+	s.slots, content, s.Recovered, err = twoslot.Open(fs, dir, "trust", maxStateBytes, func(b []byte) error {
+		var k kept
+		return json.Unmarshal(b, &k)
+	})
+	if err != nil {
 		return nil, &Error{DiskError, dir, err}
 	}
-	if err := fs.SyncDir(path.Dir(dir)); err != nil {
-		return nil, &Error{DiskError, dir, err}
-	}
-	s := &Store{fs: fs, dir: dir, factory: factoryRoot}
-	found := 0
-	for _, name := range slots {
-		data, err := vfs.ReadFile(fs, path.Join(dir, name), maxStateBytes)
-		if errors.Is(err, vfs.ErrNotExist) {
-			continue
+	if content == nil {
+		if len(s.Recovered) > 0 {
+			s.Recovered = append(s.Recovered, "nothing sound is left; the factory root counts")
 		}
-		found++
-		k, err2 := decode(data)
-		if err = errors.Join(err, err2); err != nil {
-			s.Recovered = append(s.Recovered, fmt.Sprintf("%s: %v", name, err))
-			continue
-		}
-		if k.Generation > s.now.Generation {
-			s.now = k
-		}
+		return s, nil
 	}
-	if found > 0 && s.now.Generation == 0 {
-		s.Recovered = append(s.Recovered, "nothing sound is left; the factory root counts")
-	}
-	return s, nil
+	return s, json.Unmarshal(content, &s.now)
 }
 
 // Ingest verifies a bundle at the trusted time now and keeps what is to be believed from then on. The view is nil with
@@ -119,36 +103,17 @@ func (s *Store) Raise(floors map[string]uint64) error {
 	return s.write(k)
 }
 
-// write puts k into the slot that does not hold the present state.
+// write makes k what is believed.
 func (s *Store) write(k kept) error {
-	k.Generation++
 	body, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("encode trust: %w", err)
 	}
-	data := binary.LittleEndian.AppendUint32(body, crc32.Checksum(body, castagnoli))
-	if err := vfs.WriteFileAtomic(s.fs, path.Join(s.dir, slots[k.Generation%2]), data); err != nil {
+	if err := s.slots.Write(body); err != nil {
 		return &Error{DiskError, s.dir, err}
 	}
 	s.now = k
 	return nil
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func decode(data []byte) (kept, error) {
-	var k kept
-	if len(data) < 4 {
-		return k, errors.New("cut short")
-	}
-	body := data[:len(data)-4]
-	if binary.LittleEndian.Uint32(data[len(body):]) != crc32.Checksum(body, castagnoli) {
-		return k, errors.New("checksum does not match")
-	}
-	if err := json.Unmarshal(body, &k); err != nil {
-		return kept{}, err
-	}
-	return k, nil
 }
 
 func same(a, b State) bool {
