@@ -543,7 +543,7 @@ func TestStorePowerCuts(t *testing.T) {
 		s := f.store(disk)
 		_, err := s.Ingest(first, start)
 		must(t, err)
-		disk.StopAfter(disk.Ops() + stop)
+		disk.StopAfter(stop)
 		_, errIngest := s.Ingest(second, start)
 		errRaise := s.Raise(map[string]uint64{"release": 9})
 		for _, keep := range []vfs.Keep{vfs.KeepNone, vfs.KeepRandom, vfs.KeepAll} {
