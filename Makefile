@@ -114,3 +114,15 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 .PHONY: sim
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
+
+# --- sensors ---------------------------------------------------------------------------------------------------
+.PHONY: bench-drivers
+bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
+	@$(SETUP) test
+	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
+	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
+# --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -timeout 10m ./mcu/...

@@ -54,7 +54,7 @@ type today struct {
 // tick keeps what is a difference over time; called once a second.
 func (v *viewer) tick(now time.Time) {
 	taken, missed := uint64(0), uint64(0)
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		taken += s.Taken
 		for _, n := range s.Missed {
 			missed += n
@@ -110,7 +110,7 @@ func (v *viewer) Status() *api.Status {
 
 func (v *viewer) sources(out *api.Sources) {
 	out.MissedFor = map[string]uint64{}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		switch sourceState(s.State) {
 		case api.SourceOK:
 			out.OK++
@@ -206,7 +206,7 @@ func (v *viewer) Account() *api.Account {
 		}
 		out.Streams = append(out.Streams, s)
 	}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		out.Sources = append(out.Sources, api.SourceAccount{Name: s.Name, Taken: s.Taken, Missed: s.Missed})
 	}
 	return out

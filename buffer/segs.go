@@ -171,6 +171,9 @@ func (l *Log) seal(old *segment.Writer, m *seg, st *segment.State) {
 		l.mu.Unlock()
 	}
 	ev.cleanupFailed(l.name, old.Close())
+	if l.w.seg != nil {
+		l.w.seg.TakeBuffer(old)
+	}
 }
 
 // removeFiles removes files that hold nothing that counts.
@@ -202,7 +205,7 @@ func (l *Log) writeState(gaps gapTable) error {
 		l.mint()
 	}
 	st := l.snapshot(gaps)
-	n := int64(len(segment.AppendState(nil, &st)) + segment.BlockFixed)
+	n := int64(len(segment.AppendState(nil, &st)) + segment.MaxBlockHead)
 	l.mu.Unlock()
 	if fresh || w.seg.Pos()+n > l.opt.SegmentBytes+l.slack()/2 {
 		l.mu.Lock()

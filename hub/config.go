@@ -30,6 +30,7 @@ type Config struct {
 	Broker    *Broker   `yaml:"broker"`          // the broker that the hub reads from, or
 	Embedded  *Embedded `yaml:"embedded_broker"` // the one that it brings
 	Store     Store     `yaml:"store"`
+	Hubs      *Hubs     `yaml:"hubs"` // where several hubs share the store
 	Retention Retention `yaml:"retention"`
 	Limits    Limits    `yaml:"limits"`
 	RunDir    string    `yaml:"run_dir"` // status socket, and the embedded broker's for the hub
@@ -66,6 +67,13 @@ type EmbeddedTLS struct {
 // Store says where rows are kept.
 type Store struct {
 	SQLite string `yaml:"sqlite"` // path of the file
+}
+
+// Hubs is how this hub shares its store and broker with others: each serves the devices of its shards.
+type Hubs struct {
+	Name   string        `yaml:"name,required"` // of this one; no other hub has it
+	Lease  time.Duration `yaml:"lease"`         // after so long without a sign of life its shards go to the others
+	Shards int           `yaml:"shards"`        // the same in all hubs
 }
 
 // Retention says what goes. 0 keeps everything.
@@ -116,7 +124,11 @@ func Parse(file string, data []byte) (*Config, error) {
 	r := strictyaml.NewReport(pos, err)
 	if c.Broker != nil && c.Broker.ClientID == "" {
 		c.Broker.ClientID = "edge-hub"
+		if c.Hubs != nil {
+			c.Broker.ClientID += "-" + c.Hubs.Name
+		}
 	}
+	c.Hubs.defaults()
 	c.absolute(filepath.Dir(file))
 	c.validate(r)
 	for _, f := range c.files() {
@@ -171,6 +183,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 		if n < minBufferBytes || n > maxBufferBytes {
 			r.Addf(path, "%s is %v; want 1MiB to 4GiB", path, n)
 		}
+	}
+	if c.Hubs != nil {
+		c.Hubs.validate(r, c.Embedded != nil)
 	}
 	if _, err := c.Log.level(); err != nil {
 		r.Addf("log.level", "log.level %q; want debug, info, warn or error", c.Log.Level)

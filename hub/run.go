@@ -49,6 +49,7 @@ type hub struct {
 	broker  *broker.Broker // nil: an external one
 	started time.Time
 	adapter *mqtt.Adapter
+	shares  *shares // nil: this hub is alone
 	link    linkState
 }
 
@@ -63,18 +64,29 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 			err = cerr
 		}
 	}()
-	h.recv = receive.New(receive.Options{Store: h.store, QueueBytes: int(c.Limits.Buffer),
-		CreditBytes: int(c.Limits.Credit), Synced: clockSynced, Events: h.events()})
+	if h.shares, err = h.newShares(h.store); err != nil {
+		return err
+	}
+	o := receive.Options{Store: h.store, QueueBytes: int(c.Limits.Buffer),
+		CreditBytes: int(c.Limits.Credit), Synced: clockSynced, Events: h.events()}
+	if h.shares != nil {
+		o.Owner = h.shares
+	}
+	h.recv = receive.New(o)
 	listener, err := h.open()
 	if err != nil {
 		return err
 	}
 	log.Info("hub starts", "version", version.String(), "store", c.Store.SQLite, keyBroker, c.origin())
 	g, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{
+	parts := []func(context.Context) error{
 		h.runBroker, h.recv.Run, h.adapter.Run, h.maintain, h.watch,
 		func(ctx context.Context) error { return h.serveStatus(ctx, listener) },
-	} {
+	}
+	if h.shares != nil {
+		parts = append(parts, h.shares.Run, h.greet)
+	}
+	for _, part := range parts {
 		g.Go(func() error { return part(ctx) })
 	}
 	err = g.Wait()
@@ -147,6 +159,9 @@ func (h *hub) maintain(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if !h.tends() {
+			continue
 		}
 		err := h.store.Maintain(ctx, r)
 		switch {

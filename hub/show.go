@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/hub/shard"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -38,6 +39,11 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 	}
 	st.Store.Schema, st.Store.UsedBytes, st.Store.FileBytes = info.Schema, info.UsedBytes, info.FileBytes
 	st.Store.DeadLetters, st.Store.PendingCorrections = info.DeadLetters, info.Corrections
+	leases, err := s.Leases(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	st.Hubs = shard.Owners(leases)
 	st.Devices = deviceReports(list, st.Live, a.Now())
 	st.summarise()
 	return st, nil
@@ -105,6 +111,9 @@ func (a *app) statusText(st *Status) string {
 		fmt.Fprintf(&b, "QUEUE     %s in %s frames   %s commits   last %s\n", term.Bytes(r.QueueBytes),
 			term.Comma(r.QueueFrames), term.CommaU(r.Commits), term.Duration(seconds(r.LastCommitSeconds)))
 	}
+	if len(st.Hubs) > 0 {
+		b.WriteString(term.Wrap("HUBS      "+hubsText(st), a.Style.Width(), "          ") + "\n")
+	}
 	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
 	if st.Store.DeadLetters > 0 {
 		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
@@ -133,6 +142,47 @@ func (a *app) statusText(st *Status) string {
 	}
 	if len(st.Devices) == 0 {
 		b.WriteString("no device has sent anything yet\n")
+	}
+	return b.String()
+}
+
+// hubsText says which hub has which shards: "a 8: 0-7 (this one)   b 8: 8-15".
+func hubsText(st *Status) string {
+	var parts []string
+	for _, o := range st.Hubs {
+		name, note := o.Hub, ""
+		switch {
+		case o.Hub == "":
+			name = "NOBODY"
+		case !o.Member:
+			note = " (has left)"
+		case st.Live != nil && st.Live.Hubs != nil && st.Live.Hubs.Name == o.Hub:
+			note = " (this one)"
+		}
+		parts = append(parts, fmt.Sprintf("%s %d: %s%s", name, len(o.Shards), ranges(o.Shards), note))
+	}
+	return strings.Join(parts, "   ")
+}
+
+// ranges writes ascending numbers as 0-3,7.
+func ranges(n []int) string {
+	if len(n) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i := 0; i < len(n); {
+		j := i
+		for j+1 < len(n) && n[j+1] == n[j]+1 {
+			j++
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, n[i])
+		if j > i {
+			fmt.Fprintf(&b, "-%d", n[j])
+		}
+		i = j + 1
 	}
 	return b.String()
 }

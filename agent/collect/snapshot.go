@@ -60,15 +60,31 @@ func (c *Collector) Snapshot() []SourceStatus {
 	return out
 }
 
+// Overview is Snapshot without the series.
+func (c *Collector) Overview() []SourceStatus {
+	ws := c.list()
+	out := make([]SourceStatus, len(ws))
+	for i, w := range ws {
+		out[i] = w.overview(w.table.bad())
+	}
+	return out
+}
+
 func (w *worker) status() SourceStatus {
+	series, bad := w.seriesStatus()
+	s := w.overview(bad)
+	s.Series = series
+	return s
+}
+
+// overview is the state of a source of which some series have no valid reading, or not.
+func (w *worker) overview(bad bool) SourceStatus {
 	s := SourceStatus{Name: w.source.Name, Driver: w.source.Driver, Stream: w.source.Stream,
 		Interval: w.source.Interval, Missed: map[string]uint64{}, Quality: map[record.Quality]uint64{},
 		Pending: uint64(len(w.pending))}
 	if w.source.Door != nil {
 		s.Interval = 0
 	}
-	var bad bool
-	s.Series, bad = w.seriesStatus()
 	a := w.acc
 	a.mu.Lock()
 	defer a.mu.Unlock()

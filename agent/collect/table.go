@@ -76,6 +76,18 @@ func (s *series) stuck(r *record.Record, at record.Stamp, after int64) bool {
 	return s.seen && s.num == r.Num && s.typ == r.Type && s.same.Clock == at.Clock && at.Time-s.same.Time > after
 }
 
+// bad reports whether a series has no valid reading.
+func (t *table) bad() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.order {
+		if s.seen && s.quality.Bad() {
+			return true
+		}
+	}
+	return false
+}
+
 // trends returns the sparkline's values, oldest first; NaN where there was none.
 func (s *series) trends() []float32 {
 	n := min(s.trendN, trendLen)

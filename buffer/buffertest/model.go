@@ -93,7 +93,7 @@ func (m *Model) Check(l *buffer.Log) error {
 	}
 	inGap := func(p place) bool {
 		for _, g := range gaps {
-			if g.Epoch == p.epoch && g.Contains(p.offset) {
+			if g.Contains(p.offset) && (g.Epoch == p.epoch || m.wasMoved(p)) { // a moved gap has its offsets, and the new epoch
 				return true
 			}
 		}
@@ -113,7 +113,7 @@ func (m *Model) Check(l *buffer.Log) error {
 		}
 	}
 	for p, n := range m.shown {
-		if from, ok := m.movedAt[p.epoch]; ok && p.offset >= from {
+		if m.wasMoved(p) {
 			continue
 		}
 		now, ok := at[p]
@@ -130,6 +130,12 @@ func (m *Model) Check(l *buffer.Log) error {
 	}
 	m.seen = seen
 	return m.checkProducer(l, seen, inGap)
+}
+
+// wasMoved: what stood there may stand in another epoch now.
+func (m *Model) wasMoved(p place) bool {
+	from, ok := m.movedAt[p.epoch]
+	return ok && p.offset >= from
 }
 
 // checkProducer: what the log knows of the producer is what is in it, message by message whole.

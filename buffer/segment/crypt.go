@@ -112,28 +112,26 @@ func nonce(pos int64) []byte {
 	return n[:]
 }
 
-// aad binds a body to its place: position, the block's fixed header but for both checksums, ext.
-func aad(dst []byte, pos int64, fixed, ext []byte) []byte {
+// aad binds a body to its place: position, the block's header but for both checksums, ext.
+func aad(dst []byte, pos int64, head []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(pos))
-	dst = append(dst, fixed[:aadFixed]...)
-	return append(dst, ext...)
+	dst = append(dst, head[:4]...)
+	return append(dst, head[12:]...)
 }
 
 // seal encrypts the block that begins at dst[at:], of which everything but the checksums stands there, in place.
 func (k *DataKey) seal(dst []byte, at, body int, pos int64) []byte {
 	var buf [512]byte
-	x := aad(buf[:0], pos, dst[at:], dst[at+BlockFixed:body])
+	x := aad(buf[:0], pos, dst[at:body])
 	return k.aead.Seal(dst[:body], nonce(pos), dst[body:], x)
 }
 
 // open decrypts the body of a block, of which b is all, into dst.
-func (k *DataKey) open(dst, b []byte, ext int, pos int64) ([]byte, error) {
+func (k *DataKey) open(dst, b []byte, head int, pos int64) ([]byte, error) {
 	var buf [512]byte
-	x := aad(buf[:0], pos, b, b[BlockFixed:BlockFixed+ext])
-	return k.aead.Open(dst, nonce(pos), b[BlockFixed+ext:], x)
+	x := aad(buf[:0], pos, b[:head])
+	return k.aead.Open(dst, nonce(pos), b[head:], x)
 }
-
-const aadFixed = 48
 
 // The key slots. Both hold the same data key; they lie in pages of their own, so that writing one touches nothing else.
 //

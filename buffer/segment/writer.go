@@ -141,9 +141,9 @@ func (w *Writer) add(b *Block, body []byte) error {
 	}
 	if b.Type != BlockBatch {
 		b.Base, b.ChainBase, b.ChainEnd = w.index.End, w.index.ChainEnd, w.index.ChainEnd
-		b.BodyCRC = Checksum(body)
 	}
 	b.Synced = uint32(w.synced)
+	w.makeRoom(len(body))
 	buf, err := appendBlock(w.buf, w.head.Salt, w.pos, b, body, w.key)
 	if err != nil {
 		return err
@@ -160,8 +160,22 @@ func (w *Writer) add(b *Block, body []byte) error {
 	return nil
 }
 
-// Batch adds one encoded body. b names codec, count, base, chains, raw length, body CRC and ext; it must continue
-// where the last batch ended.
+// makeRoom doubles the buffer where a block with a body of n bytes would not fit.
+func (w *Writer) makeRoom(n int) {
+	if need := len(w.buf) + n + 1<<10; need > cap(w.buf) {
+		w.buf = append(make([]byte, 0, max(need, min(2*cap(w.buf), 2*flushBytes))), w.buf...)
+	}
+}
+
+// TakeBuffer takes over the memory of a writer that is done, so that a log fills the same pages again and again.
+func (w *Writer) TakeBuffer(done *Writer) {
+	if len(w.buf) == 0 && cap(done.buf) > cap(w.buf) {
+		w.buf, done.buf = done.buf[:0], nil
+	}
+}
+
+// Batch adds one encoded body. b names codec, count, base, chains, raw length and ext; it must continue where the last
+// batch ended.
 func (w *Writer) Batch(b *Block, body []byte) error {
 	if b.Base != w.index.End {
 		return fmt.Errorf("%w: batch at %d behind %d", ErrFormat, b.Base, w.index.End)
@@ -302,7 +316,6 @@ func seal(f vfs.File, c *Contents) error {
 	}
 	b := Block{Type: BlockIndex, Base: c.Index.End, ChainBase: c.Index.ChainEnd, ChainEnd: c.Index.ChainEnd, Synced: uint32(c.EndPos)}
 	body := appendIndex(nil, &c.Index, &c.State)
-	b.BodyCRC = Checksum(body)
 	buf, err := appendBlock(nil, c.Header.Salt, c.EndPos, &b, body, nil)
 	if err != nil {
 		return err

@@ -83,6 +83,10 @@ func (r *Receiver) turn(now time.Time) {
 	active := r.active()
 	share := uint32(c.share(active))
 	for _, d := range r.devices {
+		if _, mine := r.fence(d.name); !mine {
+			r.disown(d)
+			continue
+		}
 		if len(c.queue) > 0 && d.credit > share {
 			c.grant(d, active, now)
 			r.tell(d)

@@ -17,14 +17,23 @@ type Options struct {
 	Linger      time.Duration // how long the first frame waits for others to share its transaction, ≤ MaxLinger; < 0: not at all
 	MaxDevices  int           // devices whose state is kept in memory between their frames
 	Synced      func() bool   // whether this machine's clock is synchronised; nil: no
+	Owner       Owner         // which devices are this hub's; nil: all
 	Events      Events
+}
+
+// Owner says which devices are this hub's where several hubs share a store. Its methods may be called concurrently.
+type Owner interface {
+	// Fence is under what changes of a device are made; false: the device is another hub's.
+	Fence(device string) (store.Fence, bool)
+	// Fenced says that the store has refused changes under a fence: the device is another hub's by now.
+	Fenced(store.Fence)
 }
 
 // Events are called from Run; each may be nil and must not block.
 type Events struct {
 	StoreDown func(err error)            // the store takes nothing; nothing is acknowledged until StoreUp
 	StoreUp   func(down time.Duration)   // it works again
-	Notice    func(device, text string)  // "conflict STREAM EPOCH", "two-writers STREAM", "chain-break STREAM EPOCH", "unknown-parent STREAM EPOCH"
+	Notice    func(device, text string)  // "conflict STREAM EPOCH", "two-writers STREAM", "chain-break STREAM EPOCH", "unknown-parent STREAM EPOCH", "producer-memory STREAM PRODUCER"
 	Dropped   func(device string, n int) // messages dropped because the queue was full
 }
 
@@ -79,7 +88,13 @@ func New(o Options) *Receiver {
 
 // Handle queues a message of a device; what is over the bound is dropped, and the agent sends it again. It does not
 // block. The message belongs to the receiver from now on.
+//
+// A message of a device that is another hub's is dropped and counted.
 func (r *Receiver) Handle(device string, m wire.Message, reply func(*wire.Ack)) {
+	if _, mine := r.fence(device); !mine {
+		r.stats.add(&r.stats.s.Foreign, 1)
+		return
+	}
 	it := item{device: device, m: m, reply: reply, size: frameOverhead}
 	rows, limit := 0, r.queue.limit
 	switch m := m.(type) {
@@ -162,4 +177,12 @@ func (r *Receiver) dropped(by map[string]int) {
 			r.o.Events.Dropped(device, n)
 		}
 	}
+}
+
+// fence is under what changes of a device are made; false: it is not ours.
+func (r *Receiver) fence(device string) (store.Fence, bool) {
+	if r.o.Owner == nil {
+		return store.Fence{}, true
+	}
+	return r.o.Owner.Fence(device)
 }

@@ -47,7 +47,9 @@ type batch struct {
 	hellos []item
 
 	// What follows is made anew by each attempt.
-	changes int // index of the first change in the commit
+	fence   store.Fence
+	foreign bool // the device is another hub's by now
+	changes int  // index of the first change in the commit
 	count   int
 	touched []*touched
 	reads   []readBack
@@ -160,6 +162,10 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 		attempt++
 		again := pending[:0:0]
 		for _, b := range pending {
+			if b.foreign || r.fenced(b, results) {
+				r.disown(b.dev)
+				continue
+			}
 			if r.settled(b, results) {
 				r.ack(b, results)
 				continue
@@ -180,6 +186,12 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 	r.bodies.reset()
 	var changes []store.Change
 	for _, b := range pending {
+		b.changes, b.count = len(changes), 0
+		var mine bool
+		b.fence, mine = r.fence(b.dev.name)
+		if b.foreign = !mine; b.foreign {
+			continue
+		}
 		if b.dev.view == nil || b.dev.stale {
 			st, err := r.o.Store.Positions(ctx, b.dev.name)
 			if err != nil {
@@ -187,12 +199,15 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 			}
 			r.setView(b.dev, st)
 		}
-		b.changes, b.touched, b.reads = len(changes), b.touched[:0], b.reads[:0]
+		b.touched, b.reads = b.touched[:0], b.reads[:0]
 		for i := range b.frames {
 			changes = b.decide(&b.frames[i], &r.bodies, changes, &r.stats)
 		}
 		changes = b.readBacks(changes)
 		b.count = len(changes) - b.changes
+		for i := range b.count {
+			changes[b.changes+i].Fence = b.fence
+		}
 	}
 	if len(changes) == 0 {
 		return nil, nil
@@ -308,6 +323,27 @@ func (b *batch) readBacks(changes []store.Change) []store.Change {
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+// fenced reports whether the store has refused what stood under the device's fence: nothing of it may be answered.
+func (r *Receiver) fenced(b *batch, results []store.Result) bool {
+	for i := range b.count {
+		if results[b.changes+i].Fenced {
+			r.stats.add(&r.stats.s.Fenced, 1)
+			r.o.Owner.Fenced(b.fence)
+			return true
+		}
+	}
+	return false
+}
+
+// disown forgets what was known of a device that is another hub's now.
+func (r *Receiver) disown(d *device) {
+	r.dropView(d)
+	r.credit.release(d)
+	d.sessions, d.notices, d.heard = nil, nil, time.Time{}
+	delete(r.devices, d.name)
+	r.stats.disown(d.name)
 }
 
 // settled reports whether the transaction found everything as the decisions had assumed.

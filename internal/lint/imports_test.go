@@ -28,7 +28,7 @@ var rows = []row{
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update", "agent/control",
-		"hub/receive", "hub/fleet", "internal/logquery", "internal/logtool"}},
+		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "agent/config", "internal/api", "internal/mqttclient",
@@ -53,6 +53,10 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
+
+	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
+	"mcu/boot":                    {"mcu/boot/smpwire"},
+	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 }
 
 // only says which packages may import a library.

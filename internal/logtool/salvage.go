@@ -186,7 +186,7 @@ func (s *salvager) batch(item *buffer.Item) (err error) {
 			return err
 		}
 	}
-	k := segment.Block{Codec: b.Codec, Count: b.Count, Base: b.Base, ChainBase: b.ChainBase, ChainEnd: b.ChainEnd, RawLen: b.RawLen, BodyCRC: b.CRC}
+	k := segment.Block{Codec: b.Codec, Count: b.Count, Base: b.Base, ChainBase: b.ChainBase, ChainEnd: b.ChainEnd, RawLen: b.RawLen}
 	k.Ext.Spans = b.Producers
 	var defs []record.Definition
 	for i := range s.recs {

@@ -113,10 +113,15 @@ func (l *Link) open(ctx context.Context) error {
 	return nil
 }
 
-// hearAck and hearHub run on the reader's path: they never wait.
+// hearAck and hearHub run on the reader's path: they never wait. A hub that takes devices over from another one
+// announces itself to each of them on its answer topic.
 func (l *Link) hearAck(m mqttclient.Message) {
 	a, err := wire.ParseAck(m.Payload)
 	if err != nil {
+		if up, err := wire.ParseHubUp(m.Payload); err == nil && !m.Retained {
+			l.deliver(up)
+			return
+		}
 		l.o.Stats.Malformed.Add(1)
 		return
 	}

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 
-	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
 )
 
@@ -41,12 +41,19 @@ func (s *Store) Positions(ctx context.Context, device string) (st store.DeviceSt
 				return err
 			}
 			p.Series = t.ids
+			if p.Marks, err = store.ParseMarks(nil, e.marks); err != nil {
+				return fmt.Errorf("%w: marks of %s %s: %w", ErrDamaged, p.Stream, p.Epoch, err)
+			}
 			st.Positions = append(st.Positions, p)
 		}
-		return c.query("SELECT name, incarnation, sequence FROM producer WHERE device = ? ORDER BY name, incarnation",
+		return c.query("SELECT name, incarnation, taken FROM producer WHERE device = ? ORDER BY name, incarnation",
 			func(v []driver.Value) error {
-				st.Producers = append(st.Producers, record.ProducerPosition{Name: asText(v[0]),
-					Incarnation: uint64(asInt(v[1])), Sequence: uint64(asInt(v[2]))})
+				p := store.Producer{Name: asText(v[0]), Incarnation: uint64(asInt(v[1]))}
+				var err error
+				if p.Taken, err = store.ParseSequences(asBytes(v[2])); err != nil {
+					return fmt.Errorf("%w: sequences of producer %s: %w", ErrDamaged, p.Name, err)
+				}
+				st.Producers = append(st.Producers, p)
 				return nil
 			}, ref)
 	})
