@@ -151,7 +151,7 @@ func (f *Fetch) Next(now time.Duration) (a Ask, ok bool, wait time.Duration) {
 	}
 	if first < 0 {
 		wait = f.nextExpiry(now)
-		if f.rate > 0 {
+		if f.rate > 0 && f.tokens < float64(size) {
 			wait = min(wait, time.Duration((float64(size)-f.tokens)/f.rate*float64(time.Second))+time.Millisecond)
 		}
 		return Ask{}, false, wait
