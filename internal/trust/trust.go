@@ -11,6 +11,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -116,4 +118,18 @@ func (v *View) Find(path string) (Target, error) {
 		queue = append(below, queue...)
 	}
 	return Target{}, &Error{NotThere, path, errors.New("no signed metadata names this file")}
+}
+
+// Paths are the paths with a prefix that some role of the view vouches for, sorted. Find says which role may.
+func (v *View) Paths(prefix string) []string {
+	var out []string
+	for _, role := range v.targets {
+		for path := range role.Signed.Targets {
+			if strings.HasPrefix(path, prefix) {
+				out = append(out, path)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
