@@ -24,6 +24,7 @@ type SourceStatus struct {
 	State                State
 	Since                record.Stamp // of the first failed sweep in a row; Clock 0 if the latest did not fail
 	Taken                uint64       // readings that are durable
+	Unchanged            uint64       // readings that a rule kept out of the log, because they said nothing new
 	Pending              uint64       // drafts that wait for the disk
 	Missed               map[string]uint64
 	Quality              map[record.Quality]uint64 // readings as they were read
@@ -88,7 +89,7 @@ func (w *worker) overview(bad bool) SourceStatus {
 	a := w.acc
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.Taken, s.Sweeps, s.LastSweep = a.taken, a.sweeps, a.last
+	s.Taken, s.Unchanged, s.Sweeps, s.LastSweep = a.taken, a.unchanged, a.sweeps, a.last
 	s.LastError, s.LastErrorAt = a.lastErr, a.errStamp
 	s.JitterMax = a.lateMax
 	if a.lateCount > 0 {
@@ -111,7 +112,7 @@ func (w *worker) overview(bad bool) SourceStatus {
 	switch {
 	case a.failing > 0 || hangs:
 		s.State = StateDead
-	case bad || a.logErr != "":
+	case bad || len(a.refusing) > 0:
 		s.State = StateDegraded
 	case a.sweeps == 0 || a.sweeps == 1 && !a.busySince.IsZero():
 		s.State = StateStarting
@@ -128,7 +129,7 @@ func (w *worker) seriesStatus() (out []SeriesStatus, bad bool) {
 	out = make([]SeriesStatus, len(t.order))
 	for i, s := range t.order {
 		bad = bad || s.seen && s.quality.Bad()
-		out[i] = SeriesStatus{Source: w.source.Name, Stream: w.source.Stream, Series: s.def, ID: s.id, Seen: s.seen,
+		out[i] = SeriesStatus{Source: w.source.Name, Stream: w.outlets[s.dest].stream, Series: s.def, ID: s.id, Seen: s.seen,
 			Value: s.text(), Quality: s.quality, Stamp: s.at, LastGood: s.goodAt, Since: s.since, Trend: s.trends()}
 	}
 	return out, bad

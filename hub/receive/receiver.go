@@ -13,6 +13,7 @@ type Options struct {
 	Store       store.Store
 	QueueBytes  int           // frames that may wait for the store, over all devices; beyond it they are dropped and counted
 	CreditBytes int           // sum of the credits of connected devices: what the broker may hold for the hub
+	Messages    int           // frames that the broker queues for the hub; with thousands of devices raise both
 	MaxRows     int           // rows of one transaction, about
 	Linger      time.Duration // how long the first frame waits for others to share its transaction, ≤ MaxLinger; < 0: not at all
 	MaxDevices  int           // devices whose state is kept in memory between their frames
@@ -45,6 +46,7 @@ func (o Options) withDefaults() Options {
 	}
 	def(&o.QueueBytes, DefaultQueueBytes)
 	def(&o.CreditBytes, DefaultCreditBytes)
+	def(&o.Messages, DefaultMessages)
 	def(&o.MaxRows, DefaultMaxRows)
 	def(&o.MaxDevices, DefaultMaxDevices)
 	if o.Linger == 0 {
@@ -68,20 +70,21 @@ type Receiver struct {
 	stats counters
 
 	// What follows belongs to Run.
-	devices  map[string]*device
-	views    int // devices whose view is kept
-	bodies   bodies
-	credit   credit
-	store    storeState
-	lastTurn time.Time
+	devices    map[string]*device
+	views      int // devices whose view is kept
+	viewEpochs int // epochs in them
+	bodies     bodies
+	credit     credit
+	store      storeState
+	lastTurn   time.Time
 }
 
 // New makes a receiver.
 func New(o Options) *Receiver {
 	o = o.withDefaults()
-	r := &Receiver{o: o, devices: map[string]*device{}, credit: newCredit(min(o.CreditBytes, o.QueueBytes))}
+	r := &Receiver{o: o, devices: map[string]*device{}, credit: newCredit(min(o.CreditBytes, o.QueueBytes), o.Messages)}
 	r.queue.wake = make(chan struct{}, 1)
-	r.queue.limit = o.QueueBytes
+	r.queue.limit, r.queue.frame = o.QueueBytes, r.credit.frame
 	r.stats.devices = map[string]DeviceStatus{}
 	return r
 }

@@ -102,7 +102,7 @@ func (r *Receiver) round(ctx context.Context) {
 func (r *Receiver) learn(items []item, took time.Duration) {
 	cost := 0
 	for i := range items {
-		cost += items[i].cost()
+		cost += items[i].cost(r.credit.frame)
 	}
 	r.queue.mu.Lock()
 	left := r.queue.cost
@@ -366,13 +366,17 @@ func (r *Receiver) setView(d *device, st store.DeviceState) {
 	if d.view == nil {
 		d.view = NewView(d.name, st)
 		r.views++
+		r.viewEpochs += d.view.Epochs()
 		return
 	}
+	r.viewEpochs -= d.view.Epochs()
 	d.view.Reset(st)
+	r.viewEpochs += d.view.Epochs()
 }
 
 func (r *Receiver) dropView(d *device) {
 	if d.view != nil {
+		r.viewEpochs -= d.view.Epochs()
 		d.view = nil
 		r.views--
 	}
@@ -380,7 +384,7 @@ func (r *Receiver) dropView(d *device) {
 
 // evict forgets the views of devices that were quiet the longest, and devices that have not been heard of.
 func (r *Receiver) evict(now time.Time) {
-	if r.views <= r.o.MaxDevices && len(r.devices) <= maxDevices {
+	if r.views <= r.o.MaxDevices && r.viewEpochs <= maxViewEpochs && len(r.devices) <= maxDevices {
 		return
 	}
 	all := make([]*device, 0, len(r.devices))
@@ -389,7 +393,7 @@ func (r *Receiver) evict(now time.Time) {
 	}
 	slices.SortFunc(all, func(a, b *device) int { return a.used.Compare(b.used) })
 	for _, d := range all {
-		if r.views > r.o.MaxDevices*7/8 {
+		if r.views > r.o.MaxDevices*7/8 || r.viewEpochs > maxViewEpochs*7/8 {
 			r.dropView(d)
 		}
 		if len(r.devices) > maxDevices && now.Sub(d.used) > activeFor {

@@ -20,6 +20,7 @@ type View struct {
 	device    string
 	epochs    map[Key]*epochView
 	producers map[producerKey]store.Sequences // taken; shared with changes, and never written to
+	read      int                             // epochs at the last Reset
 
 	// What follows is no part of the store's state and outlives Reset.
 	bad     map[Key]badBodies
@@ -53,7 +54,7 @@ func NewView(device string, st store.DeviceState) *View {
 
 // Reset puts the view back to what the store says. The view takes ownership of st.
 func (v *View) Reset(st store.DeviceState) {
-	v.epochs = make(map[Key]*epochView, len(st.Positions))
+	v.epochs, v.read = make(map[Key]*epochView, len(st.Positions)), len(st.Positions)
 	v.producers = make(map[producerKey]store.Sequences, len(st.Producers))
 	for _, p := range st.Positions {
 		e := &epochView{pos: p}
@@ -67,6 +68,9 @@ func (v *View) Reset(st store.DeviceState) {
 		v.producers[producerKey{p.Name, p.Incarnation}] = p.Taken
 	}
 }
+
+// Epochs is how many epochs the store had when the view was read.
+func (v *View) Epochs() int { return v.read }
 
 // ReadBack is a change that changes nothing: its result says what the transaction read of the epoch. For an epoch
 // that the view does not know the result is a position with epoch 0, not applied.

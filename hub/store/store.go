@@ -51,7 +51,7 @@ type Position struct {
 	Rows        uint64            // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
 	Gaps        []record.Gap      // ascending
 	Skipped     []Skip            // ascending, touching ones of one reason merged
-	Series      []record.SeriesID // defined in this epoch, ascending
+	Series      []record.SeriesID // defined in this epoch, ascending; may be left out once it has reached its End
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
 	// Marks are where frames have ended, ascending: AddMark(To, ToChain) with each change that moves the position.
 	Marks []Mark
@@ -96,7 +96,7 @@ type Change struct {
 	DeadLetters []DeadLetter
 	// Producers are what is taken of them after this change. ProducersFrom are those that it builds on, part of the
 	// compare-and-set: a (name, incarnation) of Producers stands in the store exactly as in ProducersFrom, or, if
-	// it is not listed there, not at all.
+	// it is not listed there, not at all. One of which the change only skips repeats stands in both, unchanged.
 	Producers     []Producer
 	ProducersFrom []Producer
 	Quarantine    bool
