@@ -255,6 +255,10 @@ func (r *recovery) load() error {
 		if !f.moved() {
 			r.state = f.c.State
 		}
+		f.c.Header.State = segment.State{}
+		if f.c.Sealed && !f.c.Scanned {
+			f.c.State = segment.State{} // with thousands of segments the same cursors and epochs thousands of times
+		}
 		l.w.opening = max(l.w.opening, f.c.Header.Opening)
 		prev = f
 	}
