@@ -127,6 +127,10 @@ test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, s
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
 
+# --- exploration -----------------------------------------------------------------------------------------------
+.PHONY: explore
+explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
 .PHONY: bench-hub
