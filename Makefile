@@ -144,3 +144,11 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
+# --- firmware --------------------------------------------------------------------------------------------------
+.PHONY: firmware firmware-test
+firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
+	@$(SETUP) mcu
+	@$(MAKE) --no-print-directory -C firmware
+firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 ./mcu/sim/...

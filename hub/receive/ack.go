@@ -194,7 +194,20 @@ func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session) wi
 	if p.Quarantined && e.End > p.Next {
 		out.Verdict = wire.VerdictConflict
 	}
+	if !e.ChainKnown || e.End != p.Next || e.ChainEnd != p.ChainNext {
+		out.Marks = marks(p.Marks, e.End)
+	}
 	return out
+}
+
+// marks are those of a position that an agent with an epoch up to end can compare (A9).
+func marks(list []store.Mark, end record.Offset) (out []wire.Mark) {
+	for _, m := range list {
+		if m.Offset <= end {
+			out = append(out, wire.Mark(m))
+		}
+	}
+	return out[max(0, len(out)-wire.MaxAckMarks):]
 }
 
 // notices remembers what people should hear of a device.

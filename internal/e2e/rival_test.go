@@ -32,7 +32,7 @@ func TestTwoBoxesOfOneName(t *testing.T) {
 	y.up()
 	began := time.Now()
 	for _, z := range []*box{x, y} {
-		waitFor(t, 2*time.Minute, "the fault is named on both boxes", func() bool { return strings.Contains(faultsOf(t, z), "U016") })
+		waitFor(t, 2*time.Minute, "the fault is named on both boxes", func() bool { return strings.Contains(faultsOf(t, z), "U018") })
 	}
 	t.Logf("both boxes name the other after %v and %d connections", time.Since(began).Round(100*time.Millisecond), connections(t, b))
 	before := connections(t, b)
@@ -41,7 +41,7 @@ func TestTwoBoxesOfOneName(t *testing.T) {
 		t.Errorf("%d connections within 15 s: they do not back off", n)
 	}
 	out, code := tryRun(t, filepath.Join(bin, "edgectl"), "--run-dir", x.run, "status")
-	if code != 3 || !strings.Contains(out, "U016") {
+	if code != 3 || !strings.Contains(out, "U018") {
 		t.Errorf("edgectl status: %d\n%s", code, out)
 	}
 	y.kill()

@@ -22,7 +22,7 @@ func (w *world) fault() {
 		w.brokerFault(b, k)
 	case k < 34:
 		w.hubFault(k - 16)
-	case b.m == nil || time.Now().Before(b.guarded):
+	case b.m == nil:
 	case k < 44:
 		b.powerCut("")
 	case k < 54:

@@ -65,4 +65,6 @@ func main() {
 	}
 }
 
-func report(name string, value float64, unit string) { fmt.Printf("bench %s %.4g %s\n", name, value, unit) }
+func report(name string, value float64, unit string) {
+	fmt.Printf("bench %s %.4g %s\n", name, value, unit)
+}
