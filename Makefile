@@ -126,3 +126,20 @@ bench-drivers: build ## sweeps, Modbus and collecting against what the wire and 
 test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- hub at scale ----------------------------------------------------------------------------------------------
+BENCH_FOR ?= 60s
+.PHONY: bench-hub
+bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosquitto, and a day's backlog (BENCH_FOR=60s)
+	@$(SETUP) test
+	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
+	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
+	@bin/edge-hub bench --catch-up 24h --rate 100
+# --- firmware --------------------------------------------------------------------------------------------------
+.PHONY: firmware firmware-test
+firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
+	@$(SETUP) mcu
+	@$(MAKE) --no-print-directory -C firmware
+firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 ./mcu/sim/...

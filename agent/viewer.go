@@ -30,6 +30,7 @@ type viewer struct {
 	link     func() (uplink.Status, []uplink.Account, bool) // false: no uplink is configured
 	notAfter func() time.Time                               // end of the device's certificate, zero if none
 	bytes    func() (sent, received uint64)                 // of MQTT packets, since the start
+	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
 	faults   *faults
 
 	mu    sync.Mutex
@@ -230,13 +231,14 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 
 func (v *viewer) uplink() api.Uplink {
 	st, _, ok := v.link()
-	m := v.config().Uplink.MQTT
-	if !ok || m == nil {
+	to := v.config().Uplink.To()
+	if !ok || to == "" {
 		return api.Uplink{State: api.UplinkNone}
 	}
-	u := api.Uplink{State: api.UplinkConnecting, Broker: m.Broker, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
+	u := api.Uplink{State: api.UplinkConnecting, Broker: to, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
 		Credit: int64(st.Credit), NotAfter: v.notAfter()}
 	u.SentBytes, u.ReceivedBytes = v.bytes()
+	u.Held, u.Budget = st.Held, v.budget()
 	switch st.Phase {
 	case uplink.PhaseStreaming:
 		u.State = api.UplinkOnline

@@ -208,38 +208,38 @@ func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet
 	return words, nil
 }
 
-// place is the store's path and, where there is a configuration, the status socket.
-func (a *app) place() (db, socket string, err error) {
+// place is the store and, where there is a configuration, the status socket.
+func (a *app) place() (s Store, socket string, err error) {
 	if a.db != "" {
-		return a.db, "", nil
+		return Store{SQLite: a.db}, "", nil
 	}
 	c, err := Load(a.file)
 	if err != nil {
-		return "", "", err
+		return Store{}, "", err
 	}
-	return c.Store.SQLite, c.StatusSocket(), nil
+	return c.Store, c.StatusSocket(), nil
 }
 
 // reader opens the store for reading.
-func (a *app) reader() (s *sqlite.Store, socket string, err error) {
+func (a *app) reader(ctx context.Context) (s engine, socket string, err error) {
 	db, socket, err := a.place()
 	if err != nil {
 		return nil, "", err
 	}
-	s, err = sqlite.Open(db, sqlite.Options{ReadOnly: true, Now: a.Now})
+	s, err = db.open(ctx, true, a.Now)
 	return s, socket, err
 }
 
 // writer opens the store for a change; it must exist.
-func (a *app) writer() (*sqlite.Store, error) {
+func (a *app) writer(ctx context.Context) (engine, error) {
 	db, _, err := a.place()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(db); err != nil {
-		return nil, fmt.Errorf("open hub store: %w", err)
+	if err := db.mustExist(); err != nil {
+		return nil, err
 	}
-	return sqlite.Open(db, sqlite.Options{Now: a.Now})
+	return db.open(ctx, false, a.Now)
 }
 
 func (a *app) now() time.Time { return a.Now().In(a.Zone) }
@@ -341,9 +341,9 @@ func (a *app) cmdCheck(_ context.Context, args []string) error {
 			SchemaVersion int    `json:"schema_version"`
 			OK            bool   `json:"ok"`
 			Store         string `json:"store"`
-		}{SchemaVersion, true, c.Store.SQLite})
+		}{SchemaVersion, true, c.Store.place()})
 	}
-	return a.text(fmt.Sprintf("%s is fine: %s → %s\n", a.file, c.origin(), c.Store.SQLite))
+	return a.text(fmt.Sprintf("%s is fine: %s → %s\n", a.file, c.origin(), c.Store.place()))
 }
 
 // origin is where messages come from, for people.

@@ -66,7 +66,9 @@ type EmbeddedTLS struct {
 
 // Store says where rows are kept.
 type Store struct {
-	SQLite string `yaml:"sqlite"` // path of the file
+	SQLite   string    `yaml:"sqlite"` // path of the file; or
+	Postgres *Postgres `yaml:"postgres"`
+	Kafka    *Kafka    `yaml:"kafka"`
 }
 
 // Hubs is how this hub shares its store and broker with others: each serves the devices of its shards.
@@ -120,10 +122,13 @@ func readBounded(file string, limit int64) ([]byte, error) {
 
 // Parse is Load for a file that has been read.
 func Parse(file string, data []byte) (*Config, error) {
-	c := &Config{Store: Store{SQLite: DefaultStore}, RunDir: DefaultRunDir, Log: Log{Level: "info"},
+	c := &Config{RunDir: DefaultRunDir, Log: Log{Level: "info"},
 		Limits: Limits{Buffer: receive.DefaultQueueBytes, Credit: receive.DefaultCreditBytes, Messages: receive.DefaultMessages}}
 	pos, err := strictyaml.DecodePos(file, data, c)
 	r := strictyaml.NewReport(pos, err)
+	if len(c.Store.engines()) == 0 {
+		c.Store.SQLite = DefaultStore
+	}
 	if c.Broker != nil && c.Broker.ClientID == "" {
 		c.Broker.ClientID = "edge-hub"
 		if c.Hubs != nil {
@@ -133,6 +138,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	c.Hubs.defaults()
 	c.absolute(filepath.Dir(file))
 	c.validate(r)
+	if p := c.Store.Postgres; p != nil {
+		checkFile(r, "store.postgres.password_file", p.PasswordFile, false)
+	}
 	for _, f := range c.files() {
 		checkFile(r, f.path, f.name, f.pem)
 	}
@@ -148,6 +156,10 @@ func (c *Config) absolute(dir string) {
 	if b := c.Broker; b != nil {
 		paths = append(paths, &b.CAFile, &b.CertFile, &b.KeyFile, &b.PasswordFile)
 	}
+	if p := c.Store.Postgres; p != nil {
+		paths = append(paths, &p.PasswordFile)
+	}
+	paths = append(paths, c.Store.Kafka.paths()...)
 	if e := c.Embedded; e != nil && e.TLS != nil {
 		paths = append(paths, &e.TLS.CertFile, &e.TLS.KeyFile, &e.TLS.ClientCAFile)
 	}
@@ -172,9 +184,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	default:
 		c.Embedded.validate(r)
 	}
-	if c.Store.SQLite == "" {
-		r.Addf("store.sqlite", "store.sqlite is empty: it is the path of the database file")
-	}
+	c.Store.validate(r)
 	if c.Retention.Age < 0 || c.Retention.Age > 0 && c.Retention.Age < time.Hour {
 		r.Addf("retention.age", "retention.age is %v; at least 1h, or 0s to keep everything", c.Retention.Age)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -18,7 +19,8 @@ type Live struct {
 	Started       time.Time    `json:"started"`
 	Link          Link         `json:"link"`
 	Receiver      Receiver     `json:"receiver"`
-	Hubs          *LiveHubs    `json:"hubs,omitempty"` // where several hubs share the store
+	Engine        *Engine      `json:"engine,omitempty"` // of stores in PostgreSQL and Kafka
+	Hubs          *LiveHubs    `json:"hubs,omitempty"`   // where several hubs share the store
 	Devices       []LiveDevice `json:"devices"`
 }
 
@@ -87,6 +89,7 @@ func (h *hub) live() Live {
 	l := Live{SchemaVersion: SchemaVersion, Version: version.String(), PID: os.Getpid(), Started: h.started.UTC(),
 		Link: h.link.get(), Receiver: receiver(h.recv.Stats()), Hubs: h.liveHubs(), Devices: []LiveDevice{}}
 	l.Link.Stats = h.stats(h.adapter)
+	l.Engine = h.engineHealth()
 	for _, d := range h.recv.Devices() {
 		l.Devices = append(l.Devices, LiveDevice{Device: d.Device, Online: d.Online, LastHello: when(d.LastHello),
 			LastFrame: when(d.LastFrame), Agent: d.Agent, Clock: d.Clock, Inventory: d.Inventory, Notices: d.Notices,
@@ -102,6 +105,29 @@ func receiver(s receive.Stats) Receiver {
 		LastCommitSeconds: s.CommitLast.Seconds(), MaxCommitSeconds: s.CommitMost.Seconds(),
 		QueueBytes: int64(s.QueueBytes), QueueFrames: int64(s.QueueItems), Devices: int64(s.Devices),
 		StoreError: s.StoreError, StoreDownSince: when(s.StoreDown)}
+}
+
+// Engine is how the store's engine does, since the hub started.
+type Engine struct {
+	Transactions uint64  `json:"transactions"`
+	Aborted      uint64  `json:"aborted_transactions"`
+	Fences       uint64  `json:"fences"`       // another hub took over in the middle of a transaction
+	LeaseFences  uint64  `json:"lease_fences"` // changes refused because their lease was lost
+	Reconnects   uint64  `json:"reconnects"`
+	LastSeconds  float64 `json:"last_transaction_seconds"`
+	P99Seconds   float64 `json:"p99_transaction_seconds"`
+	LagSeconds   float64 `json:"lag_seconds"` // how long the commit under way has waited
+	Error        string  `json:"error,omitempty"`
+}
+
+func (h *hub) engineHealth() *Engine {
+	t, ok := h.store.(store.Teller)
+	if !ok {
+		return nil
+	}
+	x := t.Health()
+	return &Engine{Transactions: x.Transactions, Aborted: x.Aborted, Fences: x.Fences, LeaseFences: x.LeaseFences, Reconnects: x.Reconnects,
+		LastSeconds: x.LastSeconds, P99Seconds: x.P99Seconds, LagSeconds: x.LagSeconds, Error: x.Error}
 }
 
 func when(t time.Time) *time.Time {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/shard"
-	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -109,7 +109,7 @@ func total(m map[string]uint64) (n uint64) {
 }
 
 // streams folds epochs into streams. The epochs come sorted by device and stream.
-func streams(epochs []sqlite.EpochAccount) []StreamAccount {
+func streams(epochs []store.EpochAccount) []StreamAccount {
 	out := []StreamAccount{}
 	for _, e := range epochs {
 		if n := len(out); n == 0 || out[n-1].Device != e.Device || out[n-1].Stream != e.Stream {
@@ -139,7 +139,7 @@ func streams(epochs []sqlite.EpochAccount) []StreamAccount {
 	return out
 }
 
-func epochAccount(e sqlite.EpochAccount) EpochAccount {
+func epochAccount(e store.EpochAccount) EpochAccount {
 	x := EpochAccount{Epoch: e.Epoch.String(), First: uint64(e.First), Next: uint64(e.Next), Rows: e.Rows,
 		Removed: e.Removed, Late: e.Late, SkippedFor: e.Skipped, GapsFor: e.Gaps, Remainder: e.Remainder(),
 		Quarantined: e.Quarantined, LastStored: micros(e.Arrived), lastTime: e.LastTime, arrived: e.Arrived}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
 // readStatus reads the store and, if it runs, asks the hub.
 func (a *app) readStatus(ctx context.Context) (*Status, error) {
-	s, socket, err := a.reader()
+	s, socket, err := a.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +40,13 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 	}
 	st.Store.Schema, st.Store.UsedBytes, st.Store.FileBytes = info.Schema, info.UsedBytes, info.FileBytes
 	st.Store.DeadLetters, st.Store.PendingCorrections = info.DeadLetters, info.Corrections
-	leases, err := s.Leases(ctx, "")
-	if err != nil {
-		return nil, err
+	if l, ok := s.(store.Leases); ok {
+		leases, err := l.Leases(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		st.Hubs = shard.Owners(leases)
 	}
-	st.Hubs = shard.Owners(leases)
 	st.Devices = deviceReports(list, st.Live, a.Now())
 	st.summarise()
 	return st, nil
@@ -114,6 +117,9 @@ func (a *app) statusText(st *Status) string {
 	if len(st.Hubs) > 0 {
 		b.WriteString(term.Wrap("HUBS      "+hubsText(st), a.Style.Width(), "          ") + "\n")
 	}
+	if st.Live != nil && st.Live.Engine != nil {
+		b.WriteString(term.Wrap("ENGINE    "+engineText(st.Live.Engine), a.Style.Width(), "          ") + "\n")
+	}
 	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
 	if st.Store.DeadLetters > 0 {
 		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
@@ -144,6 +150,13 @@ func (a *app) statusText(st *Status) string {
 		b.WriteString("no device has sent anything yet\n")
 	}
 	return b.String()
+}
+
+// engineText is the line of a store that is a server.
+func engineText(e *Engine) string {
+	return fmt.Sprintf("%s transactions   last %s   p99 %s   lag %s   %s aborted   %s fences", term.CommaU(e.Transactions),
+		term.Duration(seconds(e.LastSeconds)), term.Duration(seconds(e.P99Seconds)), term.Duration(seconds(e.LagSeconds)),
+		term.CommaU(e.Aborted), term.CommaU(e.Fences+e.LeaseFences))
 }
 
 // hubsText says which hub has which shards: "a 8: 0-7 (this one)   b 8: 8-15".
@@ -207,7 +220,7 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	if _, err := a.parse("account", args, 0, nil); err != nil {
 		return err
 	}
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Streams map[string]Stream `yaml:"streams"`
 	Storage Storage           `yaml:"storage"`
 	Sources []Source          `yaml:"sources"`
+	Nodes   []NodeLine        `yaml:"nodes"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
 	Log     Log               `yaml:"log"`
@@ -126,7 +127,8 @@ type Synthetic struct {
 
 // Uplink says where records are delivered; without a block they stay on the box.
 type Uplink struct {
-	MQTT *MQTT `yaml:"mqtt"`
+	MQTT  *MQTT  `yaml:"mqtt"` // to a hub behind a broker, or
+	Kafka *Kafka `yaml:"kafka"`
 }
 
 // MQTT is the connection to the broker.
@@ -141,6 +143,10 @@ type MQTT struct {
 	KeepAlive    time.Duration    `yaml:"keep_alive"`
 	Window       strictyaml.Bytes `yaml:"window"` // own limit of bytes in flight
 	Values       time.Duration    `yaml:"values"` // between two messages of latest values; 0s: none
+
+	BacklogRate    strictyaml.Bytes `yaml:"backlog_rate"`     // bytes a second of what is older than 10 s; 0: no bound
+	BudgetPerHour  strictyaml.Bytes `yaml:"budget_per_hour"`  // bytes of MQTT packets, both ways; 0: no bound
+	BudgetPerMonth strictyaml.Bytes `yaml:"budget_per_month"` // when used up, only alarms are sent
 }
 
 // Control says who may use the sockets.

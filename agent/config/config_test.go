@@ -121,6 +121,7 @@ func TestMistakes(t *testing.T) {
 		{"token", "sources: [{name: a, driver: listen, listen: {http: 'h:1', token_file: /none}}]", "agent.yaml:1:71  sources[0].listen.token_file \"/none\" does not exist"},
 		{"subscriptions", "sources: [{name: a, driver: mqtt, mqtt: {broker: x, client_id: a, subscriptions: []}}]", `agent.yaml:1:67  sources[0].mqtt.subscriptions is empty`},
 		{"broker", "uplink: {mqtt: {broker: 'http://x'}}", `agent.yaml:1:25  uplink.mqtt.broker: "http://x" is not a broker; write ssl://host:8883 or tcp://host:1883`},
+		{"backlog rate", "uplink: {mqtt: {broker: 'tcp://x', backlog_rate: 10}}", `agent.yaml:1:50  uplink.mqtt.backlog_rate is 10; the least is 256 (leave it out for no bound)`},
 		{"broker missing", "uplink: {mqtt: {}}", `agent.yaml:1:16  key "broker" is missing in uplink.mqtt`},
 		{"file", "uplink:\n  mqtt:\n    broker: ssl://x\n    ca_file: ca.crt\n", `agent.yaml:4:14  uplink.mqtt.ca_file "/etc/ca.crt" does not exist`},
 		{"pair", "uplink: {mqtt: {broker: ssl://x, cert_file: /cert}}", `agent.yaml:1:10  uplink.mqtt: cert_file and key_file belong together; give both or none`},

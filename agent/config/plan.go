@@ -25,6 +25,7 @@ type Plan struct {
 	Uplink       bool     // the uplink connects anew
 	LogLevel     bool
 	Producers    bool // the list of producers is exchanged
+	Nodes        bool // lines of nodes are exchanged
 }
 
 // Empty reports whether nothing changes.
@@ -48,6 +49,7 @@ func NewPlan(old, now *Config) Plan {
 	}
 	p.streams(old.Streams, now.Streams)
 	p.sources(old.Sources, now.Sources)
+	p.nodes(old.Nodes, now.Nodes)
 	if !reflect.DeepEqual(old.Uplink, now.Uplink) {
 		p.Uplink = true
 		p.Live = append(p.Live, Change{"uplink", uplinkText(old.Uplink, now.Uplink)})
@@ -67,13 +69,13 @@ func NewPlan(old, now *Config) Plan {
 }
 
 func uplinkText(old, now Uplink) string {
-	switch {
-	case old.MQTT == nil:
-		return "delivers to " + now.MQTT.Broker
-	case now.MQTT == nil:
+	switch from, to := old.To(), now.To(); {
+	case from == "" && to != "":
+		return "delivers to " + to
+	case from != "" && to == "":
 		return "delivers no more"
-	case old.MQTT.Broker != now.MQTT.Broker:
-		return old.MQTT.Broker + " → " + now.MQTT.Broker
+	case from != to:
+		return from + " → " + to
 	}
 	return "connects again with the new settings"
 }

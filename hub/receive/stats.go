@@ -77,7 +77,7 @@ type counters struct {
 // Stats returns what was counted.
 func (r *Receiver) Stats() Stats {
 	r.queue.mu.Lock()
-	bytes, items := r.queue.bytes, len(r.queue.items)
+	bytes, items := r.queue.bytes, len(r.queue.items)+len(r.queue.urgent)
 	r.queue.mu.Unlock()
 	c := &r.stats
 	active := c.active()

@@ -98,6 +98,7 @@ func commands() []command {
 		{"explain", "CODE", "what a fault means and what to do", (*app).explain},
 		{"doctor", "", "look for the cause; works with the agent dead", (*app).doctor},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
+		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},
 		{"completion", "bash", "completions for the shell", (*app).completion},
 		{"help", "[COMMAND]", "this page", (*app).help},

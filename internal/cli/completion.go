@@ -11,6 +11,7 @@ import (
 	"github.com/edgelog/edgelog/drivers/bus/serial"
 	profiles "github.com/edgelog/edgelog/drivers/modbus"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/mcu"
 )
 
 // completeCommand is what the completion script calls for real names; it is not for people.
@@ -60,6 +61,22 @@ func (a *app) complete(ctx context.Context, args []string) error {
 		for _, n := range list {
 			out = append(out, or(n.Stable, n.Kernel))
 		}
+	case "nodes":
+		if n, err := a.client.Nodes(ctx); err == nil {
+			for _, l := range n.Lines {
+				for _, x := range l.Nodes {
+					out = append(out, x.Name)
+				}
+			}
+		}
+	case "lines":
+		if n, err := a.client.Nodes(ctx); err == nil {
+			for _, l := range n.Lines {
+				out = append(out, l.Name)
+			}
+		}
+	case "settings":
+		out = mcu.SettingNames()
 	case "faults":
 		if f, err := a.client.Faults(ctx); err == nil {
 			for _, x := range f.Faults {

@@ -44,6 +44,8 @@ func examples(name string) string {
 		return modbusHelp
 	case "log":
 		return logHelp()
+	case "node":
+		return nodeHelp()
 	case "completion":
 		return "  source <(edgectl completion bash)\n"
 	}

@@ -11,7 +11,7 @@ import (
 // ledger is the truth: what became of every record that was ever made.
 type ledger struct {
 	entries  []*entry
-	links    map[receive.Key][]link // by the boxes that hold the epoch
+	links    map[receive.Key][]link        // by the boxes that hold the epoch
 	reached  map[receive.Key]record.Offset // highest position that the store ever had
 	lineages []*lineage
 	notices  map[string]int

@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Char is one character on a serial line.
 type Char struct {
@@ -31,3 +34,6 @@ type Node struct {
 	Name  string
 	Board *Board // nil where the simulator has no pins (qemu)
 }
+
+// ErrNoImage is an image that has not been built.
+var ErrNoImage = errors.New("no firmware image: run make firmware")

@@ -41,7 +41,7 @@ var (
 
 func (d *Direct) reset() error {
 	switch d.wire.reset() {
-	case shorted:
+	case stuckLow:
 		return errShorted
 	case nobody:
 		return errNobody

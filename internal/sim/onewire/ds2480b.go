@@ -97,7 +97,7 @@ func (d *ds2480b) command(b byte) []byte {
 			d.timed = true
 			return nil
 		}
-		return []byte{0xcc | [...]byte{present: 1, nobody: 3, shorted: 0}[d.wire.reset()]}
+		return []byte{0xcc | [...]byte{present: 1, nobody: 3, stuckLow: 0}[d.wire.reset()]}
 	case 0x80: // single bit: 100 v ss p 1, p: followed by a strong pull-up
 		r := d.wire.slot(b >> 4 & 1)
 		if b&2 != 0 {
