@@ -51,6 +51,7 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
+	"ascend/npu":              {"ascend/acl", "ascend/dcmi"},
 }
 
 // only says which packages may import a library.
