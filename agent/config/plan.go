@@ -56,6 +56,9 @@ func NewPlan(old, now *Config) Plan {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
 	}
+	if !reflect.DeepEqual(old.NPU, now.NPU) {
+		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
+	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true
 		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})

@@ -76,6 +76,7 @@ func table() []Declared {
 	t = append(t, qualityFaults()...)
 	t = append(t, bufferFaults()...)
 	t = append(t, uplinkFaults()...)
+	t = append(t, npuFaults()...)
 	return append(t, agentFaults()...)
 }
 

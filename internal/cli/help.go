@@ -35,6 +35,8 @@ func examples(name string) string {
 		return "  edgectl faults          all lines, worst first\n  edgectl faults ack 12   line 12 is known; it goes once it is over\n"
 	case "explain":
 		return "  edgectl explain S012    one fault\n  edgectl explain         the list of all\n"
+	case "npu":
+		return npuHelp
 	case "log":
 		return logHelp()
 	case "completion":
