@@ -43,7 +43,6 @@ var peers = map[string][]string{
 	"agent/uplink/uplinktest": {"agent/uplink"},
 	"internal/vfs/vfstest":    {"internal/vfs"},
 	"hub":                     {},
-	"agent":                   {"agent/uplink/kafka"},
 	"hub":                     {"hub/bench"},
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
