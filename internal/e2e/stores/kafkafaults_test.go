@@ -244,3 +244,16 @@ func TestKafkaCluster(t *testing.T) {
 	checkKafka(t, k, prefix, devices, true)
 	t.Logf("%+v", s.Health())
 }
+
+// sampleRows calls f with some rows of a topic.
+func sampleRows(t *testing.T, brokers []string, topic string, f func(key, value []byte)) {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c.PollFetches(ctx).EachRecord(func(r *kgo.Record) { f(r.Key, r.Value) })
+}
