@@ -156,3 +156,15 @@ firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.m
 firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
 	@$(MAKE) --no-print-directory -C firmware test
 	@$(GO) test -count=1 ./mcu/sim/...
+
+# --- stores: PostgreSQL and Kafka ------------------------------------------------------------------------------
+.PHONY: test-stores test-kafka-cluster bench-stores
+test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
+	@$(SETUP) stores
+	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
+bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e/stores -run TestBench -bench-stores | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
