@@ -81,6 +81,7 @@ e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "
+	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -first 10 -seeds 3 -states 8000 -subsets 20 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
 crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
