@@ -127,6 +127,10 @@ test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, s
 	@$(SETUP) mcu
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
 
+# --- exploration -----------------------------------------------------------------------------------------------
+.PHONY: explore
+explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
 .PHONY: bench-hub
@@ -135,6 +139,15 @@ bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosqu
 	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
 	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
 	@bin/edge-hub bench --catch-up 24h --rate 100
+COMPARE_RECORDS ?= 5000
+TELEGRAF = v1.37.2
+NATS     = v2.12.4
+.PHONY: compare
+compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; builds both; COMPARE_RECORDS=5000)
+	@$(SETUP) test
+	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
+	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
+	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
 # --- firmware --------------------------------------------------------------------------------------------------
 .PHONY: firmware firmware-test
 firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)

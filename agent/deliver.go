@@ -192,10 +192,13 @@ func (d *delivery) flapping(now time.Time, connected bool) {
 	}
 }
 
+// random is of the kernel. The wall clock is mixed in, because a virtual machine that is resumed from a snapshot may have
+// gone back to the same random state on older kernels, and no nonce may be given twice.
 func random() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
-	return binary.LittleEndian.Uint64(b[:])
+	const odd = 0x9e3779b97f4a7c15
+	return binary.LittleEndian.Uint64(b[:]) ^ uint64(time.Now().UnixNano())*odd
 }
 
 // identity is what a hello says of the box beside its positions.
