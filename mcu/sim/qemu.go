@@ -18,15 +18,17 @@ type QEMU struct {
 	baud  int
 	dir   string
 
-	cmd     *exec.Cmd
-	uart    net.Conn
-	monitor net.Conn
-	in      chan []byte
-	began   time.Time
-	now     time.Duration
-	sent    []Char
-	sentEnd time.Duration
-	failure error
+	cmd      *exec.Cmd
+	uart     net.Conn
+	monitor  net.Conn
+	in       chan []byte
+	began    time.Time
+	now      time.Duration
+	sent     []Char
+	sentEnd  time.Duration
+	frame    []byte // heard, and not yet handed over
+	frameEnd time.Duration
+	failure  error
 }
 
 const qemuStart = 10 * time.Second
@@ -126,6 +128,12 @@ func (c *QEMU) Run(until time.Duration) error {
 	}
 	time.Sleep(until - time.Since(c.began))
 	c.now = until
+	if len(c.frame) > 0 && until > c.frameEnd+20*time.Second/time.Duration(c.baud) {
+		if _, err := c.uart.Write(c.frame); err != nil {
+			return fmt.Errorf("write to qemu: %w", err)
+		}
+		c.frame = c.frame[:0]
+	}
 	for {
 		select {
 		case b, ok := <-c.in:
@@ -143,14 +151,13 @@ func (c *QEMU) Run(until time.Duration) error {
 	}
 }
 
-// Receive implements Chip. A character with a bad stop bit arrives as another one: qemu's UART knows no framing errors.
+// Receive implements Chip. A frame is handed over at once when the line falls silent: a host that stalls in its middle
+// would make two of it. A character with a bad stop bit arrives as another one: qemu's UART knows no framing errors.
 func (c *QEMU) Receive(x Char) {
 	if x.Bad {
 		x.Byte ^= 0x55
 	}
-	if _, err := c.uart.Write([]byte{x.Byte}); err != nil && c.failure == nil {
-		c.failure = fmt.Errorf("write to qemu: %w", err)
-	}
+	c.frame, c.frameEnd = append(c.frame, x.Byte), x.End
 }
 
 // Sent implements Chip.
