@@ -58,6 +58,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	for i := range c.Sources {
 		c.Sources[i].withDefaults()
 	}
+	for i := range c.Nodes {
+		c.Nodes[i].withDefaults()
+	}
 	if m := c.Uplink.MQTT; m != nil {
 		if m.Values == 0 && !set("uplink.mqtt.values") {
 			m.Values = time.Minute
@@ -71,6 +74,12 @@ func (c *Config) withDefaults(set func(path string) bool) {
 		if m.Window == 0 {
 			m.Window = 4 * strictyaml.MiB
 		}
+	}
+	if k := c.Uplink.Kafka; k != nil {
+		k.withDefaults()
+	}
+	if c.NPU != nil && c.NPU.RunDir == "" {
+		c.NPU.RunDir = "/run/edge-npu"
 	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {

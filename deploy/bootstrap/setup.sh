@@ -28,10 +28,33 @@ mcu) # firmware of the nodes, its simulators and the independent programs that s
 	[ -f /usr/lib/avr/include/avr/io.h ] || need="$need avr-libc"
 	[ -f /usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot/optiboot.c ] || need="$need arduino-core-avr"
 	ldconfig -p | grep -q 'libsimavr\.so\.2' || need="$need libsimavr2"
+	want stm32flash stm32flash; want python3 python3
+	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
+stores) # servers for make test-stores; Kafka itself comes from Maven Central, kafka-python from PyPI
+	want cc gcc; want java openjdk-17-jre-headless; want mvn maven; want kcat kcat; want python3 python3
+	python3 -c 'import venv, ensurepip' 2>/dev/null || need="$need python3-venv"
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
-[ -n "$need" ] || exit 0
+# Programs of the Python index that nodes are tested against, in an environment of their own.
+mcu_python() {
+	[ "$1" = mcu ] || return 0
+	env=${EDGE_MCU_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/edgelog/mcu-venv}
+	pins='stcgal==1.10 smpclient==7.3.0 smp==4.2.0 pymodbus==3.16.1 pyserial==3.5'
+	[ "$(cat "$env/pins" 2>/dev/null)" = "$pins" ] && return 0
+	echo "setup: installing $pins into $env (pip)"
+	log=$(mktemp)
+	# shellcheck disable=SC2086 # a list
+	if ! { rm -rf "$env" && python3 -m venv "$env" && "$env/bin/pip" --disable-pip-version-check -q install $pins && echo "$pins" >"$env/pins"; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		echo "setup: could not install $pins" >&2
+		exit 1
+	fi
+	rm -f "$log"
+}
+[ -n "$need" ] || { mcu_python "${1:-build}"; exit 0; }
 
 run=''
 if [ "$(id -u)" != 0 ]; then
@@ -50,5 +73,7 @@ if ! { $run apt-get update -qq && DEBIAN_FRONTEND=noninteractive $run apt-get in
 	exit 1
 fi
 rm -f "$log"
-# Tests start their own brokers; the packaged service must not hold the port.
+# Tests start their own brokers and databases; the packaged services must not hold the ports.
+case $need in *postgresql*) $run systemctl disable --now postgresql >/dev/null 2>&1 || true ;; esac
 case $need in *mosquitto*) $run systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
+mcu_python "${1:-build}"
