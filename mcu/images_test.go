@@ -23,6 +23,7 @@ import (
 
 var (
 	imageFaults = flag.Int("image-faults", 12, "faults in TestImages")
+	benchChips  = flag.String("bench-chips", "stc89,avr", "chips in TestBench")
 	runBench    = flag.Bool("bench-mcu", false, "run TestBench")
 )
 
@@ -345,6 +346,9 @@ func TestBench(t *testing.T) {
 		baud int
 		code uint16
 	}{{"stc89", 9600, 0}, {"avr", 9600, 0}, {"avr", 115200, 3}} {
+		if !strings.Contains(","+*benchChips+",", ","+c.chip+",") {
+			continue
+		}
 		synctest.Test(t, func(t *testing.T) {
 			rate, latency := benchNode(t, c.chip, c.baud, c.code)
 			note(fmt.Sprintf("node_events_per_s_%d", c.baud), c.chip, rate, "events/s", true)
