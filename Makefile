@@ -154,6 +154,19 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
+CUTS ?= 200
+.PHONY: test-nodes node-storm flash-cuts bench-mcu
+test-nodes: firmware ## nodes: bootloaders beside avrdude, stm32flash, stcgal, smpclient; the real images on a line
+	@$(GO) test -count=1 -timeout 10m ./mcu ./mcu/boot/...
+node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
+	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
+flash-cuts: ## the power cut at CUTS points of a flash by each protocol
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -v -timeout 0 ./mcu/boot -run 'PowerCuts' -args -cuts $(CUTS) -avr-cuts $(CUTS) | grep -vE '^=== '
+bench-mcu: firmware ## events per second through a line, beside what the line carries, and ms until they are durable
+	@$(GO) test -count=1 -v -timeout 30m ./mcu -run TestBench -args -bench-mcu | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
+
 # --- firmware --------------------------------------------------------------------------------------------------
 .PHONY: firmware firmware-test
 firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
