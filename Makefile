@@ -78,8 +78,8 @@ crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -seeds 6 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
-crash: ## the crash matrix, long form (SEEDS=20000)
-	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -v -args -seeds $(SEEDS)
+crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
 storm: ## the end-to-end storm, long form (ROUNDS=1000)
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
 
@@ -129,3 +129,44 @@ soak-npu: build ## an hour of simulated load; fails if memory, handles or thread
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
 standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
 	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
+# --- sensors ---------------------------------------------------------------------------------------------------
+.PHONY: bench-drivers
+bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
+	@$(SETUP) test
+	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
+	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
+# --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- exploration -----------------------------------------------------------------------------------------------
+.PHONY: explore
+explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+# --- hub at scale ----------------------------------------------------------------------------------------------
+BENCH_FOR ?= 60s
+.PHONY: bench-hub
+bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosquitto, and a day's backlog (BENCH_FOR=60s)
+	@$(SETUP) test
+	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
+	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
+	@bin/edge-hub bench --catch-up 24h --rate 100
+COMPARE_RECORDS ?= 5000
+TELEGRAF = v1.37.2
+NATS     = v2.12.4
+.PHONY: compare
+compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; builds both; COMPARE_RECORDS=5000)
+	@$(SETUP) test
+	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
+	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
+	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
+# --- firmware --------------------------------------------------------------------------------------------------
+.PHONY: firmware firmware-test
+firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
+	@$(SETUP) mcu
+	@$(MAKE) --no-print-directory -C firmware
+firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 ./mcu/sim/...

@@ -47,6 +47,7 @@ type Agent struct {
 	control   *control.Server
 	view      *viewer
 	deliver   *delivery
+	nodes     *nodes
 
 	uplinkChanged chan struct{}
 	reloading     sync.Mutex // one reload at a time
@@ -91,13 +92,17 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ingest = newIngester(a.set, a.clock.stamp, o.Config.Control.Producers)
+	if err := CheckNodes(o.Config.Nodes); err != nil {
+		return nil, err
+	}
+	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
-		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, faults: a.faults}
+		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
 	a.view.tick(time.Now())
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
-		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Log: o.Log})
+		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Log: o.Log})
 	return a, err
 }
 
@@ -168,6 +173,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&log, "log", logCtx, a.set.Run)
 	start(&writers, "collect", run, a.collector.Run)
 	start(&writers, "clock", run, a.watchClock)
+	start(&writers, "nodes", run, a.nodes.Run)
 	start(&readers, "control", readCtx, a.control.Run)
 	start(&readers, "uplink", readCtx, a.deliver.Run)
 	start(&readers, "watchdog", readCtx, a.watch)
@@ -197,7 +203,7 @@ func (a *Agent) ready() {
 	}
 	c := a.configuration()
 	a.log.Info("ready", "device", c.Device, "version", version.String(), "sources", len(c.Sources), "data", c.DataDir)
-	if c.Uplink.MQTT == nil {
+	if c.Uplink.To() == "" {
 		a.faults.raise(health.NoUplink, "uplink", "uplink", "records stay on this box")
 	}
 	a.notify(sdnotify.Ready + "\n" + sdnotify.Status(a.sentence()))
@@ -311,3 +317,4 @@ func (l collectLog) Append(ctx context.Context, d record.Draft) (collect.Ticket,
 var _ control.Operator = (*Agent)(nil)
 var _ control.Viewer = (*viewer)(nil)
 var _ control.Ingester = (*ingester)(nil)
+var _ control.Nodes = (*nodes)(nil)

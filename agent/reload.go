@@ -25,6 +25,9 @@ func (a *Agent) Reload(ctx context.Context, by string) (*api.Reload, error) {
 	if err == nil {
 		_, err = planOf(now.Sources, a.surroundings())
 	}
+	if err == nil {
+		err = CheckNodes(now.Nodes)
+	}
 	if err != nil {
 		a.faults.raise(health.ReloadFailed, "config", a.o.File, err.Error())
 		out.Error = err.Error()
@@ -79,6 +82,9 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	a.mu.Unlock()
 	if plan.Producers {
 		a.ingest.configure(merged.Control.Producers)
+	}
+	if plan.Nodes {
+		a.nodes.reconfigure()
 	}
 	if plan.LogLevel {
 		a.setLevel(merged.Log.Level)

@@ -188,6 +188,18 @@ func (s *Set) Producer(name string, incarnation uint64) (record.ProducerPosition
 	return best, found
 }
 
+// LastProducer is the newest durable position of a producer in this stream, of whatever incarnation.
+func (l *Log) LastProducer(name string) (record.ProducerPosition, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.state.Producers {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return record.ProducerPosition{}, false
+}
+
 // repeated looks for the message in the streams other than l: a producer's stream may have been configured anew.
 func (s *Set) repeated(l *Log, p *record.ProducerPosition) (Ticket, bool) {
 	if p == nil {

@@ -58,6 +58,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	for i := range c.Sources {
 		c.Sources[i].withDefaults()
 	}
+	for i := range c.Nodes {
+		c.Nodes[i].withDefaults()
+	}
 	if m := c.Uplink.MQTT; m != nil {
 		if m.Values == 0 && !set("uplink.mqtt.values") {
 			m.Values = time.Minute
@@ -74,6 +77,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	}
 	if c.NPU != nil && c.NPU.RunDir == "" {
 		c.NPU.RunDir = "/run/edge-npu"
+	}
+	if k := c.Uplink.Kafka; k != nil {
+		k.withDefaults()
 	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {

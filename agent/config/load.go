@@ -87,9 +87,23 @@ func (c *Config) absolute(dir string) {
 			fix(p)
 		}
 	}
+	for i := range c.Nodes {
+		fix(&c.Nodes[i].Port)
+		for k := range c.Nodes[i].Nodes {
+			if f := c.Nodes[i].Nodes[k].Flash; f != nil {
+				fix(&f.Port)
+			}
+		}
+	}
 	fix(&c.Storage.Encryption.KeyFile)
 	for i := range c.Storage.Encryption.OldKeyFiles {
 		fix(&c.Storage.Encryption.OldKeyFiles[i])
+	}
+	if k := c.Uplink.Kafka; k != nil {
+		_, paths := k.files()
+		for _, p := range paths {
+			fix(p)
+		}
 	}
 	if m := c.Uplink.MQTT; m != nil {
 		for _, p := range []*string{&m.CAFile, &m.CertFile, &m.KeyFile, &m.PasswordFile} {
@@ -104,14 +118,19 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 	for i := range c.Sources {
 		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
 	}
-	m := c.Uplink.MQTT
-	if m == nil {
-		return
+	type named struct{ path, name string }
+	var files []named
+	if m := c.Uplink.MQTT; m != nil {
+		files = []named{{"uplink.mqtt.ca_file", m.CAFile}, {"uplink.mqtt.cert_file", m.CertFile},
+			{"uplink.mqtt.key_file", m.KeyFile}, {"uplink.mqtt.password_file", m.PasswordFile}}
 	}
-	for _, f := range []struct{ path, name string }{
-		{"uplink.mqtt.ca_file", m.CAFile}, {"uplink.mqtt.cert_file", m.CertFile},
-		{"uplink.mqtt.key_file", m.KeyFile}, {"uplink.mqtt.password_file", m.PasswordFile},
-	} {
+	if k := c.Uplink.Kafka; k != nil {
+		keys, paths := k.files()
+		for i, p := range paths {
+			files = append(files, named{keys[i], *p})
+		}
+	}
+	for _, f := range files {
 		if f.name == "" {
 			continue
 		}
@@ -125,7 +144,7 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 			r.Addf(f.path, "%s %q cannot be read: %v", f.path, f.name, reason(err))
 		case len(data) > maxSecretBytes:
 			r.Addf(f.path, "%s %q has %d bytes, at most %d are expected", f.path, f.name, len(data), maxSecretBytes)
-		case f.path == "uplink.mqtt.password_file":
+		case f.path == "uplink.mqtt.password_file", f.path == "uplink.kafka.sasl.secret_file":
 			if strings.TrimSpace(string(data)) == "" {
 				r.Addf(f.path, "%s %q is empty", f.path, f.name)
 			}

@@ -25,6 +25,7 @@ type Plan struct {
 	Uplink       bool     // the uplink connects anew
 	LogLevel     bool
 	Producers    bool // the list of producers is exchanged
+	Nodes        bool // lines of nodes are exchanged
 }
 
 // Empty reports whether nothing changes.
@@ -48,6 +49,7 @@ func NewPlan(old, now *Config) Plan {
 	}
 	p.streams(old.Streams, now.Streams)
 	p.sources(old.Sources, now.Sources)
+	p.nodes(old.Nodes, now.Nodes)
 	if !reflect.DeepEqual(old.Uplink, now.Uplink) {
 		p.Uplink = true
 		p.Live = append(p.Live, Change{"uplink", uplinkText(old.Uplink, now.Uplink)})
@@ -59,6 +61,9 @@ func NewPlan(old, now *Config) Plan {
 	if !reflect.DeepEqual(old.NPU, now.NPU) {
 		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
 	}
+	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
+		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
+	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true
 		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})
@@ -67,13 +72,13 @@ func NewPlan(old, now *Config) Plan {
 }
 
 func uplinkText(old, now Uplink) string {
-	switch {
-	case old.MQTT == nil:
-		return "delivers to " + now.MQTT.Broker
-	case now.MQTT == nil:
+	switch from, to := old.To(), now.To(); {
+	case from == "" && to != "":
+		return "delivers to " + to
+	case from != "" && to == "":
 		return "delivers no more"
-	case old.MQTT.Broker != now.MQTT.Broker:
-		return old.MQTT.Broker + " → " + now.MQTT.Broker
+	case from != to:
+		return from + " → " + to
 	}
 	return "connects again with the new settings"
 }

@@ -25,6 +25,7 @@ type Options struct {
 	Records     Records
 	Operator    Operator
 	Ingester    Ingester
+	Nodes       Nodes        // nil: there are none
 	Log         *slog.Logger // nil: nothing is logged
 }
 
@@ -50,12 +51,14 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	view, ops := s.viewRoutes(http.NewServeMux()), s.controlRoutes(s.viewRoutes(http.NewServeMux()))
+	s.nodeRoutes(view, ops)
 	for _, part := range []struct {
 		name, group string
 		handler     http.Handler
 	}{
-		{api.ViewSocket, o.ViewGroup, s.viewRoutes(http.NewServeMux())},
-		{api.ControlSocket, o.OpsGroup, s.controlRoutes(s.viewRoutes(http.NewServeMux()))},
+		{api.ViewSocket, o.ViewGroup, view},
+		{api.ControlSocket, o.OpsGroup, ops},
 		{api.IngestSocket, o.IngestGroup, s.ingestRoutes(http.NewServeMux())},
 	} {
 		path := filepath.Join(o.RunDir, part.name)

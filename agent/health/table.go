@@ -77,6 +77,7 @@ func table() []Declared {
 	t = append(t, bufferFaults()...)
 	t = append(t, uplinkFaults()...)
 	t = append(t, npuFaults()...)
+	t = append(t, nodeFaults()...)
 	return append(t, agentFaults()...)
 }
 

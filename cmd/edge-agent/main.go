@@ -68,11 +68,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return refuse(stderr, err)
 	}
-	if err := agent.CheckSources(c.Sources); err != nil {
+	err = agent.CheckSources(c.Sources)
+	if err == nil {
+		err = agent.CheckNodes(c.Nodes)
+	}
+	if err != nil {
 		return refuse(stderr, fmt.Errorf("%s: %w", *file, err))
 	}
 	if command == "check" {
-		fmt.Fprintf(stdout, "%s: fine. Device %s, %d sources, %d streams.\n", *file, c.Device, len(c.Sources), len(c.Streams))
+		fmt.Fprintf(stdout, "%s: fine. Device %s, %d sources, %d lines of nodes, %d streams.\n", *file, c.Device, len(c.Sources), len(c.Nodes), len(c.Streams))
 		return exitOK
 	}
 	if err := serve(c, *file, stderr); err != nil {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''
@@ -22,9 +22,35 @@ arm)
 	want arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf; want arm-linux-gnueabihf-gcc libc6-dev-armhf-cross
 	want qemu-aarch64-static qemu-user-static; want readelf binutils
 	;;
+mcu) # firmware of the nodes, its simulators and the independent programs that speak with them
+	want sdcc sdcc; want s51 sdcc-ucsim; want avr-gcc gcc-avr; want avr-objcopy binutils-avr; want arm-none-eabi-gcc gcc-arm-none-eabi
+	want qemu-system-arm qemu-system-arm; want avrdude avrdude; want mbpoll mbpoll; want gcc gcc; want gcc libc6-dev
+	[ -f /usr/lib/avr/include/avr/io.h ] || need="$need avr-libc"
+	[ -f /usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot/optiboot.c ] || need="$need arduino-core-avr"
+	ldconfig -p | grep -q 'libsimavr\.so\.2' || need="$need libsimavr2"
+	want stm32flash stm32flash; want python3 python3
+	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
+	;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
-[ -n "$need" ] || exit 0
+# Programs of the Python index that nodes are tested against, in an environment of their own.
+mcu_python() {
+	[ "$1" = mcu ] || return 0
+	env=${EDGE_MCU_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/edgelog/mcu-venv}
+	pins='stcgal==1.10 smpclient==7.3.0 smp==4.2.0 pymodbus==3.16.1 pyserial==3.5'
+	[ "$(cat "$env/pins" 2>/dev/null)" = "$pins" ] && return 0
+	echo "setup: installing $pins into $env (pip)"
+	log=$(mktemp)
+	# shellcheck disable=SC2086 # a list
+	if ! { rm -rf "$env" && python3 -m venv "$env" && "$env/bin/pip" --disable-pip-version-check -q install $pins && echo "$pins" >"$env/pins"; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		echo "setup: could not install $pins" >&2
+		exit 1
+	fi
+	rm -f "$log"
+}
+[ -n "$need" ] || { mcu_python "${1:-build}"; exit 0; }
 
 run=''
 if [ "$(id -u)" != 0 ]; then
@@ -45,3 +71,4 @@ fi
 rm -f "$log"
 # Tests start their own brokers; the packaged service must not hold the port.
 case $need in *mosquitto*) $run systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
+mcu_python "${1:-build}"

@@ -22,6 +22,8 @@ type Sensor struct {
 	rescan   time.Time // when chips are looked for again; zero: now
 	parasite bool      // a chip is fed by the data line
 	out      []byte
+	batch    []onewire.Transaction
+	batched  []*chip // parallel to batch
 	closed   chan struct{}
 	close    sync.Once
 	closeErr error
@@ -63,6 +65,9 @@ func (s *Sensor) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Samp
 		return dst, fmt.Errorf("%w: no chip that this driver reads is on the 1-Wire bus", drivers.ErrNoDevice)
 	}
 	if err := s.convert(ctx); err != nil {
+		return s.broken(ctx, dst, 0, err)
+	}
+	if err := s.fetch(ctx); err != nil {
 		return s.broken(ctx, dst, 0, err)
 	}
 	for i, c := range s.chips {

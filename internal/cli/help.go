@@ -37,8 +37,17 @@ func examples(name string) string {
 		return "  edgectl explain S012    one fault\n  edgectl explain         the list of all\n"
 	case "npu":
 		return npuHelp
+	case "sensors":
+		return "  edgectl sensors                 worst first\n  edgectl sensors cold            what has \"cold\" in its source, id, name or series\n" +
+			"  edgectl sensors watch cold      again every 2 s; --every 500ms\n"
+	case "scan":
+		return scanHelp
+	case "modbus":
+		return modbusHelp
 	case "log":
 		return logHelp()
+	case "node":
+		return nodeHelp()
 	case "completion":
 		return "  source <(edgectl completion bash)\n"
 	}

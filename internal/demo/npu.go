@@ -55,7 +55,7 @@ func (s *stage) observeNPU(ctx context.Context, v *view) {
 	if v.status == nil {
 		return
 	}
-	_, err = s.api.Tail(ctx, "events", 40, false, func(r *api.Record) error {
+	_, err = s.api.Tail(ctx, "events", 120, false, func(r *api.Record) error {
 		if r.Name == "npu.score" {
 			c := *r
 			c.Value = append([]byte(nil), r.Value...)

@@ -188,6 +188,12 @@ func classify(verb string, err error) error {
 // Column readers: the engine yields nil, int64, float64, string or []byte.
 func asInt(v driver.Value) int64 { n, _ := v.(int64); return n }
 
+// asBytes is a copy.
+func asBytes(v driver.Value) []byte {
+	b, _ := v.([]byte)
+	return append([]byte(nil), b...)
+}
+
 func asText(v driver.Value) string {
 	switch x := v.(type) {
 	case string:

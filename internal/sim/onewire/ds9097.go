@@ -13,7 +13,7 @@ func (d *ds9097) receive(baud int, b byte) []byte {
 			return []byte{b}
 		}
 		switch d.wire.reset() {
-		case shorted:
+		case stuckLow:
 			return []byte{0}
 		case nobody:
 			return []byte{b}

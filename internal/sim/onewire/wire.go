@@ -62,7 +62,7 @@ type presence int
 const (
 	present presence = iota
 	nobody
-	shorted
+	stuckLow
 )
 
 func (w *Wire) reset() presence {
@@ -71,7 +71,7 @@ func (w *Wire) reset() presence {
 	w.counts.Resets++
 	w.pull(false)
 	if w.short {
-		return shorted
+		return stuckLow
 	}
 	now, p := time.Since(w.start), nobody
 	for _, c := range w.chips {

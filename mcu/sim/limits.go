@@ -1,0 +1,11 @@
+package sim
+
+import "time"
+
+const (
+	slice       = 250 * time.Microsecond // chips of a line run in turns of this length
+	echoGap     = 4                      // characters of silence that end a frame
+	notesLimit  = 200                    // violations that a board remembers
+	lagLimit    = 2 * time.Second        // a line that is later than this against the clock on the wall gives up catching up
+	masterQueue = 4096                   // characters of the master that wait for the line
+)
