@@ -121,6 +121,20 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
 
+# --- NPU -------------------------------------------------------------------------------------------------------
+SOAK ?= 1h
+.PHONY: test-npu bench-npu soak-npu standin
+test-npu: ## the NPU parts on stand-in libraries, here and as arm64 under qemu-user
+	@$(SETUP) build && $(SETUP) arm
+	@CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m ./ascend/...
+	@deploy/bootstrap/npu-arm.sh
+	@$(MAKE) --no-print-directory soak-npu SOAK=15s
+bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (needs gcc)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
+soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
+standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
+	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
 # --- sensors ---------------------------------------------------------------------------------------------------
 .PHONY: bench-drivers
 bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
