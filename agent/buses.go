@@ -54,6 +54,9 @@ func openModbus(c *config.Modbus) (func() (drivers.Sensor, error), error) {
 	switch {
 	case c.Port != "":
 		port := serialOptions(c.Port, c.Baud, c.Parity, c.StopBits)
+		if r := c.RS485; r != nil {
+			port.RS485 = &serial.RS485{RTSOnSend: r.RTSOnSend, RTSAfterSend: !r.RTSOnSend, BeforeSend: r.BeforeSend, AfterSend: r.AfterSend, ReceiveOwn: r.ReceiveOwn}
+		}
 		if err := port.Validate(); err != nil {
 			return nil, fmt.Errorf("%w: %w", drivers.ErrConfig, err)
 		}

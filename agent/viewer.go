@@ -30,6 +30,7 @@ type viewer struct {
 	link     func() (uplink.Status, []uplink.Account, bool) // false: no uplink is configured
 	notAfter func() time.Time                               // end of the device's certificate, zero if none
 	bytes    func() (sent, received uint64)                 // of MQTT packets, since the start
+	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
 	faults   *faults
 
 	mu    sync.Mutex
@@ -237,6 +238,7 @@ func (v *viewer) uplink() api.Uplink {
 	u := api.Uplink{State: api.UplinkConnecting, Broker: to, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
 		Credit: int64(st.Credit), NotAfter: v.notAfter()}
 	u.SentBytes, u.ReceivedBytes = v.bytes()
+	u.Held, u.Budget = st.Held, v.budget()
 	switch st.Phase {
 	case uplink.PhaseStreaming:
 		u.State = api.UplinkOnline

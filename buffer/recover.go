@@ -43,7 +43,9 @@ func (l *Log) recover() error {
 	if err := r.list(); err != nil {
 		return err
 	}
-	r.order()
+	if err := r.order(); err != nil {
+		return err
+	}
 	if err := r.load(); err != nil {
 		return err
 	}
@@ -129,7 +131,7 @@ func (f *file) name(stream string, base record.Offset, epoch record.Epoch) {
 func (f *file) headed() bool { return f.held == nil && !f.blank && !f.c.Lost }
 
 // order sorts the files as they were written: by opening and number; those that cannot tell these by base.
-func (r *recovery) order() {
+func (r *recovery) order() error {
 	var known, rest []*file
 	for _, f := range r.files {
 		if f.headed() {
@@ -145,8 +147,8 @@ func (r *recovery) order() {
 		}
 		return a.Seq < b.Seq
 	})
-	for i, f := range known {
-		f.dup = i > 0 && f.c.Header.Salt == known[i-1].c.Header.Salt && f.epoch == known[i-1].epoch && f.c.Header.Seq == known[i-1].c.Header.Seq
+	if err := r.twins(known); err != nil {
+		return err
 	}
 	for _, f := range rest {
 		if f.held == nil && !f.blank && slices.ContainsFunc(known, func(k *file) bool { return k.headed() && k.c.Header.Salt == f.c.Header.Salt }) {
@@ -159,6 +161,58 @@ func (r *recovery) order() {
 		known = slices.Insert(known, i, f)
 	}
 	r.files = known
+	return nil
+}
+
+// twins leaves out all but one of the files that have the same header: copies, or a file in which old contents of the
+// disk resurfaced. The one that holds most counts; of equals, the one whose name is its own.
+func (r *recovery) twins(known []*file) error {
+	same := func(a, b *file) bool {
+		return a.c.Header.Salt == b.c.Header.Salt && a.epoch == b.epoch && a.c.Header.Seq == b.c.Header.Seq
+	}
+	for i := 0; i < len(known); i++ {
+		n := i + 1
+		for n < len(known) && same(known[i], known[n]) {
+			n++
+		}
+		if n == i+1 {
+			continue
+		}
+		best, most := -1, record.Offset(0)
+		for k := i; k < n; k++ {
+			end, err := r.reaches(known[k])
+			if err != nil {
+				return err
+			}
+			if best < 0 || end > most || end == most && known[k].ownName() && !known[best].ownName() {
+				best, most = k, end
+			}
+		}
+		for k := i; k < n; k++ {
+			known[k].dup = k != best
+		}
+		i = n - 1
+	}
+	return nil
+}
+
+// reaches is the offset up to which a file can be read.
+func (r *recovery) reaches(f *file) (record.Offset, error) {
+	h, err := r.l.set.fs.Open(f.c.Path)
+	if err != nil {
+		return 0, fmt.Errorf("open segment: %w", err)
+	}
+	c := *f.c
+	if err := errors.Join(c.Load(h, 0), h.Close()); err != nil {
+		return 0, fmt.Errorf("read segment: %w", err)
+	}
+	return c.Index.End, nil
+}
+
+// ownName: the file's name says what its header says.
+func (f *file) ownName() bool {
+	base, epoch, ok := parseName(path.Base(f.c.Path))
+	return ok && base == f.base && epoch == f.epoch
 }
 
 // load reads the contents in order and carries the state along.
@@ -200,6 +254,10 @@ func (r *recovery) load() error {
 		}
 		if !f.moved() {
 			r.state = f.c.State
+		}
+		f.c.Header.State = segment.State{}
+		if f.c.Sealed && !f.c.Scanned {
+			f.c.State = segment.State{} // with thousands of segments the same cursors and epochs thousands of times
 		}
 		l.w.opening = max(l.w.opening, f.c.Header.Opening)
 		prev = f
@@ -269,6 +327,11 @@ func (r *recovery) epochs() {
 	for i := range table {
 		table[i].End = max(table[i].End, ends[table[i].Epoch])
 	}
+	for _, f := range r.files {
+		if i, ok := at[f.epoch]; ok && f.c != nil && f.c.Lost && !f.blank && !f.dup && table[i].First == f.base {
+			f.begins(table[i].ChainFirst)
+		}
+	}
 	r.relink(table)
 	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
 	for i := range table {
@@ -287,7 +350,11 @@ func (r *recovery) epochs() {
 // superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later, or
 // whose offsets are another epoch's in the newest state: the file of a move that could not be removed.
 func (r *recovery) superseded(f *file) bool {
-	if f.c.Index.End == f.c.Header.First && len(f.c.Damage) == 0 {
+	first := f.c.Header.First
+	if f.c.Lost {
+		first = f.base // the little that was kept of a segment that was being created must not begin an epoch
+	}
+	if f.c.Index.End == first && len(f.c.Damage) == 0 {
 		return true
 	}
 	if f.headed() && r.taken(f) {
@@ -302,6 +369,16 @@ func (r *recovery) superseded(f *file) bool {
 		}
 	}
 	return false
+}
+
+// begins: the chain at the base of a segment without a header is known after all; what was taken for it is the chain at
+// the first block that can be read.
+func (f *file) begins(chain uint64) {
+	c := f.c
+	c.Header.ChainBase, c.Index.ChainBase = chain, chain
+	if len(c.Damage) > 0 && c.Damage[0].From == f.base {
+		c.Damage[0].ChainFrom = chain
+	}
 }
 
 // taken: the newest state says that the offsets of this file, whose epoch it does not name, are another epoch's. Where
@@ -419,13 +496,16 @@ func (r *recovery) gaps() {
 func (r *recovery) dropCovered() {
 	l := r.l
 	l.segs = slices.DeleteFunc(l.segs, func(s *seg) bool {
-		if s.held != nil || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
+		if s.held != nil && !s.known || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
 			return false
 		}
 		for o := s.base; o < s.end; {
 			g, _ := l.gaps.at(o)
 			if g.Reason == record.ReasonCorrupt {
 				return false // a damaged file stays until retention takes it
+			}
+			if s.held != nil && g.Reason != record.ReasonErased {
+				return false // its key may come back
 			}
 			o = g.To
 		}

@@ -26,6 +26,7 @@ type writer struct {
 	stale   []string
 	closed  bool
 	tried   time.Time // last failed attempt
+	ahead   ahead
 }
 
 // run is the committer of one stream.
@@ -145,6 +146,7 @@ func (l *Log) commitLocked() error {
 		}
 		if err == nil {
 			l.w.failed = 0
+			l.reserveAhead()
 			return nil
 		}
 		if noRoom(err) {

@@ -253,8 +253,9 @@ type logModel struct {
 
 type logged struct {
 	record.Draft
-	at     time.Time
-	synced bool
+	at       time.Time
+	synced   bool
+	syncedAt time.Time
 }
 
 func (g *logModel) durable(i int) bool {
@@ -285,7 +286,7 @@ func (g *logModel) Append(_ context.Context, d record.Draft) (mcu.Ticket, error)
 		}
 	}
 	d.Records = slices.Clone(d.Records)
-	g.drafts = append(g.drafts, logged{d, time.Now(), false})
+	g.drafts = append(g.drafts, logged{Draft: d, at: time.Now()})
 	return ticket{g, len(g.drafts) - 1}, nil
 }
 
@@ -308,7 +309,9 @@ func (g *logModel) Sync(context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.drafts {
-		g.drafts[i].synced = true
+		if !g.drafts[i].synced {
+			g.drafts[i].synced, g.drafts[i].syncedAt = true, time.Now()
+		}
 	}
 	return nil
 }

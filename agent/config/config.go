@@ -23,7 +23,13 @@ type Config struct {
 	Nodes   []NodeLine        `yaml:"nodes"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
+	NPU     *NPU              `yaml:"npu"`
 	Log     Log               `yaml:"log"`
+}
+
+// NPU says that this box has an NPU worker (edge-npu), whose faults the agent declares.
+type NPU struct {
+	RunDir string `yaml:"run_dir"` // of the worker's socket
 }
 
 // What a stream does when undelivered records fill it.
@@ -143,6 +149,10 @@ type MQTT struct {
 	KeepAlive    time.Duration    `yaml:"keep_alive"`
 	Window       strictyaml.Bytes `yaml:"window"` // own limit of bytes in flight
 	Values       time.Duration    `yaml:"values"` // between two messages of latest values; 0s: none
+
+	BacklogRate    strictyaml.Bytes `yaml:"backlog_rate"`     // bytes a second of what is older than 10 s; 0: no bound
+	BudgetPerHour  strictyaml.Bytes `yaml:"budget_per_hour"`  // bytes of MQTT packets, both ways; 0: no bound
+	BudgetPerMonth strictyaml.Bytes `yaml:"budget_per_month"` // when used up, only alarms are sent
 }
 
 // Control says who may use the sockets.

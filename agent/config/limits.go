@@ -19,6 +19,8 @@ const (
 	MinStreamBytes    = 4 * strictyaml.MiB
 	MinSegmentBytes   = 1 * strictyaml.MiB
 	MaxSegmentBytes   = 1 * strictyaml.GiB
+	MinBacklogRate    = strictyaml.Bytes(256) // a second
+	MinBudget         = 64 * strictyaml.KiB
 	MinWindow         = 256 * strictyaml.KiB
 	MaxWindow         = 64 * strictyaml.MiB
 	MinKeepAlive      = 5 * time.Second

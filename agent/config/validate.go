@@ -280,6 +280,14 @@ func (m *MQTT) validate(r *strictyaml.Report) {
 	if m.Values != 0 {
 		between(r, path+".values", m.Values, MinValues, MaxValues)
 	}
+	for _, b := range []struct {
+		key        string
+		value, min strictyaml.Bytes
+	}{{"backlog_rate", m.BacklogRate, MinBacklogRate}, {"budget_per_hour", m.BudgetPerHour, MinBudget}, {"budget_per_month", m.BudgetPerMonth, MinBudget}} {
+		if b.value != 0 && b.value < b.min {
+			r.Addf(path+"."+b.key, "%s.%s is %s; the least is %s (leave it out for no bound)", path, b.key, b.value, b.min)
+		}
+	}
 	if m.Window < MinWindow || m.Window > MaxWindow {
 		r.Addf(path+".window", "%s.window is %s; possible are %s to %s", path, m.Window, MinWindow, MaxWindow)
 	}

@@ -58,7 +58,11 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 			a.Dropped[g.Reason] += n
 			held -= n
 		}
-		if n := overlap(below, g.Range); n > 0 && g.Reason != record.ReasonDelivered {
+		n := overlap(below, g.Range)
+		for _, k := range e.skipped { // by the hub, before it was dropped here: counted there
+			n -= overlap(record.Range{From: max(below.From, g.From), To: min(below.To, g.To)}, k.Range)
+		}
+		if n > 0 && g.Reason != record.ReasonDelivered {
 			a.Dropped[g.Reason] += n
 			delivered -= n
 		}

@@ -23,11 +23,18 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 	if st.dirty {
 		st.refresh()
 	}
+	if end := st.end(); end != st.ages.end {
+		st.ages.seen(end, now)
+	}
 	e, from, to, filling := st.toSend()
 	if e == nil {
 		return nil, false
 	}
-	room := s.window.roomFor(st.rank == rankHistory, len(st.flight) == 0, s.o.FrameCost)
+	old := st.backlog(from, now)
+	if old && !s.mayBacklog(now) {
+		return nil, false
+	}
+	room := s.window.roomFor(st.rank == rankPlain, len(st.flight) == 0, s.o.FrameCost)
 	if room == 0 {
 		s.window.blocked = true
 		return nil, false
@@ -64,11 +71,36 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 			return nil, false
 		}
 		sent.Range, sent.chain = record.Range{From: d.Base, To: d.Base + record.Offset(d.Count)}, d.ChainEnd
-		sent.size = max(len(d.Body)+definitionBytes(&s.scratch, d.Definitions)+frameOverhead, s.o.FrameCost)
+		sent.bytes = len(d.Body) + definitionBytes(&s.scratch, d.Definitions) + frameOverhead
+		sent.size = max(sent.bytes, s.o.FrameCost)
 		f = d
+	}
+	if sent.old = old; old {
+		s.pacer.sent(max(sent.bytes, frameOverhead), now)
 	}
 	s.depart(st, e, sent, filling, f, now)
 	return f, true
+}
+
+// mayBacklog reports whether a frame of backlog may be sent now: at its rate, and, where it has one, only into its share of
+// the window, so that what is live finds room at any time.
+func (s *Sender) mayBacklog(now time.Time) bool {
+	if s.pacer.rate == 0 {
+		return true
+	}
+	if !s.pacer.may(now) {
+		s.held.paced = true
+		return false
+	}
+	old := 0
+	for _, st := range s.streams {
+		for i := range st.flight {
+			if st.flight[i].old {
+				old += st.flight[i].size
+			}
+		}
+	}
+	return old == 0 || old < s.window.limit()/backlogShare
 }
 
 // depart books a frame as in flight.

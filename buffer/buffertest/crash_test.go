@@ -91,7 +91,7 @@ func TestCrash(t *testing.T) {
 				if err != nil {
 					return fmt.Errorf("-first %d -subsets %d: %w", seed, *subsets, err)
 				}
-				if all := done.Add(n); *states > 0 && seed%64 == 0 {
+				if all := done.Add(n); *states > 0 && seed%16 == 0 {
 					fmt.Printf("crash: %d states, %.0f/s\n", all, float64(all)/time.Since(begun).Seconds())
 				}
 			}
@@ -188,14 +188,14 @@ func workOn(disk *vfs.Mem, m *buffertest.Model, seed uint64) error {
 // TestErrors fails every operation of a workload once, and from then on: with EIO and ENOSPC, half written, and carried
 // out although it was reported as failed.
 func TestErrors(t *testing.T) {
-	kinds := []vfs.OpKind{vfs.OpCreate, vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRemove, vfs.OpReserve, vfs.OpTruncate}
+	kinds := []vfs.OpKind{vfs.OpCreate, vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRemove, vfs.OpRename, vfs.OpReserve, vfs.OpTruncate}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, kind := range kinds {
 		g.Go(func() error {
 			hits, length := 0, 60
-			if kind == vfs.OpRemove {
-				length = 200 // until retention has something to remove
+			if kind == vfs.OpRemove || kind == vfs.OpRename {
+				length = 200 // until there is something to remove and to rename
 			}
 			for seed := *first; seed < *first+uint64(*seeds); seed++ {
 				for _, sticky := range []bool{false, true} {

@@ -55,17 +55,30 @@ func CreateEncrypted(fs vfs.FS, dir, name string, h *Header, reserve int64, with
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	w := &Writer{fs: fs, f: f, path: p, head: *h, key: key}
-	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
-	if err = w.begin(hb, lead, reserve); err == nil {
-		if err = fs.SyncDir(dir); err != nil {
-			err = fmt.Errorf("sync directory of %s: %w", p, err)
-		}
+	if err := f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
+		return nil, errors.Join(err, f.Close(), fs.Remove(p))
+	}
+	w := newWriter(fs, f, p, h, key)
+	if err = w.begin(hb, lead); err == nil {
+		err = w.syncDir(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), fs.Remove(p))
 	}
 	return w, nil
+}
+
+func newWriter(fs vfs.FS, f vfs.File, p string, h *Header, key *DataKey) *Writer {
+	w := &Writer{fs: fs, f: f, path: p, head: *h, key: key}
+	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
+	return w
+}
+
+func (w *Writer) syncDir(dir string) error {
+	if err := w.fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("sync directory of %s: %w", w.path, err)
+	}
+	return nil
 }
 
 // lead is what stands before the first block: the header, and the key slots if there is a key to wrap with.
@@ -92,10 +105,7 @@ func lead(header []byte, h *Header, with *Key) ([]byte, *DataKey, error) {
 	return out, key, nil
 }
 
-func (w *Writer) begin(header, lead []byte, reserve int64) error {
-	if err := w.f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
-		return err
-	}
+func (w *Writer) begin(header, lead []byte) error {
 	w.buf = append(w.buf, lead...)
 	w.pos = int64(len(lead))
 	w.start = w.pos

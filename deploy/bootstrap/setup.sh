@@ -22,8 +22,13 @@ arm)
 	want arm-linux-gnueabihf-gcc gcc-arm-linux-gnueabihf; want arm-linux-gnueabihf-gcc libc6-dev-armhf-cross
 	want qemu-aarch64-static qemu-user-static; want readelf binutils
 	;;
-mcu) # microcontroller nodes: programmers that are not ours
-	want avrdude avrdude; want stm32flash stm32flash; want python3 python3
+mcu) # firmware of the nodes, its simulators and the independent programs that speak with them
+	want sdcc sdcc; want s51 sdcc-ucsim; want avr-gcc gcc-avr; want avr-objcopy binutils-avr; want arm-none-eabi-gcc gcc-arm-none-eabi
+	want qemu-system-arm qemu-system-arm; want avrdude avrdude; want mbpoll mbpoll; want gcc gcc; want gcc libc6-dev
+	[ -f /usr/lib/avr/include/avr/io.h ] || need="$need avr-libc"
+	[ -f /usr/share/arduino/hardware/arduino/avr/bootloaders/optiboot/optiboot.c ] || need="$need arduino-core-avr"
+	ldconfig -p | grep -q 'libsimavr\.so\.2' || need="$need libsimavr2"
+	want stm32flash stm32flash; want python3 python3
 	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
 stores) # servers for make test-stores; Kafka itself comes from Maven Central, kafka-python from PyPI

@@ -4,11 +4,10 @@
  * HD44780 with two lines of 16, four data bits, R/W tied low: nothing can be read back, so every wait is by time and
  * the chip is set up anew with each change of page, which a display that was unplugged or disturbed survives.
  */
-#if HAVE_LCD
+#if LCD_PAGES
 
 #define HALF_SECOND 500
 #define POWER_UP_MS 50
-#define PAGES 6 /* control, four of two sensors, node */
 
 static u8 page, line, half_seconds, ready;
 static u16 last;
@@ -60,14 +59,12 @@ static void text(CODE char *s)
 		put((u8)*s++);
 }
 
-static void number(u16 v, u8 width)
+static void number(u8 v)
 {
-	u8 i = put_at + width, from = put_at;
-	put_at = i;
-	do {
-		work[--i] = (u8)('0' + (u8)(v % 10));
-		v /= 10;
-	} while (v && i != from);
+	put(v >= 100 ? (u8)('0' + v / 100) : ' ');
+	v %= 100;
+	put((u8)('0' + v / 10));
+	put((u8)('0' + v % 10));
 }
 
 static void two(u8 v)
@@ -76,30 +73,34 @@ static void two(u8 v)
 	put((u8)('0' + v % 10));
 }
 
-static void hex(u8 v)
-{
-	v &= 15;
-	put(v < 10 ? (u8)('0' + v) : (u8)('A' - 10 + v));
-}
-
 /* Seven characters: " 24.6°C", or "bad 132". */
-static void temperature(i16 v, u16 quality)
+static void temperature(i16 v, u8 quality)
 {
-	u16 tenths;
-	u8 minus = v < 0;
+	u8 whole, tenths, first = put_at, minus = 0;
 	if (v == NO_VALUE) {
 		text("bad ");
-		number(quality, 3);
+		number(quality);
 		return;
 	}
-	if (minus)
+	if (v < 0) {
+		minus = 1;
 		v = -v;
-	tenths = ((u16)v * 5 + 4) >> 3;
-	number(tenths / 10, 3);
+	}
+	whole = (u8)(v >> 4);
+	tenths = (u8)(((u8)v & 15) * 10 + 8) >> 4;
+	if (tenths == 10) {
+		tenths = 0;
+		whole++;
+	}
+	number(whole);
+	if (whole < 10) {
+		work[first + 1] = ' ';
+		first++;
+	}
 	if (minus)
-		work[tenths >= 100 ? put_at - 3 : put_at - 2] = '-';
+		work[first] = '-';
 	put('.');
-	put((u8)('0' + tenths % 10));
+	put((u8)('0' + tenths));
 	put(0xdf);
 	put('C');
 }
@@ -108,7 +109,7 @@ static void control_page(void)
 {
 	u8 i;
 	if (!line) {
-		temperature((i16)out[O_VALUE], out[O_QUALITY]);
+		temperature((i16)out[O_VALUE], (u8)out[O_QUALITY]);
 		text((u8)out[O_OUTPUTS] & 1 ? " HEAT" : "     ");
 		text((u8)out[O_OUTPUTS] & 2 ? " FAN" : (u8)out[O_FAILSAFE] ? " SAFE" : "");
 		return;
@@ -116,15 +117,22 @@ static void control_page(void)
 	if (clock_state != CLOCK_RUNS) {
 		text("--:--:--");
 	} else {
-		two(clock[T_HOUR]);
+		two(clock[C_HOUR]);
 		put(':');
-		two(clock[T_MINUTE]);
+		two(clock[C_MINUTE]);
 		put(':');
-		two(clock[T_SECOND]);
+		two(clock[C_SECOND]);
 	}
 	text("    ");
 	for (i = 0; i < TIMERS; i++)
 		put((u8)out[O_OUTPUTS] >> (i + 2) & 1 ? (u8)('1' + i) : '-');
+}
+
+#if LCD_PAGES > 1
+static void hex(u8 v)
+{
+	v &= 15;
+	put(v < 10 ? (u8)('0' + v) : (u8)('A' - 10 + v));
 }
 
 static void sensor_line(u8 slot)
@@ -146,17 +154,16 @@ static void sensor_line(u8 slot)
 static void node_page(void)
 {
 	if (!line) {
-		text("unit");
-		number(modbus_unit, 4);
-		text(" queue");
-		number(queue_fill, 2);
+		text("unit ");
+		number(modbus_unit);
+		text(" que ");
+		number(queue_fill);
 	} else {
-		text("boot");
-		number((u16)node_boots, 5);
-		text(" e");
-		number(counter[C_ONEWIRE], 5);
+		text("1-wire errs ");
+		number((u8)counter[C_ONEWIRE]);
 	}
 }
+#endif
 
 /* One line at a time, 17 bytes. */
 static void show(void)
@@ -165,12 +172,16 @@ static void show(void)
 	for (i = 0; i < 16; i++)
 		work[i] = ' ';
 	put_at = 0;
-	if (!page)
+#if LCD_PAGES > 1
+	if (page == 0)
 		control_page();
-	else if (page == PAGES - 1)
+	else if (page == LCD_PAGES - 1)
 		node_page();
 	else
 		sensor_line((page - 1) * 2 + line);
+#else
+	control_page();
+#endif
 	send(line ? 0xc0 : 0x80, 0);
 	for (i = 0; i < 16; i++)
 		send(work[i], 1);
@@ -179,10 +190,12 @@ static void show(void)
 static void next_page(void)
 {
 	half_seconds = 0;
+#if LCD_PAGES > 1
 	do {
-		if (++page == PAGES)
+		if (++page == LCD_PAGES)
 			page = 0;
-	} while (page && page < PAGES - 1 && !sensor_rom[(page - 1) * 2][0] && !sensor_rom[(page - 1) * 2 + 1][0]);
+	} while (page && page < LCD_PAGES - 1 && !sensor_rom[(page - 1) * 2][0] && !sensor_rom[(page - 1) * 2 + 1][0]);
+#endif
 	lcd_init();
 }
 

@@ -7,7 +7,8 @@
  */
 u8 modbus_unit;
 static volatile u8 rx_len, rx_bad, rx_skip, rx_last; /* rx_skip: this frame is for somebody else */
-static u8 IDATA rx[RX_SIZE];
+u8 IDATA modbus_rx[RX_SIZE];
+#define rx modbus_rx
 static u8 gap; /* ticks of silence that end a frame */
 static u16 tx_crc;
 
@@ -73,89 +74,97 @@ static void end(void)
 
 static u16 be(u8 i) { return (u16)rx[i] << 8 | rx[i + 1]; }
 
-static u8 outside(u16 address, u16 words, u8 most)
+static u16 address;
+static u8 words;
+
+/* Takes an address and a count of registers from the request. */
+static u8 range(u8 at, u8 most)
 {
-	if (!words || words > most)
+	address = be(at);
+	words = rx[at + 3];
+	if (rx[at + 2] || !words || words > most)
 		return 3;
-	return words > REG_END || address > REG_END - words ? 2 : 0;
+	return address > REG_END - words ? 2 : 0;
 }
 
-/* Nothing of a write is done unless all of it can be. */
-static u8 write_words(u16 address, u8 words, u8 at)
+static u8 write_all(u8 at)
 {
 	u8 i, code;
-	if (address == REG_INCARNATION)
-		return queue_write(rx + at, words);
-	for (i = 0; i < words; i++) {
-		code = reg_check(address + i, be(at + 2 * i));
-		if (code)
-			return code;
-	}
-	for (i = 0; i < words; i++) {
-		code = reg_write(address + i, be(at + 2 * i));
+	for (i = 0; i < words; i++, at += 2) {
+		code = reg_write(address + i, be(at));
 		if (code)
 			return code;
 	}
 	return 0;
 }
 
-static void answer_read(u16 address, u8 words)
+/* Nothing of a write is done unless all of it can be. */
+static u8 write_words(u8 at)
 {
-	begin(rx[1]);
+	u8 code;
+	if (address == REG_INCARNATION && rx[0])
+		return queue_write(at, words);
+	reg_dry = 1;
+	code = write_all(at);
+	reg_dry = 0;
+	return code ? code : write_all(at);
+}
+
+static void answer_read(void)
+{
 	put(words * 2);
 	for (; words; words--)
 		put16(reg_read(address++));
-	end();
 }
 
+/* n is the length of the request without its CRC. */
 static u8 obey(u8 n)
 {
-	u8 code, words;
-	u16 address = be(2);
-	switch (rx[1]) {
+	u8 code = 0, f = rx[1], data = 0;
+	switch (f) {
 	case 3:
 	case 4:
-		if (n != 6)
-			return 3;
-		code = outside(address, be(4), READ_WORDS);
-		if (!code && rx[0])
-			answer_read(address, rx[5]);
-		return code;
+		data = 6;
+		break;
 	case 6:
-		if (n != 6)
-			return 3;
-		code = outside(address, 1, 1);
-		if (!code)
-			code = write_words(address, 1, 4);
+		data = 4;
+		address = be(2);
+		words = 1;
+		if (address >= REG_END)
+			return 2;
 		break;
 	case 16:
-		words = rx[5];
-		if (n < 7 || rx[6] != words * 2 || n != 7 + words * 2)
-			return 3;
-		code = outside(address, be(4), WRITE_WORDS);
-		if (!code)
-			code = write_words(address, words, 7);
+		data = 7;
+		code = range(2, WRITE_WORDS);
 		break;
 	case 23:
-		words = rx[9];
-		if (n < 11 || rx[10] != words * 2 || n != 11 + words * 2)
-			return 3;
-		code = outside(address, be(4), READ_WORDS);
+		data = 11;
+		code = range(2, READ_WORDS);
 		if (!code)
-			code = outside(be(6), be(8), WRITE_WORDS);
-		if (!code)
-			code = write_words(be(6), words, 11);
-		if (!code && rx[0])
-			answer_read(address, rx[5]);
-		return code;
+			code = range(6, WRITE_WORDS);
+		break;
 	default:
 		return 1;
 	}
+	if (f > 6 && rx[data - 1] != words * 2)
+		code = 3;
+	if (f >= 6)
+		data += words * 2;
+	if (!code && n != data)
+		code = 3;
+	if (f >= 6 && !code)
+		code = write_words(data - words * 2);
+	if (f < 6 || f == 23)
+		code = code ? code : range(2, READ_WORDS);
 	if (code || !rx[0])
 		return code;
-	begin(rx[1]);
-	put16(address);
-	put16(be(4));
+	begin(f);
+	if (f < 6 || f == 23) {
+		answer_read();
+	} else {
+		put16(be(2));
+		put16(be(4));
+	}
 	end();
 	return 0;
 }
@@ -169,13 +178,13 @@ void modbus_poll(void)
 	for (i = 0; i < n; i++)
 		crc = crc16(crc, rx[i]);
 	if (n < 8 || crc || rx_bad) {
-		counter[C_FRAME_ERRORS]++;
+		bump(C_FRAME_ERRORS);
 	} else {
-		counter[C_FRAMES]++;
+		bump(C_FRAMES);
 		reg_now = port_ms();
 		i = obey(n - 2);
 		if (i && rx[0]) {
-			counter[C_EXCEPTIONS]++;
+			bump(C_EXCEPTIONS);
 			begin(rx[1] | 0x80);
 			put(i);
 			end();

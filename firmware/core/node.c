@@ -1,12 +1,19 @@
 #include "node.h"
 
 u16 IDATA counter[COUNTERS];
-u32 node_seconds;
+u32 XDATA node_seconds;
 u16 node_ms;
-u32 node_serial;
-u8 node_cause;
+u8 XDATA node_cause;
 static u16 second_at;
 static u8 turn;
+
+void bump(u8 i) { counter[i]++; }
+
+void bump32(u8 high)
+{
+	if (!++counter[high + 1])
+		counter[high]++;
+}
 
 void node_init(void)
 {
@@ -14,8 +21,7 @@ void node_init(void)
 	node_cause = port_reset_cause();
 	settings_load();
 	boots_count();
-	node_serial = (u32)setting[S(NEW_SERIAL)] << 16 | setting[S(NEW_SERIAL) + 1];
-	queue_push(EV_BOOT, 0, Q_GOOD, node_cause);
+	queue_push(EV_BOOT << 4, Q_GOOD, node_cause);
 	node_ms = second_at = (u16)port_ms();
 	sensors_rescan();
 	modbus_start((u8)setting[S(UNIT)], (u8)setting[S(BAUD)]);
@@ -34,8 +40,10 @@ static void second(void)
 
 void node_turn(void)
 {
-	u16 began = (u16)port_ms(), took;
-	node_ms = began;
+#if STATISTICS
+	u16 took;
+#endif
+	node_ms = (u16)port_ms();
 	port_watchdog();
 	modbus_poll();
 	queue_test();
@@ -45,7 +53,9 @@ void node_turn(void)
 		sensors_step();
 	else
 		lcd_step();
-	took = (u16)port_ms() - began;
+#if STATISTICS
+	took = (u16)port_ms() - node_ms;
 	if (took > counter[C_LOOP])
 		counter[C_LOOP] = took;
+#endif
 }

@@ -23,8 +23,11 @@ typedef int16_t i16;
 #define IDATA
 #define CODE const
 #endif
-#ifndef HAVE_LCD
-#define HAVE_LCD 1
+#ifndef FAR /* large and seldom used */
+#define FAR XDATA
+#endif
+#ifndef LCD_PAGES
+#define LCD_PAGES 6 /* control, four of two sensors, node */
 #endif
 #ifndef TIMERS
 #define TIMERS 4
@@ -40,11 +43,16 @@ typedef int16_t i16;
 /* Limits. */
 #define SENSORS 8
 #define BLOCK (QUEUE < 28 ? QUEUE : 28)
+#ifndef STATISTICS /* errors of a slot, longest turn, newest sequence: for a person only */
+#define STATISTICS 1
+#endif
+#ifndef WRITE_WORDS
 #define WRITE_WORDS 16
-#define RX_SIZE 48 /* function 23 that writes 16 registers: 45 bytes */
+#endif
+#define RX_SIZE (13 + 2 * WRITE_WORDS) /* function 23 */
 #define READ_WORDS 125
 #define REG_END 0x017au
-#define BOOT_ENTRIES 32
+#define STALE_S 30 /* a value this old controls nothing */
 
 /* Qualities, as in the log. */
 #define Q_GOOD 0
@@ -67,26 +75,32 @@ enum { WHY_THRESHOLD = 1, WHY_FAILSAFE, WHY_TIMER, WHY_OVERRIDE };
 enum { RESET_UNKNOWN, RESET_POWER, RESET_BROWNOUT, RESET_PIN, RESET_WATCHDOG, RESET_COMMAND, RESET_BOOTLOADER, RESET_FAULT };
 
 /* Counters, in the order of their registers. */
-enum { C_FRAMES, C_FRAME_ERRORS, C_EXCEPTIONS, C_OVERFLOWS, C_OVERFLOWS_LOW, C_ONEWIRE, C_STORE, C_CLOCK, C_LOOP, C_EVENTS, C_EVENTS_LOW, COUNTERS };
+enum { C_FRAMES, C_FRAME_ERRORS, C_EXCEPTIONS, C_OVERFLOWS, C_OVERFLOWS_LOW, C_ONEWIRE, C_STORE, C_CLOCK, C_LOOP, COUNTERS };
 extern u16 IDATA counter[COUNTERS];
+void bump(u8 i);
+void bump32(u8 high);
 
 /* crc.c */
 u8 crc8(u8 crc, u8 b);     /* Dallas */
 u16 crc16(u16 crc, u8 b);  /* Modbus */
 
 /* queue.c: events (released, newest], held in RAM */
-#define Q_INCARNATION 0
-#define Q_RELEASED 4
-extern u16 XDATA queue_head[6]; /* incarnation, released: words, high first */
+extern u8 XDATA queue_head[12]; /* incarnation 8, released 4: high byte first */
 extern u8 queue_fill;
-extern u16 queue_tests;
-void queue_push(u8 kind, u8 source, u8 quality, i16 value);
-u8 queue_write(const u8 IDATA *p, u8 words); /* exception or 0 */
-u16 queue_word(u8 i);                        /* word i of the block, oldest event first */
+extern u16 XDATA queue_tests;
+void queue_push(u8 kind_source, u8 quality, u16 value);
+u8 queue_write(u8 at, u8 words); /* from modbus_rx[at]: exception or 0 */
+u16 queue_word(u8 i); /* word i of the block, oldest event first */
 void queue_test(void);
+u16 queue_newest(u8 low); /* a word of its sequence */
 
 /* onewire.c: one transaction each */
-extern u8 IDATA work[16]; /* of whoever runs: scratchpad, line of the display */
+#if LCD_PAGES
+#define WORK 16
+#else
+#define WORK 9
+#endif
+extern u8 IDATA work[WORK]; /* of whoever runs: scratchpad, line of the display */
 u8 ow_start(void);        /* reset: a quality */
 void ow_write(u8 b);
 u8 ow_read(void);
@@ -96,11 +110,13 @@ u8 ow_search(void); /* the next ROM into ow_found; 0: there is none */
 extern u8 XDATA ow_found[8];
 
 /* sensors.c */
-extern u8 XDATA sensor_rom[SENSORS][8];
+extern u8 FAR sensor_rom[SENSORS][8];
 extern i16 XDATA sensor_value[SENSORS];
 extern u8 XDATA sensor_quality[SENSORS];
 extern u8 XDATA sensor_age[SENSORS];
+#if STATISTICS
 extern u8 XDATA sensor_errors[SENSORS];
+#endif
 void sensors_step(void);
 void sensors_second(void);
 void sensors_rescan(void);
@@ -112,9 +128,11 @@ void control_second(void);
 void control_apply(void);
 
 /* clock.c */
-enum { T_SECOND, T_MINUTE, T_HOUR, T_DAY, T_MONTH, T_WEEKDAY, T_YEAR, T_BYTES };
+enum { C_CENTURY, C_YEAR, C_MONTH, C_DAY, C_HOUR, C_MINUTE, C_SECOND, C_WEEKDAY }; /* the bytes of the registers */
 enum { CLOCK_RUNS, CLOCK_ABSENT, CLOCK_STOPPED, CLOCK_ODD };
-extern u8 IDATA clock[T_BYTES];
+extern u8 IDATA clock[8];
+extern CODE u8 clock_least[8], clock_most[8]; /* of the bytes; the year is checked as a word */
+u16 clock_minute(void);
 extern u8 clock_state;
 void clock_read(void);
 void clock_set(void);
@@ -124,11 +142,12 @@ void clock_set(void);
 #define S(name) (REG_##name - REG_UNIT)
 extern u16 XDATA setting[SETTINGS];
 extern u8 settings_state;
-extern u16 settings_generation;
-extern u32 node_boots;
+extern u16 XDATA settings_generation;
+extern u16 XDATA node_boots;
 void settings_load(void);
 u8 settings_save(void); /* exception or 0 */
 u8 settings_bad(u8 i, u16 v);
+u8 settings_reached(u8 i, i16 v); /* v is at or above setting i */
 void boots_count(void);
 
 /* lcd.c */
@@ -137,23 +156,23 @@ void lcd_step(void);
 
 /* modbus.c */
 extern u8 modbus_unit;
+extern u8 IDATA modbus_rx[RX_SIZE];
 void modbus_receive(u8 b, u8 bad) INTERRUPT_CALL; /* from the UART's interrupt */
 void modbus_poll(void);
 void modbus_start(u8 unit, u8 baud);
 
 /* registers.c */
 u16 reg_read(u16 address);
-u8 reg_check(u16 address, u16 v); /* exception or 0 */
-u8 reg_write(u16 address, u16 v);
-extern u32 reg_now;               /* time of the request: what several registers show must belong together */
+u8 reg_write(u16 address, u16 v); /* exception or 0 */
+extern u8 reg_dry;                /* writes are only checked */
+extern u32 XDATA reg_now;               /* time of the request: what several registers show must belong together */
 extern u8 reg_command;            /* to be done after the answer: a reset cause, 0 nothing */
 void reg_second(void);
 
 /* node.c */
-extern u32 node_seconds;
+extern u32 XDATA node_seconds;
 extern u16 node_ms; /* low word of the time of this turn */
-extern u32 node_serial;
-extern u8 node_cause;
+extern u8 XDATA node_cause;
 void node_init(void);
 void node_turn(void);
 

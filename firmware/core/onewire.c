@@ -1,6 +1,6 @@
 #include "node.h"
 
-u8 IDATA work[16];
+u8 IDATA work[WORK];
 u8 XDATA ow_found[8];
 static u8 last_fork; /* bit number, from 1, of the last fork where the search took 0; 0xff: it is over */
 
@@ -76,7 +76,7 @@ u8 ow_search(void)
 	}
 	if (crc || !ow_found[0]) {
 over:
-		counter[C_ONEWIRE]++;
+		bump(C_ONEWIRE);
 		last_fork = 0xff;
 		return 0;
 	}

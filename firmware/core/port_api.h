@@ -30,10 +30,11 @@ void port_rtc_select(u8 on);  /* CE of the DS1302; on leaves SCLK low */
 void port_rtc_write(u8 b);    /* eight bits, low first */
 u8 port_rtc_read(void);
 
-/* Settings memory: four slots that can be erased alone; erased bytes read as 0xff; a written byte cannot be
-   written again before an erase. */
-u8 port_store_read(u8 slot, u16 at);
-void port_store_erase(u8 slot);
-void port_store_write(u8 slot, u16 at, u8 b);
+/* Settings memory: four slots of at least 128 bytes that can be erased alone; erased bytes read as 0xff; a written byte
+   cannot be written again before an erase. All work on port_slot. */
+extern u8 port_slot;
+u8 port_store_read(u8 at);
+void port_store_erase(void);
+void port_store_write(u8 at, u8 b);
 
 #endif

@@ -1,80 +1,79 @@
 #include "node.h"
 
-u16 XDATA queue_head[6];
+u8 XDATA queue_head[12];
 u8 queue_fill;
-u16 queue_tests;
-static u16 XDATA event[QUEUE][4];
+u16 XDATA queue_tests;
+static u16 FAR event[QUEUE][4];
 static u8 oldest;
-static i16 test_value;
-
-static void count(u16 IDATA *high)
-{
-	if (!++high[1])
-		high[0]++;
-}
+static u16 XDATA test_value;
 
 static void drop(void)
 {
+	u8 i;
 	if (++oldest == QUEUE)
 		oldest = 0;
 	queue_fill--;
-	if (!++queue_head[Q_RELEASED + 1])
-		queue_head[Q_RELEASED]++;
+	for (i = 12; i != 8 && !++queue_head[--i];)
+		;
 }
 
-void queue_push(u8 kind, u8 source, u8 quality, i16 value)
+void queue_push(u8 kind_source, u8 quality, u16 value)
 {
-	u16 XDATA *e;
+	u16 FAR *e;
 	u32 now = port_ms();
 	u8 i;
 	if (queue_fill == QUEUE) {
 		drop();
-		count(&counter[C_OVERFLOWS]);
+		bump32(C_OVERFLOWS);
 	}
 	i = oldest + queue_fill;
 	if (i >= QUEUE)
 		i -= QUEUE;
 	e = event[i];
-	e[0] = (u16)((kind << 4 | source) << 8) | quality;
-	e[1] = (u16)(now >> 16);
-	e[2] = (u16)now;
-	e[3] = (u16)value;
+	*e++ = (u16)kind_source << 8 | quality;
+	*e++ = (u16)(now >> 16);
+	*e++ = (u16)now;
+	*e = value;
 	queue_fill++;
-	count(&counter[C_EVENTS]);
 }
 
-/* An acknowledgement says for which life of the node it is meant: one for an earlier life releases nothing. */
-u8 queue_write(const u8 IDATA *p, u8 words)
+/* An acknowledgement says for which life of the node it is meant: one for another life releases nothing. */
+u8 queue_write(u8 at, u8 words)
 {
-	u8 i, set = 0, same = 1, zero = 1;
-	u16 v[6];
-	u32 to, released;
+	u8 i, b, set = 0, any = 0, differ = 0;
 	if (words != 4 && words != 6)
 		return 2;
-	for (i = 0; i < words; i++) {
-		v[i] = (u16)p[0] << 8 | p[1];
-		p += 2;
-		if (i < 4) {
-			set |= queue_head[i] != 0;
-			zero &= v[i] == 0;
-			same &= v[i] == queue_head[i];
-		}
+	for (i = 0; i < 8; i++) {
+		b = modbus_rx[at++];
+		any |= b;
+		set |= queue_head[i];
+		differ |= b ^ queue_head[i];
 	}
-	if (zero || (set && !same) || (words == 6 && !set))
+	if (!any || (set && differ) || (words == 6 && !set))
 		return 3;
-	if (words == 6) {
-		to = (u32)v[4] << 16 | v[5];
-		released = (u32)queue_head[Q_RELEASED] << 16 | queue_head[Q_RELEASED + 1];
-		if (to > released + queue_fill)
-			return 3;
-		while (released < to) {
-			released++;
-			drop();
-		}
+	if (words == 4) {
+		for (i = 8; i;)
+			queue_head[--i] = modbus_rx[--at];
 		return 0;
 	}
-	for (i = 0; i < 4; i++)
-		queue_head[i] = v[i];
+	/* The distance from RELEASED, in 32 bits: 0 to FILL releases so many; up to half the range behind is a repeat. */
+	any = differ = 0;
+	for (i = 3, at += 4; i != 0xff; i--) {
+		u8 have = queue_head[8 + i];
+		b = modbus_rx[--at];
+		set = b - have - any;
+		any = any ? b <= have : b < have;
+		if (i == 3)
+			words = set;
+		else
+			differ |= set;
+	}
+	if (set & 0x80)
+		return 0;
+	if (differ || words > queue_fill)
+		return 3;
+	while (words--)
+		drop();
 	return 0;
 }
 
@@ -93,6 +92,16 @@ void queue_test(void)
 {
 	while (queue_tests && queue_fill < QUEUE) {
 		queue_tests--;
-		queue_push(EV_TEST, 0, Q_GOOD, test_value++);
+		queue_push(EV_TEST << 4, Q_GOOD, test_value++);
 	}
 }
+
+#if STATISTICS
+u16 queue_newest(u8 low)
+{
+	u16 n = ((u16)queue_head[10] << 8 | queue_head[11]) + queue_fill;
+	if (low)
+		return n;
+	return ((u16)queue_head[8] << 8 | queue_head[9]) + (n < queue_fill);
+}
+#endif

@@ -1,24 +1,26 @@
 #include "node.h"
 
-u8 XDATA sensor_rom[SENSORS][8];
+u8 FAR sensor_rom[SENSORS][8];
 i16 XDATA sensor_value[SENSORS];
 u8 XDATA sensor_quality[SENSORS];
 u8 XDATA sensor_age[SENSORS];
+#if STATISTICS
 u8 XDATA sensor_errors[SENSORS];
+#endif
 
 #define FAMILY 0x28
 #define TRIES 3
-#define GONE_AFTER 3     /* sweeps without an answer */
 #define SEARCH_EVERY 16  /* sweeps */
 #define PATIENCE_MS 1000 /* for a conversion */
 
 enum { IDLE, SEARCH, CONVERT, WAIT, READ };
 static u8 state = IDLE, at, tries, sweeps;
-static u8 XDATA gone[SENSORS];
 static u16 since;
-static u16 report_in;
+static u16 XDATA report_in;
 static u8 due; /* a sweep is wanted */
-static u8 report;
+/* Slots, as bits, whose reading is wanted as an event. It waits for room in the queue, with the value of a later sweep,
+   until the next report is due; then it is forced. So eight readings do not push each other out of a small queue. */
+static u8 report, forced;
 
 void sensors_rescan(void)
 {
@@ -41,6 +43,9 @@ void sensors_second(void)
 		report_in--;
 }
 
+/* Nobody answers: the sensor is gone, or the line is. */
+static u8 silent(u8 q) { return q == Q_ABSENT || q == Q_SHORTED; }
+
 static void found(void)
 {
 	u8 i, j, free = SENSORS;
@@ -53,7 +58,7 @@ static void found(void)
 			return;
 		if (!sensor_rom[i][0] && (free == SENSORS || sensor_rom[free][0]))
 			free = i;
-		else if (gone[i] >= GONE_AFTER && free == SENSORS)
+		else if (silent(sensor_quality[i]) && free == SENSORS)
 			free = i;
 	}
 	if (free == SENSORS)
@@ -63,8 +68,10 @@ static void found(void)
 	sensor_value[free] = NO_VALUE;
 	sensor_quality[free] = Q_BAD;
 	sensor_age[free] = 255;
-	sensor_errors[free] = gone[free] = 0;
-	queue_push(EV_SENSOR, free, Q_GOOD, 1);
+#if STATISTICS
+	sensor_errors[free] = 0;
+#endif
+	queue_push(EV_SENSOR << 4 | free, Q_GOOD, 1);
 }
 
 /* One attempt: the quality, and the value in work[0..1]. */
@@ -110,29 +117,29 @@ static u8 read(void)
 
 static void take(u8 q)
 {
-	u8 silent = q == Q_ABSENT || q == Q_SHORTED;
+	u8 was;
 	if (q != Q_GOOD) {
-		counter[C_ONEWIRE]++;
+		bump(C_ONEWIRE);
+#if STATISTICS
 		sensor_errors[at]++;
-		/* A slot with a bad value shows it at once: nobody acts on an old value that looks fresh. */
-		if (++tries < TRIES && q != Q_POWER_ON && q != Q_NO_CONVERSION && q != Q_DEVICE)
+#endif
+		if (++tries < TRIES && (silent(q) || q == Q_CRC || q == Q_ALL_ZERO))
 			return;
+		/* A bad value shows at once: nobody acts on an old one that looks fresh. */
 		sensor_value[at] = NO_VALUE;
 	} else {
 		sensor_value[at] = (i16)((u16)work[1] << 8 | work[0]);
 		sensor_age[at] = 0;
 	}
+	was = silent(sensor_quality[at]);
 	sensor_quality[at] = q;
-	if (silent) {
-		if (gone[at] < 255 && ++gone[at] == GONE_AFTER)
-			queue_push(EV_SENSOR, at, q, 0);
-	} else {
-		if (gone[at] >= GONE_AFTER)
-			queue_push(EV_SENSOR, at, Q_GOOD, 1);
-		gone[at] = 0;
+	if (silent(q) != was)
+		queue_push(EV_SENSOR << 4 | at, q, was);
+	was = 1 << at;
+	if (report & was && (queue_fill < QUEUE || forced & was)) {
+		report &= ~was;
+		queue_push(EV_READING << 4 | at, q, (u16)sensor_value[at]);
 	}
-	if (report)
-		queue_push(EV_READING, at, q, sensor_value[at]);
 	tries = 0;
 	at++;
 }
@@ -140,10 +147,6 @@ static void take(u8 q)
 static void end_of_sweep(void)
 {
 	state = IDLE;
-	if (report) {
-		report = 0;
-		report_in = setting[S(REPORT_S)];
-	}
 }
 
 static void fail(u8 q)
@@ -168,7 +171,11 @@ void sensors_step(void)
 			return;
 		due = 0;
 		at = tries = 0;
-		report = !report_in;
+		if (!report_in) {
+			report_in = setting[S(REPORT_S)];
+			forced = report;
+			report = 0xff;
+		}
 		state = CONVERT;
 		if (!sweeps--) {
 			sweeps = SEARCH_EVERY;

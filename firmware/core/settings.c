@@ -5,15 +5,16 @@
  *
  *     generation u16 | settings u16 × SETTINGS | CRC-16        low bytes first
  *
- * Generation 0xffff is an erased copy. The boot counter is a log in slots 2 and 3, entries of four bytes:
+ * Generation 0xffff is an erased copy. The boot counter stands in slots 2 and 3, the older of
+ * which each boot writes in this order, so that a count that passes its check is whole:
  *
- *     CRC-8 ^ 0xff | count u24      written in this order
+ *     count u16, low byte first | count ^ 0x5555
  */
 u16 XDATA setting[SETTINGS];
 u8 settings_state = 2;
-u16 settings_generation;
-u32 node_boots;
-static u8 newest; /* copy that is valid and newest */
+u16 XDATA settings_generation;
+u16 XDATA node_boots;
+static u8 newest; /* copy that is valid and newest; 0xff none */
 
 #define COPY_BYTES (2 + 2 * SETTINGS)
 
@@ -33,130 +34,92 @@ u8 settings_bad(u8 i, u16 v)
 	return least <= most && ((i16)v < least || (i16)v > most);
 }
 
-static u16 word(u8 slot, u8 at) { return (u16)port_store_read(slot, at + 1) << 8 | port_store_read(slot, at); }
+u8 settings_reached(u8 i, i16 v) { return v >= (i16)setting[i]; }
 
-/* 0 erased, 1 valid, 2 damaged. */
-static u8 copy_state(u8 slot)
+static u16 word(u8 at) { return (u16)port_store_read(at + 1) << 8 | port_store_read(at); }
+
+static u16 copy_crc(void)
 {
 	u8 i;
-	u16 crc = 0xffff;
-	if (word(slot, 0) == 0xffff)
-		return 0;
+	u16 sum = 0xffff;
 	for (i = 0; i < COPY_BYTES; i++)
-		crc = crc16(crc, port_store_read(slot, i));
-	return word(slot, COPY_BYTES) == crc ? 1 : 2;
+		sum = crc16(sum, port_store_read(i));
+	return sum;
 }
 
 void settings_load(void)
 {
-	u8 i, a = copy_state(0), b = copy_state(1);
-	if (a == 2)
-		counter[C_STORE]++;
-	if (b == 2)
-		counter[C_STORE]++;
+	u8 i;
+	u16 v;
 	newest = 0xff;
-	if (a == 1)
-		newest = 0;
-	if (b == 1 && (a != 1 || (i16)(word(1, 0) - word(0, 0)) > 0))
-		newest = 1;
+	for (port_slot = 0; port_slot < 2; port_slot++) {
+		v = word(0);
+		if (v == 0xffff)
+			continue;
+		if (word(COPY_BYTES) != copy_crc())
+			bump(C_STORE);
+		else if (newest == 0xff || (i16)(v - settings_generation) > 0) {
+			newest = port_slot;
+			settings_generation = v;
+			settings_state = 0;
+		}
+	}
+	port_slot = newest;
 	for (i = 0; i < SETTINGS; i++)
-		setting[i] = newest == 0xff ? (u16)rule[i][0] : word(newest, 2 + 2 * i);
-	if (newest == 0xff)
-		return;
-	settings_state = 0;
-	settings_generation = word(newest, 0);
+		setting[i] = newest == 0xff ? (u16)rule[i][0] : word(2 + 2 * i);
 }
 
-static u8 put(u8 slot, u8 at, u16 v)
+static u16 crc; /* of what put has written */
+
+static void put(u8 at, u16 v)
 {
-	port_store_write(slot, at, (u8)v);
-	port_store_write(slot, at + 1, (u8)(v >> 8));
-	return word(slot, at) == v;
+	port_watchdog();
+	port_store_write(at, (u8)v);
+	port_store_write(at + 1, (u8)(v >> 8));
+	crc = crc16(crc16(crc, (u8)v), (u8)(v >> 8));
 }
 
 u8 settings_save(void)
 {
-	u8 i, good, slot = newest == 0 ? 1 : 0;
-	u16 crc = 0xffff;
-	u16 generation = settings_generation + 1;
-	if ((i16)setting[S(HEATER_ON)] >= (i16)setting[S(HEATER_OFF)] || (i16)setting[S(FAN_OFF)] >= (i16)setting[S(FAN_ON)])
+	u8 i;
+	u16 sum;
+	if (settings_reached(S(HEATER_OFF), (i16)setting[S(HEATER_ON)]) || settings_reached(S(FAN_ON), (i16)setting[S(FAN_OFF)]))
 		return 4;
-	if (generation == 0xffff)
-		generation = 1;
-	port_store_erase(slot);
-	good = put(slot, 0, generation);
-	for (i = 0; i < SETTINGS; i++) {
-		port_watchdog();
-		good &= put(slot, 2 + 2 * i, setting[i]);
-	}
-	for (i = 0; i < COPY_BYTES; i++)
-		crc = crc16(crc, port_store_read(slot, i));
-	good &= put(slot, COPY_BYTES, crc);
-	if (!good) {
-		counter[C_STORE]++;
+	if (++settings_generation == 0xffff)
+		settings_generation = 1;
+	port_slot = newest == 0;
+	port_store_erase();
+	crc = 0xffff;
+	put(0, settings_generation);
+	for (i = 0; i < SETTINGS; i++)
+		put(2 + 2 * i, setting[i]);
+	put(COPY_BYTES, sum = crc);
+	/* It must read back: the CRC is of what was meant. */
+	if (word(COPY_BYTES) != copy_crc() || word(COPY_BYTES) != sum) {
 		settings_state = 3;
-		queue_push(EV_FAULT, 1, Q_DEVICE, 1);
+		bump(C_STORE);
+		queue_push(EV_FAULT << 4 | 1, Q_DEVICE, 1);
 		return 4;
 	}
-	newest = slot;
+	newest = port_slot;
 	settings_state = 0;
-	settings_generation = generation;
-	queue_push(EV_SETTINGS, 0, Q_GOOD, (i16)generation);
+	queue_push(EV_SETTINGS << 4, Q_GOOD, settings_generation);
 	return 0;
-}
-
-/* The count of an entry, or 0 where none is whole. Its high byte is written last and is never 0xff. */
-static u32 entry(u8 slot, u8 i, u8 *fresh)
-{
-	u8 k, b, crc = 0, all = 0xff;
-	u32 n = 0;
-	u16 at = (u16)i * 4;
-	for (k = 0; k < 4; k++) {
-		b = port_store_read(slot, at + k);
-		all &= b;
-		if (k) {
-			crc = crc8(crc, b);
-			n = n >> 8 | (u32)b << 16;
-		}
-	}
-	*fresh = all == 0xff;
-	if (*fresh)
-		return 0;
-	crc ^= 0xff;
-	if (b == 0xff || crc != port_store_read(slot, at)) {
-		counter[C_STORE]++;
-		return 0;
-	}
-	return n;
 }
 
 void boots_count(void)
 {
-	u8 slot, i, k, b, fresh, crc = 0, at = 0, in = 2;
-	u32 n;
-	for (slot = 2; slot < 4; slot++)
-		for (i = 0; i < BOOT_ENTRIES; i++) {
-			n = entry(slot, i, &fresh);
-			if (fresh)
-				continue;
-			if (n > node_boots) {
-				node_boots = n;
-				in = slot;
-			}
-			if (slot == in)
-				at = i + 1;
+	u8 older = 2;
+	u16 n;
+	for (port_slot = 2; port_slot < 4; port_slot++) {
+		n = word(0);
+		if ((n ^ word(2)) == 0x5555 && n > node_boots) {
+			node_boots = n;
+			older = port_slot ^ 1;
 		}
-	node_boots++;
-	if (at >= BOOT_ENTRIES) {
-		in ^= 1; /* 2 and 3 in turns */
-		at = 0;
-		port_store_erase(in);
 	}
-	for (k = 0; k < 3; k++)
-		crc = crc8(crc, (u8)(node_boots >> (8 * k)));
-	port_store_write(in, (u16)at * 4, crc ^ 0xff);
-	for (k = 0; k < 3; k++) {
-		b = (u8)(node_boots >> (8 * k));
-		port_store_write(in, (u16)at * 4 + 1 + k, b);
-	}
+	port_slot = older;
+	port_store_erase();
+	put(0, ++node_boots);
+	put(2, node_boots ^ 0x5555);
 }

@@ -125,6 +125,15 @@ func (t *taking) repeats(c *store.Change, r record.Range) {
 		at = s.To
 		k := producerKey{s.Name, s.Incarnation}
 		taken, known := t.v.producers[k]
+		i, seen := moved[k]
+		if !seen { // what is skipped builds on the stored sequences as much as what is taken: a hub may remember too much
+			i = len(c.Producers)
+			moved[k] = i
+			if known {
+				c.ProducersFrom = append(c.ProducersFrom, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken})
+			}
+			c.Producers = append(c.Producers, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken.Clone()})
+		}
 		if taken.Has(s.Sequence) {
 			c.Skips = addSkip(c.Skips, s.Range, SkipRepeat)
 			t.d.Repeats += s.Len()
@@ -132,15 +141,6 @@ func (t *taking) repeats(c *store.Change, r record.Range) {
 		}
 		if taken.Unsure(s.Sequence) { // rather twice than not at all
 			t.d.notice("producer-memory %s %s", t.f.Stream, s.Name)
-		}
-		i, seen := moved[k]
-		if !seen {
-			i = len(c.Producers)
-			moved[k] = i
-			if known {
-				c.ProducersFrom = append(c.ProducersFrom, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken})
-			}
-			c.Producers = append(c.Producers, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken.Clone()})
 		}
 		c.Producers[i].Taken.Add(s.Sequence)
 		t.v.producers[k] = c.Producers[i].Taken

@@ -96,7 +96,7 @@ type Change struct {
 	DeadLetters []DeadLetter
 	// Producers are what is taken of them after this change. ProducersFrom are those that it builds on, part of the
 	// compare-and-set: a (name, incarnation) of Producers stands in the store exactly as in ProducersFrom, or, if
-	// it is not listed there, not at all.
+	// it is not listed there, not at all. One of which the change only skips repeats stands in both, unchanged.
 	Producers     []Producer
 	ProducersFrom []Producer
 	Quarantine    bool

@@ -101,6 +101,19 @@ type Uplink struct {
 	// Bytes of MQTT packets since the agent's start, resent frames and latest values included, TLS not.
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`
+	// Held says what holds records back beside the window: "pace" (backlog) or "budget".
+	Held string `json:"held,omitempty"`
+	// The byte budget of the link, and what of it was used; nil: none is configured.
+	Budget *UplinkBudget `json:"budget,omitempty"`
+}
+
+// UplinkBudget is what a metered link may carry; a bound of 0 is none.
+type UplinkBudget struct {
+	HourBytes   uint64 `json:"hour_bytes"`
+	HourBudget  uint64 `json:"hour_budget_bytes"`
+	MonthBytes  uint64 `json:"month_bytes"`
+	MonthBudget uint64 `json:"month_budget_bytes"`
+	UsedUp      bool   `json:"used_up"`
 }
 
 // Stream is one log's line.
@@ -300,6 +313,15 @@ type IngestRequest struct {
 	Incarnation uint64         `json:"incarnation"` // 0 only if the producer has none of its own
 	Sequence    uint64         `json:"sequence"`    // of this message, from 1, dense
 	Records     []IngestRecord `json:"records"`
+	// More are the messages that follow, in order, so that they share one commit. Each is taken whole or not at all; the
+	// position in the answer says how far they were taken.
+	More []IngestMessage `json:"more,omitempty"`
+}
+
+// IngestMessage is a further message of a request.
+type IngestMessage struct {
+	Sequence uint64         `json:"sequence"`
+	Records  []IngestRecord `json:"records"`
 }
 
 // IngestRecord is one observation. A value is a JSON number, bool, text, object or list; null with a bad quality says

@@ -177,13 +177,35 @@ func (v view) uplinkFields(u api.Uplink) []string {
 	}
 	switch u.State {
 	case api.UplinkOnline:
-		return []string{"UPLINK    online", u.Broker, ack}
+		return append([]string{"UPLINK    online", u.Broker, ack}, budgetFields(u)...)
 	case api.UplinkWaiting:
 		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
 	case api.UplinkConnecting:
 		return []string{"UPLINK    not connected" + since, u.Broker, ack, u.Error}
 	}
 	return []string{"UPLINK    none configured: records stay on this box"}
+}
+
+// budgetFields say what of a metered link was used, and whether that or the backlog's rate holds records back.
+func budgetFields(u api.Uplink) (out []string) {
+	if u.Held == "pace" {
+		out = append(out, "backlog paced")
+	}
+	b := u.Budget
+	if b == nil {
+		return out
+	}
+	share := func(used, most uint64, what string) {
+		if most > 0 {
+			out = append(out, fmt.Sprintf("%s of %s this %s", term.Bytes(int64(used)), term.Bytes(int64(most)), what))
+		}
+	}
+	share(b.HourBytes, b.HourBudget, "hour")
+	share(b.MonthBytes, b.MonthBudget, "month")
+	if b.UsedUp {
+		out = append(out, "BUDGET USED UP: alarms only")
+	}
+	return out
 }
 
 func streamFields(streams []api.Stream) []string {

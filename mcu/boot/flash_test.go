@@ -18,8 +18,9 @@ import (
 )
 
 var (
-	cuts = flag.Int("cuts", 200, "points of a flash at which the power is cut")
-	seed = flag.Uint64("seed", 1, "of the points and of the noise")
+	cuts    = flag.Int("cuts", 200, "points of a flash at which the power is cut")
+	avrCuts = flag.Int("avr-cuts", 40, "the same for the AVR, whose chip is simulated instruction by instruction")
+	seed    = flag.Uint64("seed", 1, "of the points and of the noise")
 )
 
 // kind is one protocol with its simulated chip.

@@ -18,10 +18,11 @@ type STK500Options struct {
 	Enter       Enter // pulses the reset pin; optiboot listens for about a second after it
 }
 
-// STK500 flashes an AVR. The page of the vectors is written first as a jump to the bootloader and last as it shall be, so
-// that a chip cut between the two starts its bootloader, never half an image. While one page is erased and written
-// (some 9 ms, twice) it is empty: a chip cut just then runs into what follows until its reset pin is pulled. optiboot
-// listens only after a pull of that pin: it is the way back, so Enter must not depend on the firmware alone.
+// STK500 flashes an AVR. The page of the vectors is written first as a jump into the bootloader and last as it shall be,
+// so that a chip cut between the two starts its bootloader, never half an image. Optiboot listens only after a pull of
+// the reset pin; the jump leads behind that test, so that such a chip listens whenever it has power, without anybody at
+// the pin. While one page is erased and written (some 9 ms, twice) it is empty: a chip cut just then runs into what
+// follows until its reset pin is pulled.
 type STK500 struct {
 	o    STK500Options
 	w    wire
@@ -128,6 +129,10 @@ func (s *STK500) connect(ctx context.Context) error {
 				return fmt.Errorf("enter bootloader: %w", err)
 			}
 		}
+		// A byte that comes while the loader still sets itself up makes it lose step, and leave.
+		if err := s.w.quiet(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
 		for range 6 {
 			if last = s.sync(ctx); last == nil {
 				return nil
@@ -201,15 +206,25 @@ func (s *STK500) readPage(ctx context.Context, addr uint32) (page []byte, err er
 	return page, err
 }
 
-// trap is a first page that does nothing but jump to the bootloader.
-func (s *STK500) trap() []byte {
-	to := uint32(s.chip.flash-s.o.LoaderBytes) / 2
+// trap is a first page that does nothing but jump into the bootloader: behind the first instruction that asks how the
+// chip was reset (SBRS or SBRC of the bit EXTRF, followed by the way to the application), or to the loader's beginning.
+func (s *STK500) trap(loader []byte) []byte {
+	to := uint32(s.chip.flash - s.o.LoaderBytes)
+	for i := 0; i+6 <= min(len(loader), 64); i += 2 {
+		const skip, extrf = 0xfc00, 1
+		if op := uint16(loader[i]) | uint16(loader[i+1])<<8; op&0xfc0f == skip|extrf {
+			to += uint32(i + 4)
+			break
+		}
+	}
+	to /= 2
 	page := make([]byte, s.chip.page)
 	for i := range page {
 		page[i] = 0xff
 	}
-	op := uint16(0x940c) | uint16(to>>16&1)
-	page[0], page[1], page[2], page[3] = byte(op), byte(op>>8), byte(to), byte(to>>8)
+	for i, op := range []uint16{0x2411, 0x940c | uint16(to>>16&1), uint16(to)} { // clr r1; jmp
+		page[2*i], page[2*i+1] = byte(op), byte(op>>8)
+	}
 	return page
 }
 
@@ -220,7 +235,11 @@ func (s *STK500) Write(ctx context.Context, img *Image, step Step) error {
 	}
 	size := uint32(s.chip.page)
 	blocks := img.blocks(size)
-	if err := s.writePage(ctx, 0, s.trap()); err != nil {
+	loader, err := s.readPage(ctx, uint32(s.chip.flash-s.o.LoaderBytes))
+	if err != nil {
+		return err
+	}
+	if err := s.writePage(ctx, 0, s.trap(loader)); err != nil {
 		return err
 	}
 	for i, addr := range append(append([]uint32(nil), blocks[1:]...), blocks[0]) {

@@ -60,9 +60,10 @@ func (d *DS1302) pins(ce, clk, io bool, now time.Duration) bool {
 	if d.Absent {
 		return true
 	}
-	if ce && !d.ce {
+	rose := ce && !d.ce
+	if rose {
 		d.bits, d.command, d.burst, d.sending, d.level, d.ceRose = 0, 0, nil, false, true, now
-		if clk {
+		if clk && d.clk {
 			d.note("DS1302: SCLK is high when CE rises")
 		}
 	}
@@ -70,6 +71,9 @@ func (d *DS1302) pins(ce, clk, io bool, now time.Duration) bool {
 		d.level = true
 	}
 	d.ce = ce
+	if rose && clk != d.clk { // both at once: a reset of the chip that drives them
+		d.clk, d.edge = clk, now
+	}
 	if clk != d.clk {
 		if w := now - d.edge; ce && w < 250*time.Nanosecond {
 			d.note(fmt.Sprintf("DS1302: SCLK steady for %v, at least 250ns", w))

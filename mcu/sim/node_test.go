@@ -44,6 +44,8 @@ func newRig(t *testing.T, kind string, sensors int) *rig {
 	switch kind {
 	case "avr":
 		n, err = sim.NewAVRNode(kind, images+"node-avr.elf", b)
+	case "stc89-lcd":
+		n, err = sim.NewSTCNode(kind, images+"node-stc89-lcd.ihx", b)
 	case "stc89":
 		n, err = sim.NewSTCNode(kind, images+"node-stc89.ihx", b)
 	}
@@ -91,7 +93,7 @@ func (r *rig) clean() {
 }
 
 func eachChip(t *testing.T, sensors int, f func(t *testing.T, r *rig)) {
-	for _, kind := range []string{"avr", "stc89"} {
+	for _, kind := range []string{"avr", "stc89", "stc89-lcd"} {
 		t.Run(kind, func(t *testing.T) { f(t, newRig(t, kind, sensors)) })
 	}
 }

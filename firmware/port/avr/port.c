@@ -240,23 +240,24 @@ u8 port_rtc_read(void)
 }
 
 /* --- settings memory: EEPROM, erased and written byte by byte --- */
-static u8 *cell(u8 slot, u16 at) { return (u8 *)(uintptr_t)((u16)slot * SLOT_BYTES + at); }
+u8 port_slot;
+static u8 *cell(u8 at) { return (u8 *)(uintptr_t)((u16)port_slot * SLOT_BYTES + at); }
 
-u8 port_store_read(u8 slot, u16 at) { return eeprom_read_byte(cell(slot, at)); }
+u8 port_store_read(u8 at) { return eeprom_read_byte(cell(at)); }
 
-void port_store_erase(u8 slot)
+void port_store_erase(void)
 {
-	u16 i;
+	u8 i;
 	for (i = 0; i < SLOT_BYTES; i++) {
 		wdt_reset();
-		eeprom_update_byte(cell(slot, i), 0xff);
+		eeprom_update_byte(cell(i), 0xff);
 	}
 }
 
-void port_store_write(u8 slot, u16 at, u8 b)
+void port_store_write(u8 at, u8 b)
 {
 	wdt_reset();
-	eeprom_update_byte(cell(slot, at), b);
+	eeprom_update_byte(cell(at), b);
 }
 
 int main(void)

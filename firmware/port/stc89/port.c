@@ -36,10 +36,15 @@ volatile u8 port_ticks;
 static volatile u32 ms;
 static volatile __bit sent;
 static u8 phase;
-static __xdata __at(0x00ff) u8 mark; /* what the life before left behind: not cleared at the start */
+#ifdef STC89C54
+static __xdata __at(0x3ff) u8 mark;
+#else
+static __pdata __at(0xff) u8 mark;
+#endif
+/* mark is what the life before left behind: not cleared at the start */
 
 /* Before RAM is cleared: the cause goes to timer 0, which nobody uses. */
-unsigned char __sdcc_external_startup(void)
+unsigned char _sdcc_external_startup(void)
 {
 	u8 cause = RESET_PIN;
 	WDT_CONTR |= WATCHDOG;
@@ -126,9 +131,11 @@ void port_uart(u8 baud)
 
 void port_talk(u8 on)
 {
-	if (!on)
+	if (!on) {
 		while (!sent)
 			;
+		port_delay_us(110); /* TI comes when the stop bit begins */
+	}
 	LISTEN = !on;
 }
 
@@ -254,27 +261,40 @@ u8 port_rtc_read(void)
 }
 
 /* --- settings memory --- */
-static u8 isp(u8 command, u8 slot, u16 at, u8 b)
+u8 port_slot;
+
+static void isp(u8 command)
 {
-	u8 ea = EA;
 	ISP_CONTR = ISP_ON;
-	ISP_ADDRH = 0x20 | (u8)(slot << 1) | (u8)(at >> 8);
-	ISP_ADDRL = (u8)at;
-	ISP_DATA = b;
+	ISP_ADDRH = 0x20 | port_slot << 1;
 	ISP_CMD = command;
 	EA = 0;
 	ISP_TRIG = 0x46;
 	ISP_TRIG = 0xb9;
-	b = ISP_DATA;
 	ISP_CMD = 0;
 	ISP_CONTR = 0;
-	EA = ea;
-	return b;
+	EA = 1;
 }
 
-u8 port_store_read(u8 slot, u16 at) { return isp(1, slot, at, 0); }
-void port_store_erase(u8 slot) { isp(3, slot, 0, 0); }
-void port_store_write(u8 slot, u16 at, u8 b) { isp(2, slot, at, b); }
+u8 port_store_read(u8 at)
+{
+	ISP_ADDRL = at;
+	isp(1);
+	return ISP_DATA;
+}
+
+void port_store_erase(void)
+{
+	ISP_ADDRL = 0;
+	isp(3);
+}
+
+void port_store_write(u8 at, u8 b)
+{
+	ISP_ADDRL = at;
+	ISP_DATA = b;
+	isp(2);
+}
 
 void main(void)
 {

@@ -1,13 +1,24 @@
-/* STC89C52RC (8052, 12 clocks a cycle) at 11.0592 MHz: 8 KiB flash, 256 B RAM, 256 B XRAM. Pins in port.c. */
-#define XDATA __xdata
-#define IDATA __idata
+/*
+ * STC89C52RC (8052, 12 clocks a cycle) at 11.0592 MHz: 8 KiB flash, 256 B RAM, 256 B XRAM. With STC89C54 defined, the
+ * STC89C54RD+, pin for pin the same: 16 KiB flash, 1 KiB XRAM, room for the display. Pins in port.c.
+ */
 #define CODE __code
 #define INTERRUPT_CALL __using(1)
+#define XDATA __pdata
 #define CHIP 1
-#ifndef QUEUE
-#define QUEUE 9
+#ifdef STC89C54
+#define IDATA __pdata
+#define FAR __xdata
+#define QUEUE 64
+#define LCD_PAGES 6
+#else
+#define IDATA __idata
+#define QUEUE 7
+#define LCD_PAGES 0
+#define STATISTICS 0
+#define WRITE_WORDS 8
 #endif
-#define FEATURES 0x1f
+#define FEATURES (0x1e | (LCD_PAGES > 0))
 #define BAUD_MOST 0
 extern volatile u8 port_ticks;
 #define port_tick() port_ticks

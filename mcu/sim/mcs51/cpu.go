@@ -36,6 +36,7 @@ type CPU struct {
 	XRAM   []byte    // external data, by addresses modulo its length; empty: reads as 0xff
 	Code   []byte
 	Cycles uint64
+	NoPage bool // MOVX with Ri reaches the first 256 bytes only, whatever P2 says: XRAM on the chip
 
 	// Pins gives the levels that the world puts on port 0–3; a pin reads as latch AND world. nil: all high.
 	Pins func(port int) byte
@@ -51,6 +52,7 @@ type CPU struct {
 	hold    bool // RETI or an access to IE or IP: one more instruction before an interrupt
 	sbufIn  byte
 	sending uint64 // cycle at which TI is set; 0 idle
+	sendEnd uint64 // end of the stop bit
 	pins3   byte   // last levels of P3, for edges
 }
 

@@ -380,7 +380,13 @@ func (c *CPU) special(op byte) error {
 }
 
 // paged is the address of MOVX with Ri: P2 gives its high byte.
-func (c *CPU) paged(op byte) uint16 { return uint16(*c.sfr(P2))<<8 | uint16(*c.reg(op & 1)) }
+func (c *CPU) paged(op byte) uint16 {
+	a := uint16(*c.reg(op & 1))
+	if !c.NoPage {
+		a |= uint16(*c.sfr(P2)) << 8
+	}
+	return a
+}
 
 func (c *CPU) bits(op byte) {
 	switch op {

@@ -161,8 +161,9 @@ func (c *CPU) startSend(v byte) {
 	case 2, 3:
 		n = 11
 	}
-	// The transmitter starts with the next turn of its clock; TI comes with the stop bit.
-	c.sending = c.Cycles + (n-1)*bit
+	// TI comes when the stop bit begins; a character written then starts behind that bit.
+	start := max(c.Cycles, c.sendEnd)
+	c.sending, c.sendEnd = start+(n-1)*bit, start+n*bit
 	if c.Transmit != nil {
 		c.Transmit(v, bit)
 	}
