@@ -91,8 +91,10 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 		s := uplink.NewLog(l)
 		sources, logs = append(sources, s), append(logs, s)
 	}
-	o := d.kafkaLoop(c)
-	if c.Uplink.MQTT != nil {
+	var o uplink.LoopOptions
+	if c.Uplink.Kafka != nil {
+		o = d.kafkaLoop(c)
+	} else {
 		o = d.mqttLoop(c)
 	}
 	o.Sender.Random, o.Sender.Identity, o.Sender.Events = random, d.identity, d.a.faults.uplinkEvents()
@@ -192,10 +194,13 @@ func (d *delivery) flapping(now time.Time, connected bool) {
 	}
 }
 
+// random is of the kernel. The wall clock is mixed in, because a virtual machine that is resumed from a snapshot may have
+// gone back to the same random state on older kernels, and no nonce may be given twice.
 func random() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
-	return binary.LittleEndian.Uint64(b[:])
+	const odd = 0x9e3779b97f4a7c15
+	return binary.LittleEndian.Uint64(b[:]) ^ uint64(time.Now().UnixNano())*odd
 }
 
 // identity is what a hello says of the box beside its positions.

@@ -69,7 +69,7 @@ func (l *Log) borderChain(o record.Offset) (uint64, bool) {
 	if c, ok := l.gaps.chain(o); ok {
 		return c, true
 	}
-	if s := l.segAt(o); s != nil && s.held == nil && s.base == o {
+	if s := l.segAt(o); s != nil && (s.held == nil || s.known) && s.base == o {
 		return s.chainBase, true
 	}
 	return 0, false

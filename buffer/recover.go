@@ -255,6 +255,10 @@ func (r *recovery) load() error {
 		if !f.moved() {
 			r.state = f.c.State
 		}
+		f.c.Header.State = segment.State{}
+		if f.c.Sealed && !f.c.Scanned {
+			f.c.State = segment.State{} // with thousands of segments the same cursors and epochs thousands of times
+		}
 		l.w.opening = max(l.w.opening, f.c.Header.Opening)
 		prev = f
 	}
@@ -492,13 +496,16 @@ func (r *recovery) gaps() {
 func (r *recovery) dropCovered() {
 	l := r.l
 	l.segs = slices.DeleteFunc(l.segs, func(s *seg) bool {
-		if s.held != nil || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
+		if s.held != nil && !s.known || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
 			return false
 		}
 		for o := s.base; o < s.end; {
 			g, _ := l.gaps.at(o)
 			if g.Reason == record.ReasonCorrupt {
 				return false // a damaged file stays until retention takes it
+			}
+			if s.held != nil && g.Reason != record.ReasonErased {
+				return false // its key may come back
 			}
 			o = g.To
 		}

@@ -91,7 +91,7 @@ func TestCrash(t *testing.T) {
 				if err != nil {
 					return fmt.Errorf("-first %d -subsets %d: %w", seed, *subsets, err)
 				}
-				if all := done.Add(n); *states > 0 && seed%64 == 0 {
+				if all := done.Add(n); *states > 0 && seed%16 == 0 {
 					fmt.Printf("crash: %d states, %.0f/s\n", all, float64(all)/time.Since(begun).Seconds())
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -235,6 +236,50 @@ func (c *Contents) DataKey(f io.ReaderAt, keys *Keys) (*DataKey, error) {
 		return nil, fmt.Errorf("%w: encrypted with key %s and key %s", ErrKey, ids[0], ids[1])
 	}
 	return nil, fmt.Errorf("%w: encrypted with key %s", ErrKey, ids[0])
+}
+
+// KeyIDs are the keys that the file's data key is wrapped with, none if it is not encrypted.
+func (c *Contents) KeyIDs(f io.ReaderAt) ([]KeyID, error) {
+	at, err := c.slots(f)
+	if err != nil || at == 0 {
+		return nil, err
+	}
+	both, err := readSlots(f, at)
+	if err != nil {
+		return nil, err
+	}
+	var ids []KeyID
+	for _, b := range both {
+		if id, ok := slotID(b, c.Header.Salt); ok && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// DestroyKey writes zeros over both key slots and syncs them: nobody can read the bodies of this file any more. What is
+// not encrypted is not touched. A medium may keep what stood there.
+func DestroyKey(fs vfs.FS, name string) error {
+	f, err := fs.OpenRW(name)
+	if err != nil {
+		return fmt.Errorf("open segment to destroy its key: %w", err)
+	}
+	return errors.Join(destroyKey(f, name), f.Close())
+}
+
+func destroyKey(f vfs.File, name string) error {
+	c, err := Peek(f, name)
+	if err != nil {
+		return err
+	}
+	at, err := c.slots(f)
+	if err != nil || at == 0 {
+		return err
+	}
+	if _, err := f.WriteAt(make([]byte, slotArea), at); err != nil {
+		return fmt.Errorf("destroy key: %w", err)
+	}
+	return f.Sync()
 }
 
 // slots is where the key slots are, 0 if the file has none. Where header and copy are lost they are looked for.

@@ -173,6 +173,17 @@ func (r *Receiver) Run(ctx context.Context) error {
 	}
 }
 
+// Work does what Run does with the messages that wait now, in the caller's goroutine, for one that has no clock and drives
+// it step by step. Run must not be running.
+func (r *Receiver) Work(ctx context.Context) {
+	for ctx.Err() == nil {
+		if waiting, _, _ := r.queue.state(r.o.MaxRows); waiting == 0 {
+			return
+		}
+		r.round(ctx)
+	}
+}
+
 func (r *Receiver) dropped(by map[string]int) {
 	for device, n := range by {
 		r.stats.dropped(device, n)

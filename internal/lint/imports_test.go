@@ -28,14 +28,15 @@ var rows = []row{
 		"mcu/sim/...", "firmware/..."}},
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
-	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update", "agent/control",
+	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update/...", "agent/control",
 		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
-	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient"}},
-	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto"}},
+	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient",
+		"internal/fleetwire", "internal/trust/..."}},
+	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/term", "internal/version"}},
+		"internal/sdnotify", "internal/term", "internal/version", "internal/release"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -49,6 +50,9 @@ var peers = map[string][]string{
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
 	"internal/logtool":        {"internal/logquery"},
+	"internal/trust/repo":     {"internal/trust"},
+	"internal/fleetwire":      {"internal/trust", "internal/wire"},
+	"agent/update":            {"agent/update/install", "agent/update/fetch"},
 	"agent/config":            {},
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
@@ -59,6 +63,7 @@ var peers = map[string][]string{
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 	"hub/store/ledger":            {"hub/store"},
 	"mcu/sim":                     {"internal/sim/onewire", "mcu/sim/simavr", "mcu/sim/mcs51"},
+	"ascend/npu":                  {"ascend/acl", "ascend/dcmi"},
 }
 
 // only says which packages may import a library.
@@ -69,6 +74,8 @@ var only = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"hub/store/postgres"},
 	"github.com/twmb/franz-go":            {"hub/store/kafka"},
 	"github.com/ebitengine/purego":        {"ascend/acl", "ascend/dcmi", "mcu/sim"},
+
+	"github.com/theupdateframework/go-tuf/v2": {"internal/trust"},
 }
 
 // unlinked names what a program must not contain, directly or through others.

@@ -471,14 +471,14 @@ func TestErase(t *testing.T) {
 	ctx := context.Background()
 	d := dir(path)
 	before := contents(t, path, logtool.Selection{})
-	if _, err := d.PlanErase(ctx, "telemetry", 5, 6); !errors.Is(err, logtool.ErrNothing) {
+	if _, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 5, To: 6}); !errors.Is(err, logtool.ErrNothing) {
 		t.Errorf("within a segment: %v", err)
 	}
-	all, err := d.PlanErase(ctx, "telemetry", 0, 0)
+	all, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 0, To: 0})
 	if err != nil || all.Records != 8402 || all.Undelivered != 8402 {
 		t.Fatal(err, all)
 	}
-	plan, err := d.PlanErase(ctx, "telemetry", all.Segments[1].From, all.Segments[len(all.Segments)-1].From)
+	plan, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: all.Segments[1].From, To: all.Segments[len(all.Segments)-1].From})
 	if err != nil || len(plan.Segments) != len(all.Segments)-2 {
 		t.Fatal(err, plan)
 	}
@@ -520,7 +520,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("%v %+v", err, v)
 	}
 	// Everything, the newest segment included.
-	if all, err = d.PlanErase(ctx, "telemetry", 0, 0); err != nil {
+	if all, err = d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 0, To: 0}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Erase(ctx, all); err != nil {

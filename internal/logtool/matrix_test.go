@@ -257,7 +257,7 @@ func TestSalvageMatrix(t *testing.T) {
 // was cut off is finished by erasing once more, and by an agent that opens the log.
 func TestEraseMatrix(t *testing.T) {
 	disk, before := small(t)
-	all, err := on(disk).PlanErase(context.Background(), "telemetry", 0, 0)
+	all, err := on(disk).PlanErase(context.Background(), logtool.Erasure{Stream: "telemetry", From: 0, To: 0})
 	if err != nil || len(all.Segments) < 4 {
 		t.Fatal(err, all)
 	}
@@ -272,7 +272,7 @@ func TestEraseMatrix(t *testing.T) {
 	}
 	bothMatrices(t, disk, change{
 		do: func(d logtool.Dir) error {
-			plan, err := d.PlanErase(context.Background(), "telemetry", from, to)
+			plan, err := d.PlanErase(context.Background(), logtool.Erasure{Stream: "telemetry", From: from, To: to})
 			if errors.Is(err, logtool.ErrNothing) {
 				return nil
 			}

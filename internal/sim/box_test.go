@@ -293,6 +293,7 @@ func (b *box) resume() {
 	b.m, b.twin, b.disk, b.lineage = t, nil, t.disk, t.lineage
 	t.shadow, t.frozen = false, false
 	t.crypto = rand.NewChaCha8(seed32(w.rng.Uint64(), 8)) // the kernel mixes in what the hypervisor says of the resume
+	t.random = rand.New(rand.NewPCG(w.rng.Uint64(), 3))   // and so the agent gives no nonce twice
 	t.sender.Disconnected(time.Now(), nil)
 	for _, st := range t.streams {
 		t.scan(st)

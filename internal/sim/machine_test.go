@@ -23,6 +23,7 @@ type machine struct {
 	disk    *vfs.Mem
 	fs      *vfs.Inject
 	crypto  *rand.ChaCha8
+	random  *rand.Rand // of the sender
 	lineage *lineage
 	shadow  bool
 	frozen  bool
@@ -83,7 +84,8 @@ func (w *world) boot(disk *vfs.Mem, seed uint64, id string, l *lineage, shadow b
 		m.streams = append(m.streams, st)
 		sources = append(sources, st.src)
 	}
-	random := rand.New(rand.NewPCG(seed, 3)).Uint64
+	m.random = rand.New(rand.NewPCG(seed, 3))
+	random := func() uint64 { return m.random.Uint64() }
 	if w.rule != nil && w.rule.random != nil {
 		random = w.rule.random(random)
 	}

@@ -144,14 +144,12 @@ func distribute(t *testing.T) (total report) {
 					"-seed="+strconv.FormatUint(from, 10), "-seeds="+strconv.FormatUint(n, 10))
 				cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 				out, err := cmd.CombinedOutput()
-				text, last, found := strings.Cut(string(out), reportLine)
+				text, rest, found := strings.Cut(string(out), reportLine)
+				line, rest, _ := strings.Cut(rest, "\n")
 				var r report
-				if found {
-					last, _, _ = strings.Cut(last, "\n")
-					found = json.Unmarshal([]byte(last), &r) == nil
-				}
+				found = found && json.Unmarshal([]byte(line), &r) == nil
 				if err != nil || !found {
-					t.Errorf("seeds %d to %d: %v\n%s", from, from+n-1, err, text)
+					t.Errorf("seeds %d to %d: %v\n%s%s", from, from+n-1, err, text, rest)
 				}
 				mu.Lock()
 				total.add(r)

@@ -208,17 +208,17 @@ func (r *RTU) fill(ctx context.Context, port Port, n int, deadline time.Time) er
 			return err
 		}
 		left := time.Until(deadline)
-		if left <= 0 {
-			if len(r.buf) > 0 {
-				return fmt.Errorf("%w: %d of %d bytes came: % x", ErrTimeout, len(r.buf), n, r.buf[:min(len(r.buf), 32)])
-			}
-			return ErrTimeout
-		}
 		got, err := r.read(port, b[:min(len(b), n-len(r.buf))], min(left, pollSlice))
 		if err != nil {
 			return err
 		}
-		r.buf = append(r.buf, b[:got]...)
+		if r.buf = append(r.buf, b[:got]...); got > 0 || left > 0 { // what came in time counts, however late it is looked for
+			continue
+		}
+		if len(r.buf) > 0 {
+			return fmt.Errorf("%w: %d of %d bytes came: % x", ErrTimeout, len(r.buf), n, r.buf[:min(len(r.buf), 32)])
+		}
+		return ErrTimeout
 	}
 	return nil
 }

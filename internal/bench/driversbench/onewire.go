@@ -36,7 +36,13 @@ var sizes = []int{1, 10, 100}
 // sweeps prints the best of some sweeps against the limit.
 func sweeps(ctx context.Context, e *env, master string, n int, limit time.Duration, s drivers.Sensor) error {
 	defer s.Close()
-	if _, err := s.Read(ctx, nil); err != nil {
+	var err error
+	for range 3 { // a search of 100 chips takes thousands of round trips: a machine that stands still ends it
+		if _, err = s.Read(ctx, nil); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("first sweep: %w", err)
 	}
 	best := time.Hour
