@@ -86,8 +86,8 @@ arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qe
 	@deploy/bootstrap/arm-smoke.sh
 crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
 	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
-storm: ## the end-to-end storm, long form (ROUNDS=1000)
-	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
+storm: ## the end-to-end storms, of programs and on the wire, long form (ROUNDS=1000)
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm|TestWireStorm' -rounds $(ROUNDS) -wire-rounds $(ROUNDS)
 
 # --- bench -----------------------------------------------------------------------------------------------------
 .PHONY: bench-e2e
