@@ -178,6 +178,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "uplink", readCtx, a.deliver.Run)
 	start(&readers, "watchdog", readCtx, a.watch)
 	start(&readers, "view", readCtx, a.keepView)
+	start(&readers, "npu", readCtx, a.watchNPU)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)

@@ -91,8 +91,10 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 		s := uplink.NewLog(l)
 		sources, logs = append(sources, s), append(logs, s)
 	}
-	o := d.kafkaLoop(c)
-	if c.Uplink.MQTT != nil {
+	var o uplink.LoopOptions
+	if c.Uplink.Kafka != nil {
+		o = d.kafkaLoop(c)
+	} else {
 		o = d.mqttLoop(c)
 	}
 	o.Sender.Random, o.Sender.Identity, o.Sender.Events = random, d.identity, d.a.faults.uplinkEvents()

@@ -23,7 +23,13 @@ type Config struct {
 	Nodes   []NodeLine        `yaml:"nodes"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
+	NPU     *NPU              `yaml:"npu"`
 	Log     Log               `yaml:"log"`
+}
+
+// NPU says that this box has an NPU worker (edge-npu), whose faults the agent declares.
+type NPU struct {
+	RunDir string `yaml:"run_dir"` // of the worker's socket
 }
 
 // What a stream does when undelivered records fill it.

@@ -78,6 +78,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	if k := c.Uplink.Kafka; k != nil {
 		k.withDefaults()
 	}
+	if c.NPU != nil && c.NPU.RunDir == "" {
+		c.NPU.RunDir = "/run/edge-npu"
+	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry

@@ -79,6 +79,9 @@ func (c *Config) absolute(dir string) {
 	}
 	fix(&c.DataDir)
 	fix(&c.RunDir)
+	if c.NPU != nil {
+		fix(&c.NPU.RunDir)
+	}
 	for i := range c.Sources {
 		for _, p := range c.Sources[i].paths() {
 			fix(p)

@@ -61,6 +61,9 @@ func NewPlan(old, now *Config) Plan {
 	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
 		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
 	}
+	if !reflect.DeepEqual(old.NPU, now.NPU) {
+		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
+	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true
 		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})

@@ -313,6 +313,15 @@ type IngestRequest struct {
 	Incarnation uint64         `json:"incarnation"` // 0 only if the producer has none of its own
 	Sequence    uint64         `json:"sequence"`    // of this message, from 1, dense
 	Records     []IngestRecord `json:"records"`
+	// More are the messages that follow, in order, so that they share one commit. Each is taken whole or not at all; the
+	// position in the answer says how far they were taken.
+	More []IngestMessage `json:"more,omitempty"`
+}
+
+// IngestMessage is a further message of a request.
+type IngestMessage struct {
+	Sequence uint64         `json:"sequence"`
+	Records  []IngestRecord `json:"records"`
 }
 
 // IngestRecord is one observation. A value is a JSON number, bool, text, object or list; null with a bad quality says

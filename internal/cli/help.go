@@ -42,6 +42,8 @@ func examples(name string) string {
 		return scanHelp
 	case "modbus":
 		return modbusHelp
+	case "npu":
+		return npuHelp
 	case "log":
 		return logHelp()
 	case "node":

@@ -13,6 +13,13 @@ static __thread int32_t current_device = -1;
 _Atomic int live[K_COUNT];
 pthread_mutex_t device_mu[MAX_DEVICES] = {[0 ... MAX_DEVICES - 1] = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t recorded;
+__attribute__((constructor)) static void make_cond(void) {
+	pthread_condattr_t a;
+	pthread_condattr_init(&a);
+	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+	pthread_cond_init(&recorded, &a);
+}
 static int inits, finalized;
 static struct { int count; struct context *def; } devices[MAX_DEVICES];
 static _Atomic uint32_t stream_ids;
@@ -131,7 +138,10 @@ void forget_memory(int32_t device);
 void forget_models(void);
 // forced gives up everything on the device at once: what its owners still hold is void.
 static void forced(int32_t d) {
+	pthread_mutex_lock(&mu);
 	atomic_fetch_add(&abandon, 1);
+	pthread_cond_broadcast(&recorded);
+	pthread_mutex_unlock(&mu);
 	for (;;) {
 		pthread_mutex_lock(&mu);
 		struct stream *s = open_streams;
@@ -271,11 +281,17 @@ static int32_t run_task(struct stream *s, struct task *t) {
 	case T_RECORD:
 		pthread_mutex_lock(&mu);
 		t->event->pending--, t->event->recorded = 1, t->event->at = now_ns();
+		pthread_cond_broadcast(&recorded);
 		pthread_mutex_unlock(&mu);
 		return 0;
 	case T_WAIT:
-		while (t->event->pending > 0) pause_us(50);
+	{
+		uint64_t was = atomic_load(&abandon);
+		pthread_mutex_lock(&mu);
+		while (t->event->pending > 0 && atomic_load(&abandon) == was) pthread_cond_wait(&recorded, &mu);
+		pthread_mutex_unlock(&mu);
 		return 0;
+	}
 	}
 	return 507000;
 }
@@ -294,7 +310,7 @@ static void *work(void *p) {
 		pthread_mutex_unlock(&s->mu);
 		int32_t e = s->poison && t->kind != T_RECORD ? 0 : gone() ? 507899 : run_task(s, t);
 		pthread_mutex_lock(&s->mu);
-		if (t->kind == T_RECORD && e) t->event->pending--, t->event->recorded = 1;
+		if (t->kind == T_RECORD && e) { pthread_mutex_lock(&mu); t->event->pending--, t->event->recorded = 1; pthread_cond_broadcast(&recorded); pthread_mutex_unlock(&mu); }
 		if (e && !s->poison) s->poison = e;
 		s->head = t->next;
 		if (!s->head) s->tail = 0;
@@ -442,15 +458,15 @@ static int32_t on_stream(const char *name, uintptr_t h, uintptr_t sh, enum task_
 EXPORT int32_t aclrtRecordEvent(uintptr_t h, uintptr_t s) { ENTER(aclrtRecordEvent); EVENT(aclrtRecordEvent); (void)v; return on_stream("aclrtRecordEvent", h, s, T_RECORD); }
 EXPORT int32_t aclrtStreamWaitEvent(uintptr_t s, uintptr_t h) { ENTER(aclrtStreamWaitEvent); EVENT(aclrtStreamWaitEvent); (void)v; return on_stream("aclrtStreamWaitEvent", h, s, T_WAIT); }
 static int32_t wait_event(struct event *v, int32_t ms) {
-	int64_t until = now_ns() + (int64_t)ms * 1000000;
-	for (int64_t spins = 0;; spins++) {
-		pthread_mutex_lock(&mu);
-		int left = v->pending;
-		pthread_mutex_unlock(&mu);
-		if (left <= 0) return 0;
-		if (ms >= 0 && now_ns() > until) return fail(507047, "EE9999: event synchronisation timed out after %d ms", ms);
-		pause_us(20);
+	struct timespec until = deadline(ms < 0 ? 0 : ms);
+	int late = 0;
+	pthread_mutex_lock(&mu);
+	while (v->pending > 0 && !late) {
+		if (ms < 0) pthread_cond_wait(&recorded, &mu);
+		else late = pthread_cond_timedwait(&recorded, &mu, &until) == ETIMEDOUT && v->pending > 0;
 	}
+	pthread_mutex_unlock(&mu);
+	return late ? fail(507047, "EE9999: event synchronisation timed out after %d ms", ms) : 0;
 }
 EXPORT int32_t aclrtSynchronizeEvent(uintptr_t h) { ENTER(aclrtSynchronizeEvent); EVENT(aclrtSynchronizeEvent); return wait_event(v, -1); }
 EXPORT int32_t aclrtSynchronizeEventWithTimeout(uintptr_t h, int32_t ms) { ENTER(aclrtSynchronizeEventWithTimeout); EVENT(aclrtSynchronizeEventWithTimeout); return wait_event(v, ms); }

@@ -148,7 +148,7 @@ func external(t *testing.T, s *seen, cmd *exec.Cmd) {
 	}
 }
 
-const kafkaPython = "kafka-python==3.0.12"
+const kafkaPython = "kafka-python[zstd]==3.0.12"
 
 // pythonWithKafka is a Python with that package, in an environment of its own in the user's cache.
 func pythonWithKafka(t *testing.T) string {
@@ -157,9 +157,9 @@ func pythonWithKafka(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "edgelog", kafkaPython)
+	dir := filepath.Join(cache, "edgelog", "kafka-python-zstd")
 	python := filepath.Join(dir, "bin", "python3")
-	if exec.Command(python, "-c", "import kafka").Run() == nil {
+	if exec.Command(python, "-c", "import kafka, zstandard").Run() == nil {
 		return python
 	}
 	for _, cmd := range [][]string{{"python3", "-m", "venv", dir}, {python, "-m", "pip", "install", "-q", kafkaPython}} {
@@ -243,4 +243,17 @@ func TestKafkaCluster(t *testing.T) {
 	})
 	checkKafka(t, k, prefix, devices, true)
 	t.Logf("%+v", s.Health())
+}
+
+// sampleRows calls f with some rows of a topic.
+func sampleRows(t *testing.T, brokers []string, topic string, f func(key, value []byte)) {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c.PollFetches(ctx).EachRecord(func(r *kgo.Record) { f(r.Key, r.Value) })
 }
