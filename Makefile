@@ -52,12 +52,14 @@ demo: build ## the main job on a laptop: sensors, log, broker, hub; link cut, ki
 .PHONY: test-systemd
 test-systemd: build ## the shipped units on a real Debian systemd in a container (root)
 	@deploy/systemd/test.sh bin
-.PHONY: test test-quick lint unit race e2e crash-short arm-smoke crash storm
+.PHONY: test test-quick lint unit sim-short race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed
-	@missing=0; $(SETUP) test || missing=1; \
-	$(MAKE) --no-print-directory lint unit race crash-short && \
-	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
-	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install the packages named above'; exit 1; fi
+	@missing=0; for set in test mcu stores arm; do $(SETUP) $$set || missing=1; done; \
+	$(MAKE) --no-print-directory lint unit race crash-short sim-short && \
+	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
+	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
+# Tests against what we did not write.
+REAL = test-nodes e2e test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
@@ -67,19 +69,23 @@ lint: ## gofmt, vet, staticcheck
 	@$(GO) vet ./...
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-QUICK = $(shell $(GO) list ./... | grep -v /internal/e2e)
+# The packages that need neither servers nor firmware; the long ones have targets of their own.
+QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu/|/buffer/buffertest$$')
 unit: ## unit tests
 	@$(GO) test -count=1 $(QUICK)
+sim-short: ## the simulation of delivery and the exploration of its machines, short form
+	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
 	@$(GO) test -count=1 -race ./agent/... ./buffer ./hub/... ./internal/mqttclient
 e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
-	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -seeds 6 | grep -vE "^=== "
+	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "
+	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -first 10 -seeds 3 -states 8000 -subsets 20 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
-crash: ## the crash matrix, long form (SEEDS=20000)
-	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run Crash -v -args -seeds $(SEEDS)
+crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
+	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
 storm: ## the end-to-end storm, long form (ROUNDS=1000)
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
 
@@ -115,7 +121,53 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
 
+# --- NPU -------------------------------------------------------------------------------------------------------
+SOAK ?= 1h
+.PHONY: test-npu bench-npu soak-npu standin
+test-npu: ## the NPU parts on stand-in libraries, here and as arm64 under qemu-user
+	@$(SETUP) build && $(SETUP) arm
+	@CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m ./ascend/...
+	@deploy/bootstrap/npu-arm.sh
+	@$(MAKE) --no-print-directory soak-npu SOAK=15s
+bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (needs gcc)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
+soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
+standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
+	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
+# --- sensors ---------------------------------------------------------------------------------------------------
+.PHONY: bench-drivers
+bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
+	@$(SETUP) test
+	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
+	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
 # --- nodes -----------------------------------------------------------------------------------------------------
+.PHONY: test-nodes
+test-nodes: firmware ## firmware and nodes: the real images on simulated chips; avrdude, stm32flash, stcgal, smpclient, mbpoll
+	@$(MAKE) --no-print-directory -C firmware test
+	@$(GO) test -count=1 -timeout 10m ./mcu/...
+
+# --- exploration -----------------------------------------------------------------------------------------------
+.PHONY: explore
+explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+# --- hub at scale ----------------------------------------------------------------------------------------------
+BENCH_FOR ?= 60s
+.PHONY: bench-hub
+bench-hub: build ## a hub under 10 to 10,000 virtual agents through a real Mosquitto, and a day's backlog (BENCH_FOR=60s)
+	@$(SETUP) test
+	@for n in 10 100 1000 10000; do bin/edge-hub bench --devices $$n --for $(BENCH_FOR) || exit 1; done
+	@bin/edge-hub bench --devices 100 --rate 2000 --every 1s --for $(BENCH_FOR)
+	@bin/edge-hub bench --catch-up 24h --rate 100
+COMPARE_RECORDS ?= 5000
+TELEGRAF = v1.37.2
+NATS     = v2.12.4
+.PHONY: compare
+compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; builds both; COMPARE_RECORDS=5000)
+	@$(SETUP) test
+	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
+	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
+	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
 CUTS ?= 200
 .PHONY: test-nodes node-storm flash-cuts bench-mcu
 test-nodes: firmware ## nodes: bootloaders beside avrdude, stm32flash, stcgal, smpclient; the real images on a line
@@ -137,3 +189,15 @@ firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.m
 firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
 	@$(MAKE) --no-print-directory -C firmware test
 	@$(GO) test -count=1 ./mcu/sim/...
+
+# --- stores: PostgreSQL and Kafka ------------------------------------------------------------------------------
+.PHONY: test-stores test-kafka-cluster bench-stores
+test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
+	@$(SETUP) stores
+	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
+bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e/stores -run TestBench -bench-stores | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'

@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
-		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, faults: a.faults}
+		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
 	a.view.tick(time.Now())
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
@@ -178,6 +178,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "uplink", readCtx, a.deliver.Run)
 	start(&readers, "watchdog", readCtx, a.watch)
 	start(&readers, "view", readCtx, a.keepView)
+	start(&readers, "npu", readCtx, a.watchNPU)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -202,7 +203,7 @@ func (a *Agent) ready() {
 	}
 	c := a.configuration()
 	a.log.Info("ready", "device", c.Device, "version", version.String(), "sources", len(c.Sources), "data", c.DataDir)
-	if c.Uplink.MQTT == nil {
+	if c.Uplink.To() == "" {
 		a.faults.raise(health.NoUplink, "uplink", "uplink", "records stay on this box")
 	}
 	a.notify(sdnotify.Ready + "\n" + sdnotify.Status(a.sentence()))

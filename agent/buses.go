@@ -6,14 +6,17 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
+	"github.com/edgelog/edgelog/drivers/airsensor"
 	busmodbus "github.com/edgelog/edgelog/drivers/bus/modbus"
 	"github.com/edgelog/edgelog/drivers/bus/serial"
 	"github.com/edgelog/edgelog/drivers/ds18b20"
 	"github.com/edgelog/edgelog/drivers/modbus"
+	"github.com/edgelog/edgelog/drivers/nmea"
 )
 
 // suspect is the one log line about a sensor that is perhaps none of its maker's.
@@ -51,6 +54,9 @@ func openModbus(c *config.Modbus) (func() (drivers.Sensor, error), error) {
 	switch {
 	case c.Port != "":
 		port := serialOptions(c.Port, c.Baud, c.Parity, c.StopBits)
+		if r := c.RS485; r != nil {
+			port.RS485 = &serial.RS485{RTSOnSend: r.RTSOnSend, RTSAfterSend: !r.RTSOnSend, BeforeSend: r.BeforeSend, AfterSend: r.AfterSend, ReceiveOwn: r.ReceiveOwn}
+		}
 		if err := port.Validate(); err != nil {
 			return nil, fmt.Errorf("%w: %w", drivers.ErrConfig, err)
 		}
@@ -73,6 +79,27 @@ func openModbus(c *config.Modbus) (func() (drivers.Sensor, error), error) {
 		return nil, err
 	}
 	return open, s.Close()
+}
+
+func openAir(c *config.Air) (func() (drivers.Sensor, error), error) {
+	o := airsensor.Options{Model: c.Model, Port: serial.Options{Device: c.Port}, Baseline: c.Baseline, Period: c.Period}
+	s, err := airsensor.New(o) // nothing is opened by it
+	if err != nil {
+		return nil, err
+	}
+	return func() (drivers.Sensor, error) { return airsensor.New(o) }, s.Close()
+}
+
+func openNMEA(c *config.NMEA, clock func(utc, at time.Time, delay time.Duration)) (func() (drivers.Sensor, error), error) {
+	o := nmea.Options{Port: serial.Options{Device: c.Port, Baud: c.Baud}, Delay: c.Delay}
+	if c.UsesClock() {
+		o.Time = clock
+	}
+	s, err := nmea.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return func() (drivers.Sensor, error) { return nmea.New(o) }, s.Close()
 }
 
 func profileOf(d config.ModbusDevice) (*modbus.Profile, error) {

@@ -23,6 +23,7 @@ type clock struct {
 
 	mu   sync.Mutex
 	hub  record.Anchor // best anchor that a hub's answer gave, zero if none
+	gps  gps
 	last record.Anchor // what was last written to the streams
 }
 
@@ -67,7 +68,8 @@ func (c *clock) system() record.Anchor {
 	return a
 }
 
-// anchor is the best anchor there is now: the synchronised system clock, else the hub's time, else the guess.
+// anchor is the best anchor there is now: the synchronised system clock, else the time of a hub or a GPS receiver, that
+// with the smaller error, else the guess.
 func (c *clock) anchor() record.Anchor {
 	a := c.system()
 	if a.Good() {
@@ -75,8 +77,12 @@ func (c *clock) anchor() record.Anchor {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.hub.Good() {
-		return c.hub
+	hub, gps := c.hub, c.gps.best
+	switch {
+	case gps.Good() && (!hub.Good() || gps.Error < hub.Error):
+		return gps
+	case hub.Good():
+		return hub
 	}
 	return a
 }

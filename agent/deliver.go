@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
+	"github.com/edgelog/edgelog/agent/uplink/kafka"
 	"github.com/edgelog/edgelog/agent/uplink/mqtt"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/version"
@@ -24,19 +27,27 @@ import (
 
 // delivery runs the uplink of the configuration in force, and another one when that changes.
 type delivery struct {
-	a     *Agent
-	stats mqtt.Stats
+	a      *Agent
+	stats  mqtt.Stats
+	budget linkBudget
+	run    string // random: this run of the agent, beside others under its name
 
 	mu   sync.Mutex
 	loop *uplink.Loop // nil: none is configured
 	link *mqtt.Link   // the connection that stands, nil if none
 	ends time.Time    // of the device's certificate
 
+	connects []time.Time // the latest
+
 	valued   *mqtt.Link // where latest values were last sent, and when
 	valuedAt time.Time
 }
 
-func newDelivery(a *Agent) *delivery { return &delivery{a: a} }
+func newDelivery(a *Agent) *delivery {
+	d := &delivery{a: a, run: fmt.Sprintf("%016x", random())}
+	d.budget = linkBudget{a: a, bytes: d.bytes}
+	return d
+}
 
 // Run delivers until ctx ends.
 func (d *delivery) Run(ctx context.Context) error {
@@ -44,8 +55,10 @@ func (d *delivery) Run(ctx context.Context) error {
 		c := d.a.configuration()
 		loopCtx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
-		if c.Uplink.MQTT != nil {
+		if c.Uplink.To() != "" {
 			d.a.faults.clear(health.NoUplink, "uplink")
+			d.budget.configure(c.Uplink.MQTT)
+			wg.Go(func() { d.budget.Run(loopCtx) })
 			loop, sources := d.build(c)
 			wg.Go(func() {
 				// The loop ends with its context and has no other error.
@@ -72,19 +85,45 @@ func (d *delivery) Run(ctx context.Context) error {
 }
 
 func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
-	m := c.Uplink.MQTT
 	var sources []uplink.Source
 	var logs []*uplink.Log
 	for _, l := range d.a.set.Logs() {
 		s := uplink.NewLog(l)
 		sources, logs = append(sources, s), append(logs, s)
 	}
-	o := mqtt.Options{Device: c.Device, Topics: wire.Topics{Prefix: m.TopicPrefix}, Agent: version.String(), Boot: d.a.clock.boot, Stats: &d.stats, Client: mqttclient.Options{
+	var o uplink.LoopOptions
+	if c.Uplink.Kafka != nil {
+		o = d.kafkaLoop(c)
+	} else {
+		o = d.mqttLoop(c)
+	}
+	o.Sender.Random, o.Sender.Identity, o.Sender.Events = random, d.identity, d.a.faults.uplinkEvents()
+	o.Sources = sources
+	o.Up = func() {
+		d.flapping(time.Now(), true)
+		d.a.faults.linkUp()
+		d.a.log.Info("uplink connected", "broker", c.Uplink.To())
+	}
+	o.Down = func(err error) {
+		d.connected(nil)
+		if err != nil {
+			d.a.faults.linkFailed(c.Uplink.To(), err)
+		}
+	}
+	loop := uplink.NewLoop(o)
+	d.set(loop)
+	return loop, logs
+}
+
+// mqttLoop delivers to a hub behind an MQTT broker.
+func (d *delivery) mqttLoop(c *config.Config) uplink.LoopOptions {
+	m := c.Uplink.MQTT
+	o := mqtt.Options{Device: c.Device, Topics: wire.Topics{Prefix: m.TopicPrefix}, Agent: version.String(), Boot: d.a.clock.boot, Run: d.run, Stats: &d.stats, Client: mqttclient.Options{
 		Broker: m.Broker, ClientID: c.Device, Username: m.Username, PasswordFile: m.PasswordFile, KeepAlive: m.KeepAlive,
 		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: d.a.clock.now}}
-	loop := uplink.NewLoop(uplink.LoopOptions{
-		Sender:  uplink.Options{Window: int(m.Window), Random: random, Identity: d.identity, Events: d.a.faults.uplinkEvents()},
-		Sources: sources,
+	return uplink.LoopOptions{
+		Sender: uplink.Options{Window: int(m.Window), Pace: uplink.Pace{BacklogRate: int(m.BacklogRate)},
+			Exhausted: func(time.Time) bool { return d.budget.look() != "" }},
 		Dial: func(ctx context.Context) (wire.Link, error) {
 			d.setEnds(certificateEnds(m.CertFile))
 			l, err := mqtt.Dial(ctx, o)
@@ -96,25 +135,72 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 		},
 		BootTime: bootTime,
 		HubTime:  d.a.clock.hubTime,
-		Up: func() {
-			d.a.faults.linkUp()
-			d.a.log.Info("uplink connected", "broker", m.Broker)
-		},
-		Down: func(err error) {
-			d.connected(nil)
-			if err != nil {
-				d.a.faults.linkFailed(m.Broker, err)
-			}
-		},
-	})
-	d.set(loop)
-	return loop, logs
+		Rival:    d.rival,
+	}
 }
 
+// kafkaLoop delivers straight into Kafka.
+func (d *delivery) kafkaLoop(c *config.Config) uplink.LoopOptions {
+	k := c.Uplink.Kafka
+	o := kafka.Options{Device: c.Device, Window: int(k.Window), Store: kafka.StoreOptions{Brokers: k.Brokers, Prefix: k.Prefix,
+		Format: kafka.Format(k.Format), Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor, MinInsync: k.MinInsync,
+		Compression: k.Compression}}
+	if t := k.TLS; t != nil {
+		o.Store.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
+	}
+	if s := k.SASL; s != nil {
+		o.Store.SASL = &kafka.SASL{Mechanism: s.Mechanism, User: s.User, SecretFile: s.SecretFile}
+	}
+	return uplink.LoopOptions{
+		Sender: uplink.Options{Window: int(k.Window), FrameCost: 1},
+		Dial: func(ctx context.Context) (wire.Link, error) {
+			if k.TLS != nil {
+				d.setEnds(certificateEnds(k.TLS.CertFile))
+			}
+			return kafka.Dial(ctx, o)
+		},
+	}
+}
+
+// rival tells of another client under our name.
+func (d *delivery) rival(there bool) {
+	if there {
+		d.a.faults.raise(health.NameTaken, "uplink", "uplink", "the broker keeps closing our connection as if "+d.a.configuration().Device+" connected from elsewhere")
+	} else {
+		d.a.faults.clear(health.NameTaken, "uplink")
+	}
+}
+
+// More than manyConnects connections within flappingFor are a fault of their own.
+const (
+	manyConnects = 10
+	flappingFor  = 10 * time.Minute
+)
+
+// flapping counts connections and says when there are too many, and when that is over.
+func (d *delivery) flapping(now time.Time, connected bool) {
+	d.mu.Lock()
+	d.connects = slices.DeleteFunc(d.connects, func(t time.Time) bool { return now.Sub(t) > flappingFor })
+	if connected {
+		d.connects = append(d.connects, now)
+	}
+	n := len(d.connects)
+	d.mu.Unlock()
+	switch {
+	case connected && n > manyConnects:
+		d.a.faults.raise(health.UplinkFlapping, "uplink", "uplink", fmt.Sprintf("more than %d connections within %v", manyConnects, flappingFor))
+	case n <= manyConnects/2:
+		d.a.faults.clear(health.UplinkFlapping, "uplink")
+	}
+}
+
+// random is of the kernel. The wall clock is mixed in, because a virtual machine that is resumed from a snapshot may have
+// gone back to the same random state on older kernels, and no nonce may be given twice.
 func random() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails (crypto/rand)
-	return binary.LittleEndian.Uint64(b[:])
+	const odd = 0x9e3779b97f4a7c15
+	return binary.LittleEndian.Uint64(b[:]) ^ uint64(time.Now().UnixNano())*odd
 }
 
 // identity is what a hello says of the box beside its positions.
@@ -190,6 +276,7 @@ func (d *delivery) snapshot() (uplink.Status, []uplink.Account, bool) {
 // fresh values are seen before any backlog, then at the configured interval. They are a view: what does not get
 // through is replaced by the next.
 func (d *delivery) publishValues(ctx context.Context, now time.Time, compose func() ([]byte, error)) {
+	d.flapping(now, false)
 	every := time.Duration(0)
 	if m := d.a.configuration().Uplink.MQTT; m != nil {
 		every = m.Values

@@ -85,5 +85,5 @@ func openListen(c *config.Listen, env surroundings) (doorMaker, error) {
 }
 
 func (a *Agent) surroundings() surroundings {
-	return surroundings{log: a.log, ingest: func() *ingester { return a.ingest }}
+	return surroundings{log: a.log, ingest: func() *ingester { return a.ingest }, gps: a.clock.gpsTime}
 }

@@ -66,33 +66,32 @@ func (g *ingester) leave(producer string) {
 	delete(g.busy, producer)
 }
 
-// Ingest returns once the message is durable.
+// Ingest returns once the messages are durable. If a later one of several cannot be taken, those before it are, and
+// the position says so; the error then comes when it is sent alone.
 func (g *ingester) Ingest(ctx context.Context, producer string, r *api.IngestRequest) (*api.IngestPosition, error) {
 	log, err := g.enter(producer)
 	if err != nil {
 		return nil, err
 	}
 	defer g.leave(producer)
-	known, seen := g.set.Producer(producer, r.Incarnation)
-	if seen && r.Sequence > known.Sequence+1 {
+	if known, seen := g.set.Producer(producer, r.Incarnation); seen && r.Sequence > known.Sequence+1 {
 		return nil, fmt.Errorf("%w: sequence %d came, %d is next", control.ErrOrder, r.Sequence, known.Sequence+1)
 	}
-	d := record.Draft{Producer: &record.ProducerPosition{Name: producer, Incarnation: r.Incarnation, Sequence: r.Sequence}}
-	at := g.stamp()
-	for i := range r.Records {
-		rec, err := ingestRecord(log, &r.Records[i], at)
-		if err != nil {
-			return nil, fmt.Errorf("%w: record %d: %v", control.ErrBadRequest, i, err)
+	ticket, repeated, err := g.take(ctx, log, producer, r.Incarnation, r.Sequence, r.Records)
+	if err != nil {
+		return nil, err
+	}
+	tickets := []buffer.Ticket{ticket}
+	for _, m := range r.More {
+		if ticket, repeated, err = g.take(ctx, log, producer, r.Incarnation, m.Sequence, m.Records); err != nil {
+			break
 		}
-		d.Records = append(d.Records, rec)
+		tickets = append(tickets, ticket)
 	}
-	ticket, err := log.Append(ctx, d)
-	repeated := errors.Is(err, buffer.ErrRepeated)
-	if err != nil && !repeated {
-		return nil, ingestError(err)
-	}
-	if _, err := ticket.Wait(ctx); err != nil {
-		return nil, ingestError(err)
+	for _, t := range tickets {
+		if _, err := t.Wait(ctx); err != nil {
+			return nil, ingestError(err)
+		}
 	}
 	pos, err := g.Position(producer, r.Incarnation)
 	if err != nil {
@@ -100,6 +99,25 @@ func (g *ingester) Ingest(ctx context.Context, producer string, r *api.IngestReq
 	}
 	pos.Repeated = repeated
 	return pos, nil
+}
+
+// take appends one message.
+func (g *ingester) take(ctx context.Context, log *buffer.Log, producer string, incarnation, sequence uint64, records []api.IngestRecord) (buffer.Ticket, bool, error) {
+	d := record.Draft{Producer: &record.ProducerPosition{Name: producer, Incarnation: incarnation, Sequence: sequence}}
+	at := g.stamp()
+	for i := range records {
+		rec, err := ingestRecord(log, &records[i], at)
+		if err != nil {
+			return buffer.Ticket{}, false, fmt.Errorf("%w: record %d: %v", control.ErrBadRequest, i, err)
+		}
+		d.Records = append(d.Records, rec)
+	}
+	ticket, err := log.Append(ctx, d)
+	repeated := errors.Is(err, buffer.ErrRepeated)
+	if err != nil && !repeated {
+		return ticket, false, ingestError(err)
+	}
+	return ticket, repeated, nil
 }
 
 func ingestError(err error) error {

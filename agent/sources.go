@@ -29,6 +29,7 @@ func CheckSources(sources []config.Source) error {
 type surroundings struct {
 	log    *slog.Logger     // for what drivers tell of their devices
 	ingest func() *ingester // knows the producers; asked when a source runs
+	gps    func(utc, at time.Time, delay time.Duration)
 }
 
 // planOf turns the sources of a configuration into what collect runs.
@@ -55,6 +56,10 @@ func sourceOf(s config.Source, env surroundings) (collect.Source, error) {
 			out.Ranges[name] = collect.Range{Min: r.Min, Max: r.Max}
 		}
 	}
+	out.Timeout, out.StuckAfter = s.Timeout, s.StuckAfter
+	for _, r := range s.Rules {
+		out.Rules = append(out.Rules, ruleOf(r))
+	}
 	log := env.log.With("source", s.Name)
 	var block any
 	var err error
@@ -72,7 +77,8 @@ func sourceOf(s config.Source, env surroundings) (collect.Source, error) {
 		}
 	case config.DriverW1:
 		block = s.W1
-		o := w1.Options{Root: s.W1.Root, Master: s.W1.Master, Names: s.W1.Names, ReadTimeout: s.W1.ReadTimeout, NoBulk: s.W1.NoBulk, Suspect: suspect(log)}
+		o := w1.Options{Root: s.W1.Root, Master: s.W1.Master, Names: s.W1.Names, ReadTimeout: s.W1.ReadTimeout, NoBulk: s.W1.NoBulk,
+			Resolution: s.W1.Resolution, Persist: s.W1.Persist, Suspect: suspect(log)}
 		if s.W1.Simulated && !slices.ContainsFunc(out.Labels, func(l record.Label) bool { return l.Key == "simulated" }) {
 			out.Labels = append(out.Labels, record.Label{Key: "simulated", Value: "true"})
 		}
@@ -91,6 +97,15 @@ func sourceOf(s config.Source, env surroundings) (collect.Source, error) {
 	case config.DriverModbus:
 		block = s.Modbus
 		out.Open, err = openModbus(s.Modbus)
+	case config.DriverAir:
+		block = s.Air
+		out.Open, err = openAir(s.Air)
+		if s.Air.Period > 0 { // a reading may be that far away
+			out.Timeout = max(out.Timeout, time.Duration(s.Air.Period+1)*time.Minute)
+		}
+	case config.DriverNMEA:
+		block = s.NMEA
+		out.Open, err = openNMEA(s.NMEA, env.gps)
 	case config.DriverExec:
 		block = s.Exec
 		out.Door, err = openExec(s.Exec)

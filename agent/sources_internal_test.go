@@ -2,10 +2,14 @@ package agent
 
 import (
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/edgelog/edgelog/agent/collect"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/buffer/record"
 )
 
 func parse(t *testing.T, source string) *config.Config {
@@ -58,5 +62,38 @@ func TestCanonicalTextOfABlock(t *testing.T) {
 	}
 	if text(a) == text(strings.Replace(a, "unit: 1", "unit: 2", 1)) {
 		t.Error("another unit is not seen")
+	}
+}
+
+func TestRulesReachTheCollector(t *testing.T) {
+	c, err := config.Parse("/etc/agent.yaml", []byte(`sources:
+  - name: a
+    driver: w1
+    stuck_after: 1h
+    timeout: 5s
+    rules:
+      - {match: {series: temp*, labels: {rom: 28-0416a1b2c3ff}}, rename: t, labels: {b: "2", a: "1"}, stream: alarms,
+         range: {min: 1, max: 2}, report: {deadband: 0.5, heartbeat: 1m}, calibration: {offset: 1, gain: 2}}
+      - {calibration: {table: [{reading: 0, true: 1}, {reading: 2, true: 3}]}}
+`), config.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := planOf(c.Sources, surroundings{log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := p.Sources[0]
+	want := []collect.Rule{{Name: "temp*", Labels: []record.Label{{Key: "rom", Value: "28-0416a1b2c3ff"}}, Rename: "t",
+		AddLabels: []record.Label{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}}, Stream: "alarms", Range: &collect.Range{Min: 1, Max: 2},
+		Report: &collect.Report{Deadband: 0.5, Heartbeat: time.Minute}, Calibration: &collect.Calibration{Offset: 1, Gain: 2}},
+		{Calibration: &collect.Calibration{Table: [][2]float64{{0, 1}, {2, 3}}}}}
+	if !reflect.DeepEqual(got.Rules, want) || got.StuckAfter != time.Hour || got.Timeout != 5*time.Second {
+		t.Errorf("got %+v", got)
+	}
+	for _, r := range got.Rules {
+		if err := r.Check(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -1,17 +1,20 @@
 package agent
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -27,12 +30,15 @@ type viewer struct {
 	link     func() (uplink.Status, []uplink.Account, bool) // false: no uplink is configured
 	notAfter func() time.Time                               // end of the device's certificate, zero if none
 	bytes    func() (sent, received uint64)                 // of MQTT packets, since the start
+	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
 	faults   *faults
 
 	mu    sync.Mutex
 	rate  rate
+	rates map[string]*rate // of each source: readings, whether they went to the log or not
 	today today
 	usage vfs.Usage
+	wear  wear
 }
 
 // rate is readings per second over the last seconds.
@@ -54,7 +60,8 @@ type today struct {
 // tick keeps what is a difference over time; called once a second.
 func (v *viewer) tick(now time.Time) {
 	taken, missed := uint64(0), uint64(0)
-	for _, s := range v.collect.Snapshot() {
+	sources := v.collect.Overview()
+	for _, s := range sources {
 		taken += s.Taken
 		for _, n := range s.Missed {
 			missed += n
@@ -67,17 +74,68 @@ func (v *viewer) tick(now time.Time) {
 		ends += uint64(i.End)
 	}
 	usage, _ := vfs.OS{}.Usage(v.config().DataDir) // a failure shows 0 free, which doctor explains
+	defer v.judgeWear()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.usage = usage
+	if usage.Written > 0 {
+		v.wear.add(now, usage.Written)
+	}
 	if d := now.YearDay(); d != v.today.day || v.today.since.IsZero() {
 		v.today = today{day: d, since: now, missed: missed, written: written, ends: ends}
 	}
-	if since := now.Sub(v.rate.at); since >= 2*time.Second {
-		if taken >= v.rate.taken && !v.rate.at.IsZero() {
-			v.rate.value = float64(taken-v.rate.taken) / since.Seconds()
+	v.rate.tick(now, taken, 2*time.Second)
+	old := v.rates
+	v.rates = make(map[string]*rate, len(sources))
+	for _, s := range sources {
+		r := old[s.Name]
+		if r == nil {
+			r = &rate{}
 		}
-		v.rate.at, v.rate.taken = now, taken
+		v.rates[s.Name] = r
+		r.tick(now, readings(s), max(rateOver, 2*s.Interval))
+	}
+}
+
+// readings of a source so far, as the sensor gave them.
+func readings(s collect.SourceStatus) (n uint64) {
+	for _, q := range s.Quality {
+		n += q
+	}
+	return n
+}
+
+// tick takes the mean since the last one that is at least so long ago.
+func (r *rate) tick(now time.Time, taken uint64, over time.Duration) {
+	since := now.Sub(r.at)
+	if r.at.IsZero() {
+		r.at, r.taken = now, taken
+		return
+	}
+	if since < over {
+		return
+	}
+	if taken >= r.taken {
+		r.value = float64(taken-r.taken) / since.Seconds()
+	}
+	r.at, r.taken = now, taken
+}
+
+// rateOver is how long the readings of a source are counted for its rate.
+const rateOver = 10 * time.Second
+
+// judgeWear declares that the flash will not last. Opening, a reload and an update write more than a usual hour.
+func (v *viewer) judgeWear() {
+	v.mu.Lock()
+	perDay, over := v.wear.perDay()
+	v.mu.Unlock()
+	limit := float64(v.config().Storage.WearPerDay)
+	switch {
+	case limit > 0 && perDay > limit && over >= wearJudge:
+		v.faults.raise(health.FlashWear, "disk", "disk", fmt.Sprintf("%s a day are written to the disk; it is meant to take %s",
+			term.Bytes(int64(perDay)), term.Bytes(int64(limit))))
+	case limit == 0 || perDay < 0.9*limit:
+		v.faults.clear(health.FlashWear, "disk")
 	}
 }
 
@@ -110,7 +168,7 @@ func (v *viewer) Status() *api.Status {
 
 func (v *viewer) sources(out *api.Sources) {
 	out.MissedFor = map[string]uint64{}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		switch sourceState(s.State) {
 		case api.SourceOK:
 			out.OK++
@@ -160,6 +218,8 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	b.WearPerDay, _ = v.wear.perDay()
+	b.WearLimit = int64(v.config().Storage.WearPerDay)
 	b.WrittenToday, b.DiskFree = written-v.today.written, int64(v.usage.Free)
 	if since := time.Since(v.today.since); since > time.Minute && written > v.today.written {
 		perSecond := float64(written-v.today.written) / since.Seconds()
@@ -171,13 +231,14 @@ func (v *viewer) streams(b *api.Buffer, acc *api.Account) []api.Stream {
 
 func (v *viewer) uplink() api.Uplink {
 	st, _, ok := v.link()
-	m := v.config().Uplink.MQTT
-	if !ok || m == nil {
+	to := v.config().Uplink.To()
+	if !ok || to == "" {
 		return api.Uplink{State: api.UplinkNone}
 	}
-	u := api.Uplink{State: api.UplinkConnecting, Broker: m.Broker, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
+	u := api.Uplink{State: api.UplinkConnecting, Broker: to, Since: st.Since, LastAck: st.LastAck, InFlight: int64(st.InFlight),
 		Credit: int64(st.Credit), NotAfter: v.notAfter()}
 	u.SentBytes, u.ReceivedBytes = v.bytes()
+	u.Held, u.Budget = st.Held, v.budget()
 	switch st.Phase {
 	case uplink.PhaseStreaming:
 		u.State = api.UplinkOnline
@@ -206,7 +267,7 @@ func (v *viewer) Account() *api.Account {
 		}
 		out.Streams = append(out.Streams, s)
 	}
-	for _, s := range v.collect.Snapshot() {
+	for _, s := range v.collect.Overview() {
 		out.Sources = append(out.Sources, api.SourceAccount{Name: s.Name, Taken: s.Taken, Missed: s.Missed})
 	}
 	return out
@@ -234,15 +295,24 @@ func streamAccount(name string, accounts []uplink.Account) api.StreamAccount {
 // Sensors lists every source with its latest readings.
 func (v *viewer) Sensors() *api.Sensors {
 	out := &api.Sensors{SchemaVersion: api.SchemaVersion, Device: v.config().Device, Time: time.Now().UTC()}
+	places := map[string]string{}
+	for _, s := range v.config().Sources {
+		places[s.Name] = s.Place()
+	}
 	for _, s := range v.collect.Snapshot() {
 		src := api.Source{Name: s.Name, Driver: s.Driver, State: sourceState(s.State), Error: s.LastError, Stream: s.Stream,
-			Interval: s.Interval.Seconds(), Taken: s.Taken, Missed: s.Missed, Sensors: []api.Sensor{}}
+			Port: places[s.Name], Interval: s.Interval.Seconds(), LateMean: s.JitterMean.Seconds(), LateMax: s.JitterMax.Seconds(),
+			Taken: s.Taken, Unchanged: s.Unchanged, Missed: s.Missed, Sensors: []api.Sensor{}}
+		src.Rate = v.rateOf(s.Name)
 		if src.State == api.SourceOK {
 			src.Error = ""
 		}
 		for _, x := range s.Series {
 			sensor := api.Sensor{Series: x.Series.Key(), ID: x.Series.Label("rom"), Label: x.Series.Label("name"), Unit: x.Series.Unit,
 				Quality: x.Quality.String(), Time: v.utc(x.Stamp), Simulated: x.Series.Label("simulated") == "true"}
+			if x.Stream != s.Stream {
+				sensor.Stream = x.Stream
+			}
 			if x.Seen && x.Value != "-" {
 				sensor.Value = x.Value
 			}
@@ -260,6 +330,15 @@ func (v *viewer) Sensors() *api.Sensors {
 		out.Sources = append(out.Sources, src)
 	}
 	return out
+}
+
+func (v *viewer) rateOf(source string) float64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.rates[source]; r != nil {
+		return r.value
+	}
+	return 0
 }
 
 func sourceState(s collect.State) string {

@@ -80,7 +80,7 @@ func (e *encoder) batch(base record.Offset, recs []record.Record, spans []record
 	e.buf = body
 	out := encoded{body: append([]byte(nil), body...)}
 	out.blk = segment.Block{Codec: used, Count: uint32(len(recs)), Base: base, ChainBase: chain,
-		ChainEnd: record.FoldChain(chain, recs), RawLen: uint32(raw), BodyCRC: segment.Checksum(body)}
+		ChainEnd: record.FoldChain(chain, recs), RawLen: uint32(raw)}
 	out.blk.Ext.Spans = append([]record.ProducerSpan(nil), spans...)
 	e.scan(&out, recs)
 	return out, nil

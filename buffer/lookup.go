@@ -26,7 +26,34 @@ func (l *Log) Chain(o record.Offset) (uint64, bool) {
 	v := l.view(s, o)
 	l.mu.Unlock()
 	c, err := l.chainIn(&v, o)
+	if err != nil {
+		c, err = l.chainBeyondDamage(o)
+	}
 	return c, err == nil
+}
+
+// chainBeyondDamage finds chain(o) as a reader does, which knows its way around damaged blocks.
+func (l *Log) chainBeyondDamage(o record.Offset) (uint64, error) {
+	r := l.Read(o)
+	it, err := r.Next()
+	if err == nil {
+		err = ErrRange
+		var c uint64
+		switch b := &it.Batch; {
+		case it.Gap != nil && it.Gap.From == o:
+			c, err = it.Gap.ChainFrom, nil
+		case it.Gap == nil && b.Base <= o && o < b.Base+record.Offset(b.Count):
+			var dec record.Decoder
+			var recs []record.Record
+			if recs, err = dec.Decode(nil, b.Codec, b.RawLen, b.Count, b.Body); err == nil {
+				c = record.FoldChain(b.ChainBase, recs[:o-b.Base])
+			}
+		}
+		if err == nil {
+			return c, r.Close()
+		}
+	}
+	return 0, errors.Join(err, r.Close())
 }
 
 // borderChain is chain(o) where it needs no reading. mu is held.
@@ -42,7 +69,7 @@ func (l *Log) borderChain(o record.Offset) (uint64, bool) {
 	if c, ok := l.gaps.chain(o); ok {
 		return c, true
 	}
-	if s := l.segAt(o); s != nil && s.held == nil && s.base == o {
+	if s := l.segAt(o); s != nil && (s.held == nil || s.known) && s.base == o {
 		return s.chainBase, true
 	}
 	return 0, false

@@ -85,35 +85,39 @@ func survives(t *testing.T, what string, fs *vfs.Mem, want string, n int, deep b
 func TestPowerCutsWhileMoving(t *testing.T) {
 	for _, which := range []int{1, 2} {
 		for _, above := range []record.Offset{0, 5} {
-			fs := vfs.NewMem()
-			s, l := threeEpochs(t, fs, fs)
-			all := readAll(t, l, 0)
-			want := fmt.Sprint(all)
-			e := l.Epochs()[which]
-			cuts := 0
-			fs.OnOp(func(op vfs.Op) {
-				for i, keep := range []vfs.Keep{vfs.KeepNone, vfs.KeepAll, vfs.KeepRandom, vfs.KeepRandom} {
-					cuts++
-					r := rand.New(rand.NewPCG(uint64(op.N), uint64(i)))
-					what := fmt.Sprintf("epoch %d + %d: after operation %d (%s), kept %d", which, above, op.N, op.Kind, keep)
-					survives(t, what, fs.CrashClone(vfs.CrashOptions{Keep: keep, Rand: r, Stale: i == 3}), want, len(all), i == 2 && op.N%4 == 0)
-				}
-			})
-			if err := l.CloseEpoch(context.Background(), e.Epoch, e.First+above); err != nil {
-				t.Fatal(err)
-			}
-			fs.OnOp(nil)
-			if cuts < 40 {
-				t.Fatalf("only %d power cuts", cuts)
-			}
-			verify(t, l)
-			if got := held(t, l, len(all)); got != want {
-				t.Fatal("other content")
-			}
-			closeSet(t, s)
-			survives(t, "closed", fs, want, len(all), false)
+			t.Run(fmt.Sprint(which, above), func(t *testing.T) { t.Parallel(); cutsWhileMoving(t, which, above) })
 		}
 	}
+}
+
+func cutsWhileMoving(t *testing.T, which int, above record.Offset) {
+	fs := vfs.NewMem()
+	s, l := threeEpochs(t, fs, fs)
+	all := readAll(t, l, 0)
+	want := fmt.Sprint(all)
+	e := l.Epochs()[which]
+	cuts := 0
+	fs.OnOp(func(op vfs.Op) {
+		for i, keep := range []vfs.Keep{vfs.KeepNone, vfs.KeepAll, vfs.KeepRandom, vfs.KeepRandom} {
+			cuts++
+			r := rand.New(rand.NewPCG(uint64(op.N), uint64(i)))
+			what := fmt.Sprintf("epoch %d + %d: after operation %d (%s), kept %d", which, above, op.N, op.Kind, keep)
+			survives(t, what, fs.CrashClone(vfs.CrashOptions{Keep: keep, Rand: r, Stale: i == 3}), want, len(all), i == 2 && op.N%8 == 0)
+		}
+	})
+	if err := l.CloseEpoch(context.Background(), e.Epoch, e.First+above); err != nil {
+		t.Fatal(err)
+	}
+	fs.OnOp(nil)
+	if cuts < 40 {
+		t.Fatalf("only %d power cuts", cuts)
+	}
+	verify(t, l)
+	if got := held(t, l, len(all)); got != want {
+		t.Fatal("other content")
+	}
+	closeSet(t, s)
+	survives(t, "closed", fs, want, len(all), false)
 }
 
 // TestErrorsWhileMoving fails every operation of CloseEpoch once, and from then on; then the log works on, and the power
@@ -122,39 +126,44 @@ func TestErrorsWhileMoving(t *testing.T) {
 	kinds := []vfs.OpKind{vfs.OpCreate, vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRemove, vfs.OpTruncate, vfs.OpRead}
 	for _, which := range []int{1, 2} {
 		for _, kind := range kinds {
-			for _, sticky := range []bool{false, true} {
-				for nth := 1; ; nth++ {
-					fs := vfs.NewMem()
-					disk := vfs.NewInject(fs)
-					s, l := threeEpochs(t, fs, disk)
-					all := readAll(t, l, 0)
-					want := fmt.Sprint(all)
-					e := l.Epochs()[which]
-					disk.SetRules(vfs.Rule{Kind: kind, Nth: nth, Sticky: sticky})
-					err := l.CloseEpoch(context.Background(), e.Epoch, e.First+5)
-					hit := disk.Hits() > 0
-					disk.SetRules()
-					what := fmt.Sprintf("epoch %d: %s %d fails, sticky %v: %v", which, kind, nth, sticky, err)
-					for i, keep := range []vfs.Keep{vfs.KeepNone, vfs.KeepRandom} {
-						r := rand.New(rand.NewPCG(uint64(nth), uint64(i)))
-						survives(t, what, fs.CrashClone(vfs.CrashOptions{Keep: keep, Rand: r}), want, len(all), false)
-					}
-					verify(t, l)
-					id := define(t, l)
-					if err := put(t, l, record.Draft{Records: []record.Record{value(id, 5, 5)}}); err != nil {
-						t.Fatal(what, err)
-					}
-					verify(t, l)
-					more := readAll(t, l, 0)
-					for i, keep := range []vfs.Keep{vfs.KeepAll, vfs.KeepRandom} {
-						r := rand.New(rand.NewPCG(uint64(nth), uint64(i)))
-						survives(t, what+", worked on", fs.CrashClone(vfs.CrashOptions{Keep: keep, Rand: r}), fmt.Sprint(more), len(more), false)
-					}
-					_ = s.Close()
-					if !hit {
-						break
-					}
-				}
+			t.Run(fmt.Sprint(which, kind), func(t *testing.T) { t.Parallel(); errorsWhileMoving(t, which, kind) })
+		}
+	}
+}
+
+func errorsWhileMoving(t *testing.T, which int, kind vfs.OpKind) {
+	for _, sticky := range []bool{false, true} {
+		for nth := 1; ; nth++ {
+			if kind == vfs.OpRead {
+				nth += nth / 3 // of many reads a sample
+			}
+			fs := vfs.NewMem()
+			disk := vfs.NewInject(fs)
+			s, l := threeEpochs(t, fs, disk)
+			all := readAll(t, l, 0)
+			want := fmt.Sprint(all)
+			e := l.Epochs()[which]
+			disk.SetRules(vfs.Rule{Kind: kind, Nth: nth, Sticky: sticky})
+			err := l.CloseEpoch(context.Background(), e.Epoch, e.First+5)
+			hit := disk.Hits() > 0
+			disk.SetRules()
+			what := fmt.Sprintf("epoch %d: %s %d fails, sticky %v: %v", which, kind, nth, sticky, err)
+			for i, keep := range []vfs.Keep{vfs.KeepNone, vfs.KeepRandom} {
+				r := rand.New(rand.NewPCG(uint64(nth), uint64(i)))
+				survives(t, what, fs.CrashClone(vfs.CrashOptions{Keep: keep, Rand: r}), want, len(all), false)
+			}
+			verify(t, l)
+			id := define(t, l)
+			if err := put(t, l, record.Draft{Records: []record.Record{value(id, 5, 5)}}); err != nil {
+				t.Fatal(what, err)
+			}
+			verify(t, l)
+			more := readAll(t, l, 0)
+			r := rand.New(rand.NewPCG(uint64(nth), 2))
+			survives(t, what+", worked on", fs.CrashClone(vfs.CrashOptions{Keep: vfs.KeepRandom, Rand: r}), fmt.Sprint(more), len(more), false)
+			_ = s.Close()
+			if !hit {
+				break
 			}
 		}
 	}

@@ -43,7 +43,9 @@ func (l *Log) recover() error {
 	if err := r.list(); err != nil {
 		return err
 	}
-	r.order()
+	if err := r.order(); err != nil {
+		return err
+	}
 	if err := r.load(); err != nil {
 		return err
 	}
@@ -87,7 +89,7 @@ func (r *recovery) list() error {
 		if err != nil {
 			return err
 		}
-		f.name(base, epoch)
+		f.name(l.opt.Name, base, epoch)
 		r.files = append(r.files, f)
 	}
 	return nil
@@ -111,7 +113,7 @@ func (l *Log) peek(p string) (*file, error) {
 }
 
 // name takes from the file's name what its header does not tell.
-func (f *file) name(base record.Offset, epoch record.Epoch) {
+func (f *file) name(stream string, base record.Offset, epoch record.Epoch) {
 	f.base, f.epoch = base, epoch
 	switch {
 	case f.held != nil || f.blank:
@@ -119,6 +121,8 @@ func (f *file) name(base record.Offset, epoch record.Epoch) {
 		f.blank = true // old contents that resurfaced: no segment holds what lies below its name
 	case f.c.Lost:
 		f.c.Header.Epoch, f.c.Header.Base = epoch, base
+	case stream != "" && f.c.Header.Stream != stream:
+		f.blank = true // the header of a segment of another stream that resurfaced here
 	default:
 		f.base, f.epoch = f.c.Header.Base, f.c.Header.Epoch
 	}
@@ -127,7 +131,7 @@ func (f *file) name(base record.Offset, epoch record.Epoch) {
 func (f *file) headed() bool { return f.held == nil && !f.blank && !f.c.Lost }
 
 // order sorts the files as they were written: by opening and number; those that cannot tell these by base.
-func (r *recovery) order() {
+func (r *recovery) order() error {
 	var known, rest []*file
 	for _, f := range r.files {
 		if f.headed() {
@@ -143,8 +147,8 @@ func (r *recovery) order() {
 		}
 		return a.Seq < b.Seq
 	})
-	for i, f := range known {
-		f.dup = i > 0 && f.c.Header.Salt == known[i-1].c.Header.Salt && f.epoch == known[i-1].epoch && f.c.Header.Seq == known[i-1].c.Header.Seq
+	if err := r.twins(known); err != nil {
+		return err
 	}
 	for _, f := range rest {
 		if f.held == nil && !f.blank && slices.ContainsFunc(known, func(k *file) bool { return k.headed() && k.c.Header.Salt == f.c.Header.Salt }) {
@@ -157,6 +161,58 @@ func (r *recovery) order() {
 		known = slices.Insert(known, i, f)
 	}
 	r.files = known
+	return nil
+}
+
+// twins leaves out all but one of the files that have the same header: copies, or a file in which old contents of the
+// disk resurfaced. The one that holds most counts; of equals, the one whose name is its own.
+func (r *recovery) twins(known []*file) error {
+	same := func(a, b *file) bool {
+		return a.c.Header.Salt == b.c.Header.Salt && a.epoch == b.epoch && a.c.Header.Seq == b.c.Header.Seq
+	}
+	for i := 0; i < len(known); i++ {
+		n := i + 1
+		for n < len(known) && same(known[i], known[n]) {
+			n++
+		}
+		if n == i+1 {
+			continue
+		}
+		best, most := -1, record.Offset(0)
+		for k := i; k < n; k++ {
+			end, err := r.reaches(known[k])
+			if err != nil {
+				return err
+			}
+			if best < 0 || end > most || end == most && known[k].ownName() && !known[best].ownName() {
+				best, most = k, end
+			}
+		}
+		for k := i; k < n; k++ {
+			known[k].dup = k != best
+		}
+		i = n - 1
+	}
+	return nil
+}
+
+// reaches is the offset up to which a file can be read.
+func (r *recovery) reaches(f *file) (record.Offset, error) {
+	h, err := r.l.set.fs.Open(f.c.Path)
+	if err != nil {
+		return 0, fmt.Errorf("open segment: %w", err)
+	}
+	c := *f.c
+	if err := errors.Join(c.Load(h, 0), h.Close()); err != nil {
+		return 0, fmt.Errorf("read segment: %w", err)
+	}
+	return c.Index.End, nil
+}
+
+// ownName: the file's name says what its header says.
+func (f *file) ownName() bool {
+	base, epoch, ok := parseName(path.Base(f.c.Path))
+	return ok && base == f.base && epoch == f.epoch
 }
 
 // load reads the contents in order and carries the state along.
@@ -199,6 +255,10 @@ func (r *recovery) load() error {
 		if !f.moved() {
 			r.state = f.c.State
 		}
+		f.c.Header.State = segment.State{}
+		if f.c.Sealed && !f.c.Scanned {
+			f.c.State = segment.State{} // with thousands of segments the same cursors and epochs thousands of times
+		}
 		l.w.opening = max(l.w.opening, f.c.Header.Opening)
 		prev = f
 	}
@@ -238,6 +298,7 @@ func (r *recovery) epochs() {
 	l := r.l
 	table := slices.Clone(r.state.Epochs)
 	at := map[record.Epoch]int{}
+	ends := map[record.Epoch]record.Offset{} // as the segments say: a later one begins at what was durable, whatever stands in those before
 	for i, e := range table {
 		at[e.Epoch] = i
 	}
@@ -259,7 +320,17 @@ func (r *recovery) epochs() {
 			table = append(table, e)
 			at[f.epoch] = i
 		}
-		table[i].End = max(table[i].End, f.c.Index.End)
+		if f.headed() || f.c.Index.End > ends[f.epoch] {
+			ends[f.epoch] = f.c.Index.End
+		}
+	}
+	for i := range table {
+		table[i].End = max(table[i].End, ends[table[i].Epoch])
+	}
+	for _, f := range r.files {
+		if i, ok := at[f.epoch]; ok && f.c != nil && f.c.Lost && !f.blank && !f.dup && table[i].First == f.base {
+			f.begins(table[i].ChainFirst)
+		}
 	}
 	r.relink(table)
 	sort.SliceStable(table, func(i, j int) bool { return table[i].First < table[j].First })
@@ -276,9 +347,17 @@ func (r *recovery) epochs() {
 	l.epochs = table
 }
 
-// superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later.
+// superseded: an epoch that holds nothing, or whose records were all moved into a newer epoch that begins no later, or
+// whose offsets are another epoch's in the newest state: the file of a move that could not be removed.
 func (r *recovery) superseded(f *file) bool {
-	if f.c.Index.End == f.c.Header.First && len(f.c.Damage) == 0 {
+	first := f.c.Header.First
+	if f.c.Lost {
+		first = f.base // the little that was kept of a segment that was being created must not begin an epoch
+	}
+	if f.c.Index.End == first && len(f.c.Damage) == 0 {
+		return true
+	}
+	if f.headed() && r.taken(f) {
 		return true
 	}
 	for _, n := range r.files {
@@ -286,6 +365,31 @@ func (r *recovery) superseded(f *file) bool {
 			continue
 		}
 		if f.headed() && n.headed() && n.c.Header.Opening > f.c.Header.Opening && n.c.Header.First <= f.c.Header.First {
+			return true
+		}
+	}
+	return false
+}
+
+// begins: the chain at the base of a segment without a header is known after all; what was taken for it is the chain at
+// the first block that can be read.
+func (f *file) begins(chain uint64) {
+	c := f.c
+	c.Header.ChainBase, c.Index.ChainBase = chain, chain
+	if len(c.Damage) > 0 && c.Damage[0].From == f.base {
+		c.Damage[0].ChainFrom = chain
+	}
+}
+
+// taken: the newest state says that the offsets of this file, whose epoch it does not name, are another epoch's. Where
+// that is the epoch that the file's records were moved from, the state may be older than the move: only a gap tells then.
+func (r *recovery) taken(f *file) bool {
+	for _, e := range r.state.Epochs {
+		both := record.Range{From: max(e.First, f.base), To: min(e.End, f.c.Index.End)}
+		if e.Epoch == f.epoch || both.From >= both.To {
+			continue
+		}
+		if !f.moved() || e.Epoch != f.c.Header.Moved.From || gapTable(r.state.Gaps).covered(both) {
 			return true
 		}
 	}
@@ -332,15 +436,15 @@ func (r *recovery) clip() {
 			f.gone = true
 			continue
 		}
+		for _, n := range r.files[i+1:] {
+			if n.epoch == f.epoch && n.headed() && !n.dup && n.base < s.end {
+				s.end, s.chainEnd = n.base, n.c.Header.ChainBase
+			}
+		}
 		if s.end > l.epochs[j].End {
 			s.end = l.epochs[j].End
 			if j+1 < len(l.epochs) {
 				s.chainEnd = r.chainAt(f.epoch, s.end, l.epochs[j+1].ChainFirst)
-			}
-		}
-		for _, n := range r.files[i+1:] {
-			if n.epoch == f.epoch && n.headed() && !n.dup && n.base < s.end {
-				s.end, s.chainEnd = n.base, n.c.Header.ChainBase
 			}
 		}
 		if s.end <= s.base {
@@ -373,6 +477,9 @@ func (r *recovery) gaps() {
 			continue
 		}
 		for _, d := range f.c.Damage {
+			if c, ok := l.gaps.chain(d.From); ok && f.c.Lost {
+				d.ChainFrom = c // what a segment without its header begins with was guessed from its blocks
+			}
 			if d.To = min(d.To, ends[f.epoch].To); d.From < d.To {
 				l.gaps = l.gaps.with(record.Gap{Epoch: f.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
 			}
@@ -389,13 +496,16 @@ func (r *recovery) gaps() {
 func (r *recovery) dropCovered() {
 	l := r.l
 	l.segs = slices.DeleteFunc(l.segs, func(s *seg) bool {
-		if s.held != nil || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
+		if s.held != nil && !s.known || !l.gaps.covered(record.Range{From: s.base, To: s.end}) {
 			return false
 		}
 		for o := s.base; o < s.end; {
 			g, _ := l.gaps.at(o)
 			if g.Reason == record.ReasonCorrupt {
 				return false // a damaged file stays until retention takes it
+			}
+			if s.held != nil && g.Reason != record.ReasonErased {
+				return false // its key may come back
 			}
 			o = g.To
 		}

@@ -90,10 +90,18 @@ func (l *Log) header(st segment.State) segment.Header {
 
 func (l *Log) slack() int64 { return min(stateSlack, max(l.opt.SegmentBytes/16, minSlack)) }
 
-// create makes the file under the first free name.
+// create makes the file under the first free name, out of the space that is reserved already if that fits.
 func (l *Log) create(h *segment.Header, reserve int64) (*segment.Writer, error) {
+	r := l.w.ahead.take(reserve)
 	for try := 0; ; try++ {
-		w, err := segment.CreateEncrypted(l.set.fs, l.dir, segmentName(h.Base, h.Epoch, try), h, reserve, l.set.opt.Keys.Current)
+		name := segmentName(h.Base, h.Epoch, try)
+		var w *segment.Writer
+		var err error
+		if r != nil {
+			w, err = segment.CreateReserved(l.set.fs, l.dir, name, h, r, l.set.opt.Keys.Current)
+		} else {
+			w, err = segment.CreateEncrypted(l.set.fs, l.dir, name, h, reserve, l.set.opt.Keys.Current)
+		}
 		if errors.Is(err, fs.ErrExist) && try < maxNames {
 			continue
 		}
@@ -132,6 +140,7 @@ func (l *Log) install(ws *segment.Writer, h *segment.Header) {
 	w.seg, w.meta = ws, m
 	clear(w.defined)
 	l.segs = append(l.segs, m)
+	w.ahead.tried = false
 	minted := l.epochIndex(h.Epoch) < 0
 	if minted {
 		l.epochs = append(l.epochs, l.cur)
@@ -171,6 +180,9 @@ func (l *Log) seal(old *segment.Writer, m *seg, st *segment.State) {
 		l.mu.Unlock()
 	}
 	ev.cleanupFailed(l.name, old.Close())
+	if l.w.seg != nil {
+		l.w.seg.TakeBuffer(old)
+	}
 }
 
 // removeFiles removes files that hold nothing that counts.
@@ -202,7 +214,7 @@ func (l *Log) writeState(gaps gapTable) error {
 		l.mint()
 	}
 	st := l.snapshot(gaps)
-	n := int64(len(segment.AppendState(nil, &st)) + segment.BlockFixed)
+	n := int64(len(segment.AppendState(nil, &st)) + segment.MaxBlockHead)
 	l.mu.Unlock()
 	if fresh || w.seg.Pos()+n > l.opt.SegmentBytes+l.slack()/2 {
 		l.mu.Lock()
@@ -268,6 +280,7 @@ func (l *Log) close() error {
 		err = errors.Join(err, l.w.seg.Close())
 	}
 	l.w.seg, l.w.closed = nil, true
+	l.set.opt.Events.cleanupFailed(l.name, l.w.ahead.drop())
 	l.setStatus(StateClosed, nil)
 	return err
 }

@@ -26,6 +26,7 @@ type writer struct {
 	stale   []string
 	closed  bool
 	tried   time.Time // last failed attempt
+	ahead   ahead
 }
 
 // run is the committer of one stream.
@@ -145,6 +146,7 @@ func (l *Log) commitLocked() error {
 		}
 		if err == nil {
 			l.w.failed = 0
+			l.reserveAhead()
 			return nil
 		}
 		if noRoom(err) {
@@ -273,7 +275,7 @@ func (l *Log) encodePending(all bool) error {
 		}
 		size := 0
 		for _, b := range w.batches[n:] {
-			size += len(b.body) + segment.BlockFixed
+			size += len(b.body) + segment.MaxBlockHead
 		}
 		l.mu.Lock()
 		l.encoded += size
@@ -326,7 +328,7 @@ func (l *Log) setStatusOK() {
 
 // size bounds the bytes that the batch takes in a segment, definitions not counted.
 func (e *encoded) size() int64 {
-	n := segment.BlockFixed + len(e.body) + 128
+	n := segment.MaxBlockHead + len(e.body) + 128
 	for i := range e.blk.Ext.Spans {
 		n += segment.SpanBytes(&e.blk.Ext.Spans[i])
 	}
@@ -395,7 +397,7 @@ func (l *Log) publish(n int) {
 		m.index.Add(&b.blk)
 		m.end, m.chainEnd = b.blk.End(), b.blk.ChainEnd
 		m.boot, m.utc = m.index.Boot, m.index.UTC
-		l.encoded -= len(b.body) + segment.BlockFixed
+		l.encoded -= len(b.body) + segment.MaxBlockHead
 		l.applyDurable(&b.blk.Ext)
 	}
 	m.index.Defs = w.seg.Defs()

@@ -30,6 +30,7 @@ type Config struct {
 	Broker    *Broker   `yaml:"broker"`          // the broker that the hub reads from, or
 	Embedded  *Embedded `yaml:"embedded_broker"` // the one that it brings
 	Store     Store     `yaml:"store"`
+	Hubs      *Hubs     `yaml:"hubs"` // where several hubs share the store
 	Retention Retention `yaml:"retention"`
 	Limits    Limits    `yaml:"limits"`
 	RunDir    string    `yaml:"run_dir"` // status socket, and the embedded broker's for the hub
@@ -65,7 +66,16 @@ type EmbeddedTLS struct {
 
 // Store says where rows are kept.
 type Store struct {
-	SQLite string `yaml:"sqlite"` // path of the file
+	SQLite   string    `yaml:"sqlite"` // path of the file; or
+	Postgres *Postgres `yaml:"postgres"`
+	Kafka    *Kafka    `yaml:"kafka"`
+}
+
+// Hubs is how this hub shares its store and broker with others: each serves the devices of its shards.
+type Hubs struct {
+	Name   string        `yaml:"name,required"` // of this one; no other hub has it
+	Lease  time.Duration `yaml:"lease"`         // after so long without a sign of life its shards go to the others
+	Shards int           `yaml:"shards"`        // the same in all hubs
 }
 
 // Retention says what goes. 0 keeps everything.
@@ -78,6 +88,8 @@ type Retention struct {
 type Limits struct {
 	Buffer strictyaml.Bytes `yaml:"buffer"` // frames that wait for the store
 	Credit strictyaml.Bytes `yaml:"credit"` // frames that devices may have under way, together
+	// Messages is how many frames the broker queues for the hub; up to so many devices send at the same time.
+	Messages int `yaml:"messages"`
 }
 
 // Log is the hub's own log on standard error.
@@ -110,15 +122,25 @@ func readBounded(file string, limit int64) ([]byte, error) {
 
 // Parse is Load for a file that has been read.
 func Parse(file string, data []byte) (*Config, error) {
-	c := &Config{Store: Store{SQLite: DefaultStore}, RunDir: DefaultRunDir, Log: Log{Level: "info"},
-		Limits: Limits{Buffer: receive.DefaultQueueBytes, Credit: receive.DefaultCreditBytes}}
+	c := &Config{RunDir: DefaultRunDir, Log: Log{Level: "info"},
+		Limits: Limits{Buffer: receive.DefaultQueueBytes, Credit: receive.DefaultCreditBytes, Messages: receive.DefaultMessages}}
 	pos, err := strictyaml.DecodePos(file, data, c)
 	r := strictyaml.NewReport(pos, err)
+	if len(c.Store.engines()) == 0 {
+		c.Store.SQLite = DefaultStore
+	}
 	if c.Broker != nil && c.Broker.ClientID == "" {
 		c.Broker.ClientID = "edge-hub"
+		if c.Hubs != nil {
+			c.Broker.ClientID += "-" + c.Hubs.Name
+		}
 	}
+	c.Hubs.defaults()
 	c.absolute(filepath.Dir(file))
 	c.validate(r)
+	if p := c.Store.Postgres; p != nil {
+		checkFile(r, "store.postgres.password_file", p.PasswordFile, false)
+	}
 	for _, f := range c.files() {
 		checkFile(r, f.path, f.name, f.pem)
 	}
@@ -134,6 +156,10 @@ func (c *Config) absolute(dir string) {
 	if b := c.Broker; b != nil {
 		paths = append(paths, &b.CAFile, &b.CertFile, &b.KeyFile, &b.PasswordFile)
 	}
+	if p := c.Store.Postgres; p != nil {
+		paths = append(paths, &p.PasswordFile)
+	}
+	paths = append(paths, c.Store.Kafka.paths()...)
 	if e := c.Embedded; e != nil && e.TLS != nil {
 		paths = append(paths, &e.TLS.CertFile, &e.TLS.KeyFile, &e.TLS.ClientCAFile)
 	}
@@ -158,9 +184,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	default:
 		c.Embedded.validate(r)
 	}
-	if c.Store.SQLite == "" {
-		r.Addf("store.sqlite", "store.sqlite is empty: it is the path of the database file")
-	}
+	c.Store.validate(r)
 	if c.Retention.Age < 0 || c.Retention.Age > 0 && c.Retention.Age < time.Hour {
 		r.Addf("retention.age", "retention.age is %v; at least 1h, or 0s to keep everything", c.Retention.Age)
 	}
@@ -171,6 +195,12 @@ func (c *Config) validate(r *strictyaml.Report) {
 		if n < minBufferBytes || n > maxBufferBytes {
 			r.Addf(path, "%s is %v; want 1MiB to 4GiB", path, n)
 		}
+	}
+	if n := c.Limits.Messages; n < minMessages || n > maxMessages {
+		r.Addf("limits.messages", "limits.messages is %d; want %d to %d", n, minMessages, maxMessages)
+	}
+	if c.Hubs != nil {
+		c.Hubs.validate(r, c.Embedded != nil)
 	}
 	if _, err := c.Log.level(); err != nil {
 		r.Addf("log.level", "log.level %q; want debug, info, warn or error", c.Log.Level)

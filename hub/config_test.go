@@ -62,6 +62,11 @@ func TestConfigProblems(t *testing.T) {
 		"half a pair":  {"broker:\n  url: ssl://h:1\n  cert_file: not.pem\n", "come together"},
 		"short age":    {"embedded_broker: {listen: '127.0.0.1:1'}\nretention: {age: 5s}\n", "retention.age is 5s; at least 1h"},
 		"buffer":       {"embedded_broker: {listen: '127.0.0.1:1'}\nlimits: {buffer: 10}\n", "want 1MiB to 4GiB"},
+		"hub's name":   {"broker: {url: 'tcp://h:1'}\nhubs: {name: 'a b'}\n", `hubs.name "a b"; want`},
+		"no hub name":  {"broker: {url: 'tcp://h:1'}\nhubs: {lease: 10s}\n", "name"},
+		"lease":        {"broker: {url: 'tcp://h:1'}\nhubs: {name: a, lease: 10ms}\n", "hubs.lease is 10ms; want 1s to 5m"},
+		"shards":       {"broker: {url: 'tcp://h:1'}\nhubs: {name: a, shards: 9999}\n", "hubs.shards is 9999; want 1 to 1024"},
+		"hubs alone":   {"embedded_broker: {listen: '127.0.0.1:1'}\nhubs: {name: a}\n", "an embedded_broker is one hub's own"},
 		"level":        {"embedded_broker: {listen: '127.0.0.1:1'}\nlog: {level: loud}\n", "want debug, info, warn or error"},
 	} {
 		_, err := hub.Parse(filepath.Join(dir, "hub.yaml"), []byte(x.text))
@@ -73,7 +78,14 @@ func TestConfigProblems(t *testing.T) {
 		}
 	}
 	c, err := hub.Parse(filepath.Join(dir, "hub.yaml"), []byte("embedded_broker: {listen: '127.0.0.1:1'}\nstore: {sqlite: a.db}\nretention: {age: 90d}\n"))
-	if err != nil || c.Store.SQLite != filepath.Join(dir, "a.db") || c.Retention.Age != 90*24*time.Hour {
+	if err != nil || c.Hubs != nil || c.Store.SQLite != filepath.Join(dir, "a.db") || c.Retention.Age != 90*24*time.Hour {
+		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func TestConfigHubs(t *testing.T) {
+	c, err := hub.Parse("/x/hub.yaml", []byte("broker: {url: 'tcp://h:1'}\nhubs: {name: b}\n"))
+	if err != nil || c.Hubs.Lease != 10*time.Second || c.Hubs.Shards != 16 || c.Broker.ClientID != "edge-hub-b" {
 		t.Errorf("%+v %v", c, err)
 	}
 }

@@ -72,7 +72,7 @@ func (a *app) cmdImport(ctx context.Context, args []string) error {
 		return err
 	}
 	defer f.Close()
-	s, err := a.writer()
+	s, err := a.writer(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
@@ -18,13 +19,17 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 	if _, err := a.parse("verify", args, 0, nil); err != nil {
 		return err
 	}
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	p := &term.Progress{Out: a.Stderr, Style: a.Style, Label: "verify", Start: a.Now()}
-	r, err := s.Verify(ctx, func(done, total uint64) {
+	v, ok := s.(store.Verifier)
+	if !ok {
+		return unable(s, "verify", "edge-hub account shows whether it balances")
+	}
+	r, err := v.Verify(ctx, func(done, total uint64) {
 		p.Total = int64(total)
 		p.Update(a.Now(), int64(done))
 	})
@@ -32,7 +37,7 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ok := len(r.Faults) == 0
+	ok = len(r.Faults) == 0
 	if a.asJSON {
 		err = a.json(struct {
 			SchemaVersion int      `json:"schema_version"`
@@ -55,7 +60,7 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 	return err
 }
 
-func verifyText(r *sqlite.VerifyReport) string {
+func verifyText(r *store.VerifyReport) string {
 	head := fmt.Sprintf("%s rows of %s epochs: %s duplicates, %s out of order, %s misplaced, %s missing.\n",
 		term.CommaU(r.Rows), term.CommaU(r.Epochs), term.CommaU(r.Duplicates), term.CommaU(r.Disorder),
 		term.CommaU(r.Misplaced), term.CommaU(r.Missing))
@@ -72,7 +77,7 @@ func verifyText(r *sqlite.VerifyReport) string {
 }
 
 func (a *app) cmdCount(ctx context.Context, args []string) error {
-	var f sqlite.Filter
+	var f store.Filter
 	_, err := a.parse("count", args, 0, func(fs *flag.FlagSet) {
 		fs.StringVar(&f.SeriesLike, "series", "", "")
 		fs.StringVar(&f.Device, "device", "", "")
@@ -81,12 +86,16 @@ func (a *app) cmdCount(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	n, err := s.Count(ctx, f)
+	counter, ok := s.(store.Counter)
+	if !ok {
+		return unable(s, "count", "edge-hub account counts the rows of every stream")
+	}
+	n, err := counter.Count(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -130,11 +139,15 @@ func (a *app) cmdPurge(ctx context.Context, args []string) error {
 	if o.Before == 0 && o.MaxBytes == 0 {
 		return usagef("purge needs --before or --max-bytes: what shall go?")
 	}
-	s, err := a.writer()
+	e, err := a.writer(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer e.Close()
+	s, ok := e.(*sqlite.Store)
+	if !ok {
+		return unable(e, "purge", "retention in the hub's configuration, or the engine's own, removes rows; see docs/stores.md")
+	}
 	plan, err := s.Purge(ctx, o, nil)
 	if err != nil || dry {
 		return a.purged(plan, err, dry)
@@ -208,12 +221,16 @@ func (a *app) cmdQuarantine(ctx context.Context, args []string) error {
 	if err != nil {
 		return usagef("%w", err)
 	}
-	s, err := a.writer()
+	s, err := a.writer(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if err := s.Release(ctx, words[1], words[2], e); err != nil {
+	rel, ok := s.(store.Releaser)
+	if !ok {
+		return unable(s, "quarantine resolve", "the device goes on in a new epoch anyway")
+	}
+	if err := rel.Release(ctx, words[1], words[2], e); err != nil {
 		return err
 	}
 	return a.text(fmt.Sprintf("Released: %s/%s %s.\nThe hub takes its frames again from the device's next hello on.\n", words[1], words[2], e))
@@ -229,7 +246,7 @@ type quarantined struct {
 }
 
 func (a *app) listQuarantine(ctx context.Context) error {
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}

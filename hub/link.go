@@ -47,7 +47,7 @@ func (h *hub) clientOptions() mqttclient.Options {
 func (h *hub) newLink() (*mqtt.Adapter, error) {
 	h.link.l.Broker = h.c.origin()
 	h.link.set(false, "not connected yet")
-	return mqtt.New(mqtt.Options{Client: h.clientOptions(), Topics: h.c.Topics(), Events: mqtt.Events{
+	return mqtt.New(mqtt.Options{Client: h.clientOptions(), Topics: h.c.Topics(), Mine: h.mine(), Events: mqtt.Events{
 		Connected: func() {
 			h.link.set(true, "")
 			h.log.Info("connected to the broker", keyBroker, h.c.origin())
@@ -65,7 +65,7 @@ func (h *hub) newLink() (*mqtt.Adapter, error) {
 
 func (h *hub) stats(a *mqtt.Adapter) LinkStats {
 	s := a.Stats()
-	return LinkStats{Connects: s.Connects, DroppedAcks: s.DroppedAcks, BytesIn: s.BytesIn, BytesOut: s.BytesOut}
+	return LinkStats{Connects: s.Connects, DroppedAcks: s.DroppedAcks, Foreign: s.Foreign, BytesIn: s.BytesIn, BytesOut: s.BytesOut}
 }
 
 // runBroker runs the embedded broker, if there is one.

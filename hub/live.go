@@ -2,9 +2,12 @@ package hub
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"github.com/edgelog/edgelog/hub/receive"
+	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -16,6 +19,8 @@ type Live struct {
 	Started       time.Time    `json:"started"`
 	Link          Link         `json:"link"`
 	Receiver      Receiver     `json:"receiver"`
+	Engine        *Engine      `json:"engine,omitempty"` // of stores in PostgreSQL and Kafka
+	Hubs          *LiveHubs    `json:"hubs,omitempty"`   // where several hubs share the store
 	Devices       []LiveDevice `json:"devices"`
 }
 
@@ -32,6 +37,7 @@ type Link struct {
 type LinkStats struct {
 	Connects    uint64 `json:"connects"`
 	DroppedAcks uint64 `json:"dropped_acks"`
+	Foreign     uint64 `json:"foreign_messages"` // of devices that another hub serves
 	BytesIn     uint64 `json:"bytes_in"`
 	BytesOut    uint64 `json:"bytes_out"`
 }
@@ -52,6 +58,7 @@ type Receiver struct {
 	Conflicts         uint64     `json:"conflicts"`
 	Hostile           uint64     `json:"hostile_messages"`
 	Dropped           uint64     `json:"dropped_messages"`
+	Fenced            uint64     `json:"fenced_rounds"`
 	Commits           uint64     `json:"commits"`
 	LastCommitSeconds float64    `json:"last_commit_seconds"`
 	MaxCommitSeconds  float64    `json:"max_commit_seconds"`
@@ -80,8 +87,9 @@ type LiveDevice struct {
 // live is what the status socket answers.
 func (h *hub) live() Live {
 	l := Live{SchemaVersion: SchemaVersion, Version: version.String(), PID: os.Getpid(), Started: h.started.UTC(),
-		Link: h.link.get(), Receiver: receiver(h.recv.Stats()), Devices: []LiveDevice{}}
+		Link: h.link.get(), Receiver: receiver(h.recv.Stats()), Hubs: h.liveHubs(), Devices: []LiveDevice{}}
 	l.Link.Stats = h.stats(h.adapter)
+	l.Engine = h.engineHealth()
 	for _, d := range h.recv.Devices() {
 		l.Devices = append(l.Devices, LiveDevice{Device: d.Device, Online: d.Online, LastHello: when(d.LastHello),
 			LastFrame: when(d.LastFrame), Agent: d.Agent, Clock: d.Clock, Inventory: d.Inventory, Notices: d.Notices,
@@ -93,10 +101,33 @@ func (h *hub) live() Live {
 func receiver(s receive.Stats) Receiver {
 	return Receiver{Hellos: s.Hellos, Frames: s.Frames, Acks: s.Acks, Rows: s.Rows, Late: s.Late, Gaps: s.Gaps,
 		Repeats: s.Repeats, DeadLetters: s.DeadLetters, DuplicateFrames: s.Duplicates, RewoundFrames: s.Rewinds,
-		BadCRC: s.BadCRC, Conflicts: s.Conflicts, Hostile: s.Hostile, Dropped: s.Dropped, Commits: s.Commits,
+		BadCRC: s.BadCRC, Conflicts: s.Conflicts, Hostile: s.Hostile, Dropped: s.Dropped, Fenced: s.Fenced, Commits: s.Commits,
 		LastCommitSeconds: s.CommitLast.Seconds(), MaxCommitSeconds: s.CommitMost.Seconds(),
 		QueueBytes: int64(s.QueueBytes), QueueFrames: int64(s.QueueItems), Devices: int64(s.Devices),
 		StoreError: s.StoreError, StoreDownSince: when(s.StoreDown)}
+}
+
+// Engine is how the store's engine does, since the hub started.
+type Engine struct {
+	Transactions uint64  `json:"transactions"`
+	Aborted      uint64  `json:"aborted_transactions"`
+	Fences       uint64  `json:"fences"`       // another hub took over in the middle of a transaction
+	LeaseFences  uint64  `json:"lease_fences"` // changes refused because their lease was lost
+	Reconnects   uint64  `json:"reconnects"`
+	LastSeconds  float64 `json:"last_transaction_seconds"`
+	P99Seconds   float64 `json:"p99_transaction_seconds"`
+	LagSeconds   float64 `json:"lag_seconds"` // how long the commit under way has waited
+	Error        string  `json:"error,omitempty"`
+}
+
+func (h *hub) engineHealth() *Engine {
+	t, ok := h.store.(store.Teller)
+	if !ok {
+		return nil
+	}
+	x := t.Health()
+	return &Engine{Transactions: x.Transactions, Aborted: x.Aborted, Fences: x.Fences, LeaseFences: x.LeaseFences, Reconnects: x.Reconnects,
+		LastSeconds: x.LastSeconds, P99Seconds: x.P99Seconds, LagSeconds: x.LagSeconds, Error: x.Error}
 }
 
 func when(t time.Time) *time.Time {
@@ -105,4 +136,9 @@ func when(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// serves reports whether this running hub is the one to ask about a device.
+func (l *Live) serves(device string) bool {
+	return l != nil && (l.Hubs == nil || slices.Contains(l.Hubs.Held, shard.Of(device, l.Hubs.Shards)))
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
-	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -27,7 +28,8 @@ type Status struct {
 	Problems      []string       `json:"problems,omitempty"` // worst first
 	Live          *Live          `json:"live,omitempty"`
 	Store         StoreStatus    `json:"store"`
-	Devices       []DeviceReport `json:"devices"` // worst first
+	Hubs          []shard.Owner  `json:"hubs,omitempty"` // which hub has which shards, where several share the store
+	Devices       []DeviceReport `json:"devices"`        // worst first
 }
 
 // StoreStatus is the state of the database file.
@@ -107,7 +109,7 @@ func total(m map[string]uint64) (n uint64) {
 }
 
 // streams folds epochs into streams. The epochs come sorted by device and stream.
-func streams(epochs []sqlite.EpochAccount) []StreamAccount {
+func streams(epochs []store.EpochAccount) []StreamAccount {
 	out := []StreamAccount{}
 	for _, e := range epochs {
 		if n := len(out); n == 0 || out[n-1].Device != e.Device || out[n-1].Stream != e.Stream {
@@ -137,7 +139,7 @@ func streams(epochs []sqlite.EpochAccount) []StreamAccount {
 	return out
 }
 
-func epochAccount(e sqlite.EpochAccount) EpochAccount {
+func epochAccount(e store.EpochAccount) EpochAccount {
 	x := EpochAccount{Epoch: e.Epoch.String(), First: uint64(e.First), Next: uint64(e.Next), Rows: e.Rows,
 		Removed: e.Removed, Late: e.Late, SkippedFor: e.Skipped, GapsFor: e.Gaps, Remainder: e.Remainder(),
 		Quarantined: e.Quarantined, LastStored: micros(e.Arrived), lastTime: e.LastTime, arrived: e.Arrived}
@@ -190,7 +192,7 @@ func deviceReports(list []StreamAccount, live *Live, now time.Time) []DeviceRepo
 		d := &out[i]
 		k, ok := known[d.Device]
 		delete(known, d.Device)
-		d.judge(k, ok, live != nil, now)
+		d.judge(k, ok, live.serves(d.Device), now)
 	}
 	for _, k := range known { // said hello, sent nothing yet
 		d := DeviceReport{Device: k.Device, Streams: []StreamAccount{}}
@@ -258,6 +260,11 @@ func (d *DeviceReport) judge(k LiveDevice, known, running bool, now time.Time) {
 func (s *Status) summarise() {
 	s.State = StateOK
 	add := func(format string, a ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, a...)) }
+	for _, o := range s.Hubs {
+		if o.Hub == "" || !o.Member {
+			add("no hub has shards %s: the next look of a running hub takes them", ranges(o.Shards))
+		}
+	}
 	if s.Live != nil {
 		if r := s.Live.Receiver; r.StoreError != "" {
 			add("the store takes nothing: %s. Devices keep their records meanwhile.", r.StoreError)

@@ -11,7 +11,7 @@ import (
 	"github.com/edgelog/edgelog/hub/broker"
 	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/hub/receive/mqtt"
-	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
@@ -44,18 +44,19 @@ func (a *app) cmdRun(ctx context.Context, args []string) error {
 type hub struct {
 	c       *Config
 	log     *slog.Logger
-	store   *sqlite.Store
+	store   engine
 	recv    *receive.Receiver
 	broker  *broker.Broker // nil: an external one
 	started time.Time
 	adapter *mqtt.Adapter
+	shares  *shares // nil: this hub is alone
 	link    linkState
 }
 
 // Run runs a hub until ctx ends; then it returns nil, with everything committed that was acknowledged.
 func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	h := &hub{c: c, log: log, started: time.Now()}
-	if h.store, err = sqlite.Open(c.Store.SQLite, sqlite.Options{}); err != nil {
+	if h.store, err = h.openWaiting(ctx); err != nil || h.store == nil {
 		return err
 	}
 	defer func() {
@@ -63,18 +64,29 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 			err = cerr
 		}
 	}()
-	h.recv = receive.New(receive.Options{Store: h.store, QueueBytes: int(c.Limits.Buffer),
-		CreditBytes: int(c.Limits.Credit), Synced: clockSynced, Events: h.events()})
+	if h.shares, err = h.newShares(h.store); err != nil {
+		return err
+	}
+	o := receive.Options{Store: h.store, QueueBytes: int(c.Limits.Buffer),
+		CreditBytes: int(c.Limits.Credit), Messages: c.Limits.Messages, Synced: clockSynced, Events: h.events()}
+	if h.shares != nil {
+		o.Owner = h.shares
+	}
+	h.recv = receive.New(o)
 	listener, err := h.open()
 	if err != nil {
 		return err
 	}
-	log.Info("hub starts", "version", version.String(), "store", c.Store.SQLite, keyBroker, c.origin())
+	log.Info("hub starts", "version", version.String(), "store", h.store.Path(), keyBroker, c.origin())
 	g, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{
+	parts := []func(context.Context) error{
 		h.runBroker, h.recv.Run, h.adapter.Run, h.maintain, h.watch,
 		func(ctx context.Context) error { return h.serveStatus(ctx, listener) },
-	} {
+	}
+	if h.shares != nil {
+		parts = append(parts, h.shares.Run, h.greet)
+	}
+	for _, part := range parts {
 		g.Go(func() error { return part(ctx) })
 	}
 	err = g.Wait()
@@ -138,9 +150,13 @@ func (h *hub) events() receive.Events {
 
 // maintain corrects times and applies retention. What fails is tried again; the log tells of changes only.
 func (h *hub) maintain(ctx context.Context) error {
+	m, ok := h.store.(store.Maintainer)
+	if !ok {
+		return nil
+	}
 	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
-	r := sqlite.Retention{AgeMicros: h.c.Retention.Age.Microseconds(), MaxBytes: int64(h.c.Retention.MaxBytes)}
+	r := store.Retention{AgeMicros: h.c.Retention.Age.Microseconds(), MaxBytes: int64(h.c.Retention.MaxBytes)}
 	said := ""
 	for {
 		select {
@@ -148,7 +164,10 @@ func (h *hub) maintain(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		err := h.store.Maintain(ctx, r)
+		if !h.tends() {
+			continue
+		}
+		err := m.Maintain(ctx, r)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/hub/shard"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
 // readStatus reads the store and, if it runs, asks the hub.
 func (a *app) readStatus(ctx context.Context) (*Status, error) {
-	s, socket, err := a.reader()
+	s, socket, err := a.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +40,13 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 	}
 	st.Store.Schema, st.Store.UsedBytes, st.Store.FileBytes = info.Schema, info.UsedBytes, info.FileBytes
 	st.Store.DeadLetters, st.Store.PendingCorrections = info.DeadLetters, info.Corrections
+	if l, ok := s.(store.Leases); ok {
+		leases, err := l.Leases(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		st.Hubs = shard.Owners(leases)
+	}
 	st.Devices = deviceReports(list, st.Live, a.Now())
 	st.summarise()
 	return st, nil
@@ -105,6 +114,12 @@ func (a *app) statusText(st *Status) string {
 		fmt.Fprintf(&b, "QUEUE     %s in %s frames   %s commits   last %s\n", term.Bytes(r.QueueBytes),
 			term.Comma(r.QueueFrames), term.CommaU(r.Commits), term.Duration(seconds(r.LastCommitSeconds)))
 	}
+	if len(st.Hubs) > 0 {
+		b.WriteString(term.Wrap("HUBS      "+hubsText(st), a.Style.Width(), "          ") + "\n")
+	}
+	if st.Live != nil && st.Live.Engine != nil {
+		b.WriteString(term.Wrap("ENGINE    "+engineText(st.Live.Engine), a.Style.Width(), "          ") + "\n")
+	}
 	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
 	if st.Store.DeadLetters > 0 {
 		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
@@ -137,6 +152,54 @@ func (a *app) statusText(st *Status) string {
 	return b.String()
 }
 
+// engineText is the line of a store that is a server.
+func engineText(e *Engine) string {
+	return fmt.Sprintf("%s transactions   last %s   p99 %s   lag %s   %s aborted   %s fences", term.CommaU(e.Transactions),
+		term.Duration(seconds(e.LastSeconds)), term.Duration(seconds(e.P99Seconds)), term.Duration(seconds(e.LagSeconds)),
+		term.CommaU(e.Aborted), term.CommaU(e.Fences+e.LeaseFences))
+}
+
+// hubsText says which hub has which shards: "a 8: 0-7 (this one)   b 8: 8-15".
+func hubsText(st *Status) string {
+	var parts []string
+	for _, o := range st.Hubs {
+		name, note := o.Hub, ""
+		switch {
+		case o.Hub == "":
+			name = "NOBODY"
+		case !o.Member:
+			note = " (has left)"
+		case st.Live != nil && st.Live.Hubs != nil && st.Live.Hubs.Name == o.Hub:
+			note = " (this one)"
+		}
+		parts = append(parts, fmt.Sprintf("%s %d: %s%s", name, len(o.Shards), ranges(o.Shards), note))
+	}
+	return strings.Join(parts, "   ")
+}
+
+// ranges writes ascending numbers as 0-3,7.
+func ranges(n []int) string {
+	if len(n) == 0 {
+		return "none"
+	}
+	var b strings.Builder
+	for i := 0; i < len(n); {
+		j := i
+		for j+1 < len(n) && n[j+1] == n[j]+1 {
+			j++
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, n[i])
+		if j > i {
+			fmt.Fprintf(&b, "-%d", n[j])
+		}
+		i = j + 1
+	}
+	return b.String()
+}
+
 func seconds(s float64) time.Duration { return time.Duration(s * 1e9).Round(time.Millisecond) }
 
 func upDown(up bool) string {
@@ -157,7 +220,7 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	if _, err := a.parse("account", args, 0, nil); err != nil {
 		return err
 	}
-	s, _, err := a.reader()
+	s, _, err := a.reader(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package collect
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,7 +86,8 @@ type account struct {
 	failing   int          // failed sweeps in a row
 	since     record.Stamp // of the first of them
 	dead      string       // the error told to Events, "" if none
-	logErr    string       // the same for the log
+	refusing  []string     // the same for streams: those whose log takes nothing
+	unchanged uint64       // readings that a rule keeps out of the log, because they say nothing new
 	upSince   time.Time    // of a door; zero: it is down
 	window    time.Time    // start of the hour of newSeries
 	newSeries int
@@ -177,17 +179,26 @@ func (a *account) tell(err string) bool {
 	return true
 }
 
-// logOutcome reports whether the log's state changed: refused, or back.
-func (a *account) logOutcome(err error) (refused, back bool) {
+// logOutcome reports whether the state of a stream's log changed: refused, or back.
+func (a *account) logOutcome(stream string, err error) (refused, back bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	was := a.logErr
-	if err == nil {
-		a.logErr = ""
-		return false, was != ""
+	i := slices.Index(a.refusing, stream)
+	switch {
+	case err == nil && i >= 0:
+		a.refusing = slices.Delete(a.refusing, i, i+1)
+		return false, true
+	case err != nil && i < 0:
+		a.refusing = append(a.refusing, stream)
+		return true, false
 	}
-	a.logErr = err.Error()
-	return was == "", false
+	return false, false
+}
+
+func (a *account) countUnchanged(n int) {
+	a.mu.Lock()
+	a.unchanged += uint64(n)
+	a.mu.Unlock()
 }
 
 // admit reports whether a source may make one more series in this hour; first is set for the first refusal in it.
@@ -236,11 +247,11 @@ func (a *account) tellLimit() bool {
 	return first
 }
 
-// faults reports what Events were told last: the source dead, the log refusing.
-func (a *account) faults() (dead, refused bool) {
+// faults reports what Events were told last: the source dead, the streams whose log refuses.
+func (a *account) faults() (dead bool, refusing []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.dead != "", a.logErr != ""
+	return a.dead != "", slices.Clone(a.refusing)
 }
 
 // up notes that a door is open. It counts as well again when it stays so, see settled.

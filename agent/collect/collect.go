@@ -84,9 +84,14 @@ type Collector struct {
 	workers []*worker // in the order of the plan
 }
 
-// job is a source with the log that it writes to.
+// job is a source with the streams that it writes to, its own first.
 type job struct {
-	source Source
+	source  Source
+	outlets []outlet
+}
+
+type outlet struct {
+	stream string
 	log    Log
 }
 
@@ -114,11 +119,14 @@ func (c *Collector) check(p Plan) ([]job, error) {
 	}
 	jobs := make([]job, len(p.Sources))
 	for i, s := range p.Sources {
-		log, err := c.o.Log(s.Stream)
-		if err != nil {
-			return nil, fmt.Errorf("%w: source %s: %w", ErrPlan, s.Name, err)
+		jobs[i].source = s
+		for _, stream := range s.streams() {
+			log, err := c.o.Log(stream)
+			if err != nil {
+				return nil, fmt.Errorf("%w: source %s: %w", ErrPlan, s.Name, err)
+			}
+			jobs[i].outlets = append(jobs[i].outlets, outlet{stream, log})
 		}
-		jobs[i] = job{s, log}
 	}
 	return jobs, nil
 }

@@ -164,9 +164,18 @@ func (w *worker) takeOne(ctx context.Context, m door.Message) (Ticket, error) {
 	if err := w.convertDoor(m.Readings, at); err != nil {
 		return nil, err
 	}
-	ticket, err := w.appendDoor(ctx, record.Draft{Records: w.records, Producer: m.Producer}, m.Durable || m.Producer != nil)
-	if err != nil {
-		return ticket, err
+	answered := m.Durable || m.Producer != nil
+	records := w.records
+	if !answered { // who waits for an answer gets his message whole
+		records = w.dueOf(at)
+	}
+	var ticket Ticket
+	if len(records) > 0 {
+		var err error
+		if ticket, err = w.appendDoor(ctx, record.Draft{Records: records, Producer: m.Producer}, answered); err != nil {
+			w.lossy.Store(true)
+			return ticket, err
+		}
 	}
 	w.observeDoor(at)
 	if w.acc.arrived(at) && w.o.Events.SourceBack != nil {
@@ -184,14 +193,12 @@ func (w *worker) seriesOf(r *door.Reading) (*series, error) {
 	if err := def.Normalize(); err != nil {
 		return nil, fmt.Errorf("%w: %w", door.ErrRefused, err)
 	}
-	key := def.Key()
+	key := def.Key() // as it came; rules give it another name
 	s := w.table.byKey[key]
 	if s == nil {
-		s = &series{def: def, key: key, lo: r.Min, hi: r.Max}
-		if g, ok := w.source.Ranges[def.Name]; ok {
-			s.lo, s.hi = g.Min, g.Max
+		if s = w.treated(r.Series, r.Min, r.Max); s.invalid != nil {
+			return nil, fmt.Errorf("%w: %w", door.ErrRefused, s.invalid)
 		}
-		s.ranged = s.lo != 0 || s.hi != 0
 		ok, first := len(w.table.byKey) < door.MaxSeries, false
 		if ok {
 			ok, first = w.acc.admit(time.Now(), w.source.MaxNewSeries)
@@ -201,7 +208,7 @@ func (w *worker) seriesOf(r *door.Reading) (*series, error) {
 		if !ok {
 			s.over = true
 			if first && w.o.Events.SeriesLimit != nil {
-				w.o.Events.SeriesLimit(w.source.Name, def)
+				w.o.Events.SeriesLimit(w.source.Name, s.def)
 			}
 			return s, nil
 		}
@@ -248,6 +255,26 @@ func (w *worker) convertDoor(rs []door.Reading, at record.Stamp) error {
 	return nil
 }
 
+// dueOf are those of w.records that rules let through.
+func (w *worker) dueOf(at record.Stamp) []record.Record {
+	if w.lossy.Swap(false) {
+		w.table.mu.Lock()
+		w.table.forget()
+		w.table.mu.Unlock()
+	}
+	w.due = w.due[:0]
+	for i := range w.records {
+		if r, s := &w.records[i], w.byIndex[i]; s.due(r, at.Time) {
+			s.reported(r, at.Time)
+			w.due = append(w.due, *r)
+		}
+	}
+	if n := len(w.records) - len(w.due); n > 0 {
+		w.acc.countUnchanged(n)
+	}
+	return w.due
+}
+
 // observeDoor notes w.records as the latest readings.
 func (w *worker) observeDoor(at record.Stamp) {
 	w.faults = w.faults[:0]
@@ -281,18 +308,18 @@ func (w *worker) appendDoor(ctx context.Context, d record.Draft, answered bool) 
 		var ticket Ticket
 		err := errBacklog
 		if len(w.pending) < cap(w.pending) { // only the holder of the turn sends
-			ticket, err = w.log.Append(ctx, d)
+			ticket, err = w.outlets[0].log.Append(ctx, d)
 		}
 		switch {
 		case err == nil:
-			w.pending <- pending{ticket, len(d.Records)}
-			w.logOutcome(nil)
+			w.pending <- pending{ticket, len(d.Records), w.source.Stream}
+			w.logOutcome(w.source.Stream, nil)
 			return ticket, nil
 		case errors.Is(err, ErrRepeated):
 			return ticket, door.ErrRepeated
 		case !errors.Is(err, ErrTooLarge):
 			w.acc.note(fmt.Errorf("append to %s: %w", w.source.Stream, err))
-			w.logOutcome(err)
+			w.logOutcome(w.source.Stream, err)
 		}
 		if full := errors.Is(err, ErrFull) || errors.Is(err, errBacklog); !full || answered {
 			return nil, doorError(err)

@@ -16,7 +16,8 @@ type Sweeper struct{ w *worker }
 
 func NewSweeper(o Options, s Source, log Log) Sweeper {
 	o.Resolution = time.Millisecond
-	return Sweeper{newWorker(o, job{s.withDefaults(), log}, nil)}
+	s = s.withDefaults()
+	return Sweeper{newWorker(o, job{s, []outlet{{s.Stream, log}}}, nil)}
 }
 
 // Sweep reads once and waits for the draft.

@@ -28,6 +28,7 @@ type fakeLog struct {
 	repeated bool // every message was taken before
 	delay    time.Duration
 	hold     chan struct{}
+	others   map[string]*fakeLog // of further streams
 }
 
 func newLog() *fakeLog {
@@ -214,6 +215,9 @@ func run(t *testing.T, log *fakeLog, sources ...collect.Source) *bench {
 		Log: func(stream string) (collect.Log, error) {
 			if stream == "nowhere" {
 				return nil, fmt.Errorf("no stream %q", stream)
+			}
+			if other := log.others[stream]; other != nil {
+				return other, nil
 			}
 			return log, nil
 		},

@@ -13,6 +13,11 @@ const (
 	// Source.outstanding. Readings beyond it are missed(backlog).
 	MaxOutstanding = 4096
 
+	// MaxRules of a source, MaxTable points of a calibration, MaxHeartbeat between two equal readings.
+	MaxRules     = 256
+	MaxTable     = 64
+	MaxHeartbeat = 7 * 24 * time.Hour
+
 	trendLen        = 24              // values of a sparkline
 	trendEvery      = time.Second     // at most one value of it per second
 	latestTextBytes = 256             // of a string, json or bytes value, kept for display

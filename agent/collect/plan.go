@@ -23,6 +23,7 @@ type Source struct {
 	Timeout      time.Duration    // of one Read, default 1 min
 	Labels       []record.Label   // added to every series that does not have them
 	Ranges       map[string]Range // plausible values by series name; they replace those of the driver
+	Rules        []Rule           // how single series are treated, in order
 	StuckAfter   time.Duration    // exactly the same value for longer is QualityStuck; 0: not checked
 	MaxNewSeries int              // an hour; default record.MaxNewSeriesPerHour
 
@@ -95,6 +96,17 @@ func (s Source) check() error {
 			return fmt.Errorf("range of %s: %g to %g is empty", name, r.Min, r.Max)
 		}
 	}
+	if len(s.Rules) > MaxRules {
+		return fmt.Errorf("%d rules, at most %d", len(s.Rules), MaxRules)
+	}
+	for i, r := range s.Rules {
+		if err := r.Check(); err != nil {
+			return fmt.Errorf("rule %d: %w", i+1, err)
+		}
+		if s.Door != nil && r.Stream != "" {
+			return fmt.Errorf("rule %d: what comes through a door goes to one stream", i+1)
+		}
+	}
 	probe := overflowSeries(s)
 	if err := probe.Normalize(); err != nil {
 		return err
@@ -113,7 +125,19 @@ func (s Source) sameSensor(o Source) bool { return s.Driver == o.Driver && s.Con
 
 // sameSeries reports whether its series mean the same, with the same ids, and are judged alike.
 func (s Source) sameSeries(o Source) bool {
-	return s.sameSensor(o) && s.Stream == o.Stream && slices.Equal(s.Labels, o.Labels) && maps.Equal(s.Ranges, o.Ranges)
+	return s.sameSensor(o) && s.Stream == o.Stream && slices.Equal(s.Labels, o.Labels) && maps.Equal(s.Ranges, o.Ranges) &&
+		sameRules(s.Rules, o.Rules)
+}
+
+// streams are those that the source writes to, its own first.
+func (s Source) streams() []string {
+	out := []string{s.Stream}
+	for _, r := range s.Rules {
+		if r.Stream != "" && !slices.Contains(out, r.Stream) {
+			out = append(out, r.Stream)
+		}
+	}
+	return out
 }
 
 // outstanding is how many drafts may wait for the disk: four seconds' worth, so that a commit interval of one

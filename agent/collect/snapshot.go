@@ -24,6 +24,7 @@ type SourceStatus struct {
 	State                State
 	Since                record.Stamp // of the first failed sweep in a row; Clock 0 if the latest did not fail
 	Taken                uint64       // readings that are durable
+	Unchanged            uint64       // readings that a rule kept out of the log, because they said nothing new
 	Pending              uint64       // drafts that wait for the disk
 	Missed               map[string]uint64
 	Quality              map[record.Quality]uint64 // readings as they were read
@@ -60,19 +61,35 @@ func (c *Collector) Snapshot() []SourceStatus {
 	return out
 }
 
+// Overview is Snapshot without the series.
+func (c *Collector) Overview() []SourceStatus {
+	ws := c.list()
+	out := make([]SourceStatus, len(ws))
+	for i, w := range ws {
+		out[i] = w.overview(w.table.bad())
+	}
+	return out
+}
+
 func (w *worker) status() SourceStatus {
+	series, bad := w.seriesStatus()
+	s := w.overview(bad)
+	s.Series = series
+	return s
+}
+
+// overview is the state of a source of which some series have no valid reading, or not.
+func (w *worker) overview(bad bool) SourceStatus {
 	s := SourceStatus{Name: w.source.Name, Driver: w.source.Driver, Stream: w.source.Stream,
 		Interval: w.source.Interval, Missed: map[string]uint64{}, Quality: map[record.Quality]uint64{},
 		Pending: uint64(len(w.pending))}
 	if w.source.Door != nil {
 		s.Interval = 0
 	}
-	var bad bool
-	s.Series, bad = w.seriesStatus()
 	a := w.acc
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	s.Taken, s.Sweeps, s.LastSweep = a.taken, a.sweeps, a.last
+	s.Taken, s.Unchanged, s.Sweeps, s.LastSweep = a.taken, a.unchanged, a.sweeps, a.last
 	s.LastError, s.LastErrorAt = a.lastErr, a.errStamp
 	s.JitterMax = a.lateMax
 	if a.lateCount > 0 {
@@ -95,7 +112,7 @@ func (w *worker) status() SourceStatus {
 	switch {
 	case a.failing > 0 || hangs:
 		s.State = StateDead
-	case bad || a.logErr != "":
+	case bad || len(a.refusing) > 0:
 		s.State = StateDegraded
 	case a.sweeps == 0 || a.sweeps == 1 && !a.busySince.IsZero():
 		s.State = StateStarting
@@ -112,7 +129,7 @@ func (w *worker) seriesStatus() (out []SeriesStatus, bad bool) {
 	out = make([]SeriesStatus, len(t.order))
 	for i, s := range t.order {
 		bad = bad || s.seen && s.quality.Bad()
-		out[i] = SeriesStatus{Source: w.source.Name, Stream: w.source.Stream, Series: s.def, ID: s.id, Seen: s.seen,
+		out[i] = SeriesStatus{Source: w.source.Name, Stream: w.outlets[s.dest].stream, Series: s.def, ID: s.id, Seen: s.seen,
 			Value: s.text(), Quality: s.quality, Stamp: s.at, LastGood: s.goodAt, Since: s.since, Trend: s.trends()}
 	}
 	return out, bad

@@ -19,7 +19,9 @@ type sweeper struct {
 	byIndex  []*series // parallel to the sensor's quantities
 	waiting  int       // of them, without an id in the log
 	overflow record.SeriesID
-	records  []record.Record
+	records  []record.Record   // for the source's own stream
+	routed   [][]record.Record // for each outlet; the first is not used
+	due      []record.Record   // of a door's message
 	data     []record.Data
 	arena    []byte // details of overflowing series
 	faults   []fault
@@ -36,21 +38,15 @@ func (w *worker) index(qs []drivers.Quantity) {
 		w.byIndex, w.waiting = w.byIndex[:0], 0
 	}
 	for i := len(w.byIndex); i < len(qs); i++ {
-		def := qs[i].Series
-		def.Labels = mergeLabels(def.Labels, w.source.Labels)
-		key := def.Key()
-		s := w.table.byKey[key]
-		if s == nil {
-			s = &series{def: def, key: key, lo: qs[i].Min, hi: qs[i].Max}
-			if r, ok := w.source.Ranges[def.Name]; ok {
-				s.lo, s.hi = r.Min, r.Max
-			}
-			s.ranged = s.lo != 0 || s.hi != 0
-			if s.invalid = s.def.Normalize(); s.invalid != nil {
+		s := w.treated(qs[i].Series, qs[i].Min, qs[i].Max)
+		if known := w.table.byKey[s.key]; known != nil {
+			s = known
+		} else {
+			if s.invalid != nil {
 				w.acc.note(s.invalid)
 			}
 			w.table.mu.Lock()
-			w.table.byKey[key] = s
+			w.table.byKey[s.key] = s
 			w.table.order = append(w.table.order, s)
 			w.table.mu.Unlock()
 		}
@@ -103,7 +99,8 @@ func (w *worker) define() {
 }
 
 func (w *worker) defineOne(s *series) {
-	id, err := w.log.Define(s.def)
+	to := w.outlets[s.dest]
+	id, err := to.log.Define(s.def)
 	switch {
 	case err == nil:
 		w.waiting--
@@ -117,7 +114,7 @@ func (w *worker) defineOne(s *series) {
 		}
 	default:
 		w.acc.note(fmt.Errorf("define %s: %w", s.key, err))
-		w.logOutcome(err)
+		w.logOutcome(to.stream, err)
 	}
 }
 
@@ -132,7 +129,7 @@ func (w *worker) target(s *series) record.SeriesID {
 		return s.id
 	}
 	if w.overflow == 0 {
-		id, err := w.log.Define(overflowSeries(w.source))
+		id, err := w.outlets[0].log.Define(overflowSeries(w.source))
 		if err != nil {
 			w.acc.note(fmt.Errorf("define overflow series: %w", err))
 			return 0
@@ -149,13 +146,22 @@ func (w *worker) convert(samples []drivers.Sample, at record.Stamp) {
 		w.data = make([]record.Data, 0, len(samples))
 	}
 	w.data = w.data[:0]
-	refused := 0
+	for len(w.routed) < len(w.outlets) {
+		w.routed = append(w.routed, nil)
+	}
+	for i := range w.routed {
+		w.routed[i] = w.routed[i][:0]
+	}
+	refused, unchanged := 0, 0
 	quality := [256]uint32{}
 	t := w.table
 	t.mu.Lock()
 	trend := !t.trendOnce || at.Time-t.trendAt >= int64(trendEvery) || at.Time < t.trendAt
 	if trend {
 		t.trendAt, t.trendOnce = at.Time, true
+	}
+	if w.lossy.Swap(false) {
+		t.forget()
 	}
 	for i := range samples {
 		x := &samples[i]
@@ -175,17 +181,31 @@ func (w *worker) convert(samples []drivers.Sample, at record.Stamp) {
 			s.faulted = record.QualityGood
 			w.faults = append(w.faults, fault{s, record.QualityGood})
 		}
+		if !s.due(&r, at.Time) {
+			unchanged++
+			continue
+		}
+		dest := s.dest
 		if s.id == 0 {
 			if r.Series = w.target(s); r.Series == 0 {
 				refused++
 				continue
 			}
+			dest = 0
 			w.labelOverflow(&r, s)
 		}
-		w.records = append(w.records, r)
+		s.reported(&r, at.Time)
+		if dest == 0 {
+			w.records = append(w.records, r)
+		} else {
+			w.routed[dest] = append(w.routed[dest], r)
+		}
 	}
 	t.mu.Unlock()
 	w.acc.countQuality(&quality)
+	if unchanged > 0 {
+		w.acc.countUnchanged(unchanged)
+	}
 	if refused > 0 {
 		w.acc.countMissed(MissedRefused, refused)
 	}
@@ -196,7 +216,11 @@ func (w *worker) fill(r *record.Record, x *drivers.Sample, s *series, at record.
 	r.Quality, r.Type, r.Num = x.Quality, x.Type, x.Num
 	value, detail := x.Value, x.Detail
 	if !r.Quality.Bad() {
-		if why := faulty(x, s); why.Bad() {
+		why := faulty(x, s)
+		if !why.Bad() {
+			why = s.calibrate(r)
+		}
+		if why.Bad() {
 			r.Quality = why
 			if len(detail) == 0 {
 				detail = value
@@ -236,7 +260,7 @@ func faulty(x *drivers.Sample, s *series) record.Quality {
 		return record.QualityBad
 	}
 	switch {
-	case !x.Type.Valid() || x.Type.Base() != s.def.Type.Base():
+	case !x.Type.Valid() || x.Type.Base() != s.raw.Base():
 		return record.QualityMalformed
 	case len(x.Value)+len(x.Detail) > record.MaxRecordBytes-64: // the rest of the canonical bytes
 		return record.QualityOverflow
@@ -271,14 +295,20 @@ func (w *worker) labelOverflow(r *record.Record, s *series) {
 	r.Data.Detail = w.arena[from:len(w.arena):len(w.arena)]
 }
 
-// append gives the records of a sweep to the log, usually as one draft.
+// append gives the records of a sweep to the log, usually as one draft a stream.
 func (w *worker) append(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, appendPatience)
 	defer cancel()
-	for rs := w.records; len(rs) > 0; {
-		n := draftLen(rs)
-		w.appendDraft(ctx, rs[:n])
-		rs = rs[n:]
+	for i := range w.outlets {
+		rs := w.records
+		if i > 0 {
+			rs = w.routed[i]
+		}
+		for len(rs) > 0 {
+			n := draftLen(rs)
+			w.appendDraft(ctx, &w.outlets[i], rs[:n])
+			rs = rs[n:]
+		}
 	}
 }
 
@@ -293,21 +323,23 @@ func draftLen(rs []record.Record) int {
 	return min(len(rs), draftRecords)
 }
 
-func (w *worker) appendDraft(ctx context.Context, rs []record.Record) {
+func (w *worker) appendDraft(ctx context.Context, to *outlet, rs []record.Record) {
 	if len(w.pending) == cap(w.pending) { // only this goroutine sends
+		w.lossy.Store(true)
 		w.acc.countMissed(MissedBacklog, len(rs))
-		w.logOutcome(errBacklog)
+		w.logOutcome(to.stream, errBacklog)
 		return
 	}
-	ticket, err := w.log.Append(ctx, record.Draft{Records: rs})
+	ticket, err := to.log.Append(ctx, record.Draft{Records: rs})
 	if err != nil {
+		w.lossy.Store(true)
 		w.acc.countMissed(missedByLog(err), len(rs))
-		w.acc.note(fmt.Errorf("append to %s: %w", w.source.Stream, err))
-		w.logOutcome(err)
+		w.acc.note(fmt.Errorf("append to %s: %w", to.stream, err))
+		w.logOutcome(to.stream, err)
 		return
 	}
-	w.pending <- pending{ticket, len(rs)}
-	w.logOutcome(nil)
+	w.pending <- pending{ticket, len(rs), to.stream}
+	w.logOutcome(to.stream, nil)
 }
 
 // tellSeries tells Events about series that turned bad or good.

@@ -17,8 +17,9 @@ type table struct {
 }
 
 // series is one series and what is known of its latest reading. The reader changes it under table.mu; def, key and
-// range never change.
+// range never change. Its treatment is the reader's own.
 type series struct {
+	treatment
 	def      record.Series
 	key      string
 	lo, hi   float64
@@ -74,6 +75,25 @@ func (s *series) observe(r *record.Record, at record.Stamp, trend bool) {
 // stuck reports whether the value has not moved at all for longer than after (ns), this reading included.
 func (s *series) stuck(r *record.Record, at record.Stamp, after int64) bool {
 	return s.seen && s.num == r.Num && s.typ == r.Type && s.same.Clock == at.Clock && at.Time-s.same.Time > after
+}
+
+// forget makes the next reading of every series one to report. t.mu is held.
+func (t *table) forget() {
+	for _, s := range t.order {
+		s.sent = false
+	}
+}
+
+// bad reports whether a series has no valid reading.
+func (t *table) bad() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.order {
+		if s.seen && s.quality.Bad() {
+			return true
+		}
+	}
+	return false
 }
 
 // trends returns the sparkline's values, oldest first; NaN where there was none.

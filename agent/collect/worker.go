@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -23,9 +24,11 @@ var (
 type worker struct {
 	o      Options
 	source Source
-	log    Log
 	acc    *account
 	table  *table
+
+	outlets []outlet
+	lossy   atomic.Bool // the log did not take something: what was thought reported may not be
 
 	ticks     chan time.Duration // lateness; unbuffered: a sweep that cannot start at once is missed
 	pending   chan pending
@@ -47,12 +50,13 @@ type worker struct {
 type pending struct {
 	ticket Ticket
 	n      int
+	stream string
 }
 
 // newWorker takes over from prev, which has stopped, what still fits; prev is nil for a new source.
 func newWorker(o Options, j job, prev *worker) *worker {
-	w := &worker{o: o, source: j.source, log: j.log, acc: new(account),
-		ticks: make(chan time.Duration), pending: make(chan pending, j.source.outstanding()),
+	w := &worker{o: o, source: j.source, outlets: j.outlets, acc: new(account),
+		ticks: make(chan time.Duration), pending: make(chan pending, j.source.outstanding()*len(j.outlets)),
 		quit: make(chan struct{}), idle: make(chan struct{}), done: make(chan struct{}), abandoned: make(chan struct{}), doorway: doorway{turn: make(chan struct{}, 1)}}
 	if prev != nil {
 		w.acc = prev.acc
@@ -204,23 +208,24 @@ func (w *worker) acknowledge(ctx context.Context) {
 
 func (w *worker) settle(ctx context.Context, p pending) {
 	if _, err := p.ticket.Wait(ctx); err != nil {
+		w.lossy.Store(true)
 		w.acc.countMissed(missedByLog(err), p.n)
-		w.logOutcome(err)
+		w.logOutcome(p.stream, err)
 		return
 	}
 	w.acc.countTaken(p.n)
 }
 
-func (w *worker) logOutcome(err error) {
+func (w *worker) logOutcome(stream string, err error) {
 	if errors.Is(err, ErrStopped) || errors.Is(err, context.Canceled) {
 		return // stopping is no fault
 	}
-	refused, back := w.acc.logOutcome(err)
+	refused, back := w.acc.logOutcome(stream, err)
 	if refused && w.o.Events.LogRefused != nil {
-		w.o.Events.LogRefused(w.source.Name, w.source.Stream, err)
+		w.o.Events.LogRefused(w.source.Name, stream, err)
 	}
 	if back && w.o.Events.LogBack != nil {
-		w.o.Events.LogBack(w.source.Name, w.source.Stream)
+		w.o.Events.LogBack(w.source.Name, stream)
 	}
 }
 
@@ -349,7 +354,9 @@ func (w *worker) retire(succeeded, tableKept bool) {
 	if dead && w.o.Events.SourceBack != nil {
 		w.o.Events.SourceBack(w.source.Name)
 	}
-	if refused && w.o.Events.LogBack != nil {
-		w.o.Events.LogBack(w.source.Name, w.source.Stream)
+	for _, stream := range refused {
+		if w.o.Events.LogBack != nil {
+			w.o.Events.LogBack(w.source.Name, stream)
+		}
 	}
 }

@@ -37,7 +37,16 @@ type Modbus struct {
 	Timeout    time.Duration  `yaml:"timeout"`   // for one answer, 10 ms to 30 s
 	Retries    *int           `yaml:"retries"`   // after silence or damage, 0–10
 	Echo       bool           `yaml:"echo"`      // the adapter hears itself
+	RS485      *RS485         `yaml:"rs485"`     // of a port whose transmitter the kernel switches
 	Devices    []ModbusDevice `yaml:"devices,required"`
+}
+
+// RS485 lets the kernel switch the transmitter of a UART by its RTS line. USB adapters switch by themselves.
+type RS485 struct {
+	RTSOnSend  bool          `yaml:"rts_on_send,required"` // level of RTS while sending; the other one else
+	BeforeSend time.Duration `yaml:"before_send"`          // whole ms
+	AfterSend  time.Duration `yaml:"after_send"`
+	ReceiveOwn bool          `yaml:"receive_own"` // hear what is sent; then echo: true
 }
 
 // ModbusDevice is one slave. Exactly one of Profile and ProfileFile is given.
@@ -124,6 +133,9 @@ func (m *Modbus) validate(r *strictyaml.Report, path string) {
 	if m.Port != "" {
 		between(r, path+".stop_bits", m.StopBits, 1, 2)
 	}
+	if m.RS485 != nil && m.Port == "" {
+		r.Addf(path+".rs485", "%s.rs485 belongs to a port", path)
+	}
 	between(r, path+".timeout", m.Timeout, MinInterval, MaxModbusTimeout)
 	between(r, path+".retries", *m.Retries, 0, MaxModbusRetries)
 	if n := len(m.Devices); n < 1 || n > MaxModbusUnits {
@@ -172,4 +184,13 @@ func readNamed(r *strictyaml.Report, host Host, path, name string) (text string,
 		r.Addf(path, "%s %q cannot be read: %v", path, name, reason(err))
 	}
 	return string(data), err == nil
+}
+
+func wantResolution(r *strictyaml.Report, path string, bits int, persist bool) {
+	if bits != 0 {
+		between(r, path+".resolution", bits, 9, 12)
+	}
+	if persist && bits == 0 {
+		r.Addf(path+".persist", "%s.persist needs a resolution", path)
+	}
 }

@@ -23,7 +23,13 @@ type Config struct {
 	Nodes   []NodeLine        `yaml:"nodes"`
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
+	NPU     *NPU              `yaml:"npu"`
 	Log     Log               `yaml:"log"`
+}
+
+// NPU says that this box has an NPU worker (edge-npu), whose faults the agent declares.
+type NPU struct {
+	RunDir string `yaml:"run_dir"` // of the worker's socket
 }
 
 // What a stream does when undelivered records fill it.
@@ -44,7 +50,8 @@ type Stream struct {
 
 // Storage is about the disk that all streams lie on.
 type Storage struct {
-	MinFree    strictyaml.Bytes `yaml:"min_free"` // space to leave for others; 0: none in particular
+	MinFree    strictyaml.Bytes `yaml:"min_free"`     // space to leave for others; 0: none in particular
+	WearPerDay strictyaml.Bytes `yaml:"wear_per_day"` // what the flash is meant to take; 0: not watched
 	Encryption Encryption       `yaml:"encryption"`
 }
 
@@ -65,25 +72,32 @@ const (
 	DriverSerial    = "serial"
 	DriverListen    = "listen"
 	DriverMQTT      = "mqtt"
+	DriverAir       = "air"
+	DriverNMEA      = "nmea"
 )
 
 // Source is one thing that is read. Exactly the block of its driver may be given.
 type Source struct {
-	Name      string            `yaml:"name,required"`   // [a-z0-9-]{1,32}, unique
-	Driver    string            `yaml:"driver,required"` // one of the constants above
-	Interval  time.Duration     `yaml:"interval"`        // between readings, 10 ms to 24 h
-	Stream    string            `yaml:"stream"`          // where its records go
-	Ranges    map[string]Range  `yaml:"ranges"`          // plausible range by name of series; outside is uncertain
-	Labels    map[string]string `yaml:"labels"`          // added to every series of the source
-	System    *System           `yaml:"system"`
-	W1        *W1               `yaml:"w1"`
-	Synthetic *Synthetic        `yaml:"synthetic"`
-	DS18B20   *DS18B20          `yaml:"ds18b20"`
-	Modbus    *Modbus           `yaml:"modbus"`
-	Exec      *Exec             `yaml:"exec"`
-	Serial    *Serial           `yaml:"serial"`
-	Listen    *Listen           `yaml:"listen"`
-	MQTT      *MQTTSource       `yaml:"mqtt"`
+	Name       string            `yaml:"name,required"`   // [a-z0-9-]{1,32}, unique
+	Driver     string            `yaml:"driver,required"` // one of the constants above
+	Interval   time.Duration     `yaml:"interval"`        // between readings, 10 ms to 24 h
+	Stream     string            `yaml:"stream"`          // where its records go
+	Ranges     map[string]Range  `yaml:"ranges"`          // plausible range by name of series; outside is uncertain
+	Labels     map[string]string `yaml:"labels"`          // added to every series of the source
+	Rules      []Rule            `yaml:"rules"`           // how single series are treated, in order
+	Timeout    time.Duration     `yaml:"timeout"`         // of one reading of the whole source, up to 10 min
+	StuckAfter time.Duration     `yaml:"stuck_after"`     // exactly the same value for longer is uncertain; 0: not checked
+	System     *System           `yaml:"system"`
+	W1         *W1               `yaml:"w1"`
+	Synthetic  *Synthetic        `yaml:"synthetic"`
+	DS18B20    *DS18B20          `yaml:"ds18b20"`
+	Modbus     *Modbus           `yaml:"modbus"`
+	Exec       *Exec             `yaml:"exec"`
+	Serial     *Serial           `yaml:"serial"`
+	Listen     *Listen           `yaml:"listen"`
+	MQTT       *MQTTSource       `yaml:"mqtt"`
+	Air        *Air              `yaml:"air"`
+	NMEA       *NMEA             `yaml:"nmea"`
 }
 
 // Range is inclusive.
@@ -104,8 +118,10 @@ type W1 struct {
 	Master      string            `yaml:"master"` // only this bus; empty: all
 	Names       map[string]string `yaml:"names"`  // ROM id → what people call the sensor; these are expected
 	ReadTimeout time.Duration     `yaml:"read_timeout"`
-	NoBulk      bool              `yaml:"no_bulk"`   // read the sensors one by one
-	Simulated   bool              `yaml:"simulated"` // label the readings simulated=true
+	NoBulk      bool              `yaml:"no_bulk"`    // read the sensors one by one
+	Resolution  int               `yaml:"resolution"` // 9–12 bits; 0: as each sensor has it
+	Persist     bool              `yaml:"persist"`    // the resolution goes to the EEPROM, too
+	Simulated   bool              `yaml:"simulated"`  // label the readings simulated=true
 }
 
 // Synthetic makes load: readings that nothing measured, labelled simulated=true.
@@ -117,7 +133,8 @@ type Synthetic struct {
 
 // Uplink says where records are delivered; without a block they stay on the box.
 type Uplink struct {
-	MQTT *MQTT `yaml:"mqtt"`
+	MQTT  *MQTT  `yaml:"mqtt"` // to a hub behind a broker, or
+	Kafka *Kafka `yaml:"kafka"`
 }
 
 // MQTT is the connection to the broker.
@@ -132,6 +149,10 @@ type MQTT struct {
 	KeepAlive    time.Duration    `yaml:"keep_alive"`
 	Window       strictyaml.Bytes `yaml:"window"` // own limit of bytes in flight
 	Values       time.Duration    `yaml:"values"` // between two messages of latest values; 0s: none
+
+	BacklogRate    strictyaml.Bytes `yaml:"backlog_rate"`     // bytes a second of what is older than 10 s; 0: no bound
+	BudgetPerHour  strictyaml.Bytes `yaml:"budget_per_hour"`  // bytes of MQTT packets, both ways; 0: no bound
+	BudgetPerMonth strictyaml.Bytes `yaml:"budget_per_month"` // when used up, only alarms are sent
 }
 
 // Control says who may use the sockets.

@@ -101,11 +101,18 @@ func TestMistakes(t *testing.T) {
 		{"interval", "sources: [{name: a, driver: w1, interval: 1ms}]", `agent.yaml:1:43  sources[0].interval is 1ms; possible are 10ms to 24h0m0s`},
 		{"rom", "sources: [{name: a, driver: w1, w1: {names: {bad: x}}}]", `agent.yaml:1:51  sources[0].w1.names: "bad" is not the id of a 1-Wire device; they look like 28-0416a1b2c3ff`},
 		{"range", "sources: [{name: a, driver: w1, ranges: {temperature: {min: 5, max: 1}}}]", `agent.yaml:1:42  sources[0].ranges.temperature: min 5 is not below max 1`},
+		{"rule", "sources: [{name: a, driver: w1, rules: [{match: {series: t}}]}]", `agent.yaml:1:41  sources[0].rules[0] does nothing; give rename, labels, stream, range, calibration or report`},
+		{"rule's stream", "sources: [{name: a, driver: w1, rules: [{stream: alarm}]}]", `agent.yaml:1:50  sources[0].rules[0].stream: there is no stream "alarm"; did you mean "alarms"?`},
+		{"rule of a door", "sources: [{name: a, driver: exec, exec: {command: [x]}, rules: [{stream: alarms}]}]", `agent.yaml:1:74  sources[0].rules[0].stream: a source with driver exec writes to one stream; give it beside the driver`},
+		{"calibration", "sources: [{name: a, driver: w1, rules: [{calibration: {gain: 0}}]}]", `agent.yaml:1:42  sources[0].rules[0].calibration: offset must be a number, gain one that is not 0`},
+		{"table", "sources: [{name: a, driver: w1, rules: [{calibration: {table: [{reading: 1, true: 2}, {reading: 1, true: 3}]}}]}]", `agent.yaml:1:56  sources[0].rules[0].calibration.table[1]: readings must be numbers that rise`},
+		{"w1 resolution", "sources: [{name: a, driver: w1, w1: {persist: true}}]", `agent.yaml:1:47  sources[0].w1.persist needs a resolution`},
 		{"no block", "sources: [{name: a, driver: ds18b20}]", `agent.yaml:1:11  sources[0]: driver "ds18b20" needs a block "ds18b20"`},
 		{"master", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480}}]", `agent.yaml:1:56  sources[0].ds18b20.master "ds2480" is unknown; did you mean "ds2480b"?`},
 		{"1-Wire port", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds9097}}]", `agent.yaml:1:38  sources[0].ds18b20: master ds9097 needs a port`},
 		{"1-Wire baud", "sources: [{name: a, driver: ds18b20, ds18b20: {master: ds2480b, port: /dev/x, baud: 4800}}]", `agent.yaml:1:85  sources[0].ds18b20.baud is 4800; possible are 9600, 19200, 57600 and 115200`},
 		{"line", "sources: [{name: a, driver: modbus, modbus: {devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:37  sources[0].modbus: give one of port, tcp and rtu_over_tcp`},
+		{"rs485", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', rs485: {rts_on_send: true}, devices: [{unit: 1, profile: x}]}}]", `agent.yaml:1:60  sources[0].modbus.rs485 belongs to a port`},
 		{"unit", "sources: [{name: a, driver: modbus, modbus: {port: /dev/x, devices: [{unit: 248, profile: x}]}}]", `agent.yaml:1:77  sources[0].modbus.devices[0].unit is 248; possible are 1 to 247`},
 		{"profile", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1}]}}]", `agent.yaml:1:70  sources[0].modbus.devices[0]: give one of profile and profile_file`},
 		{"profile file", "sources: [{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1, profile_file: p.yaml}]}}]", `agent.yaml:1:94  sources[0].modbus.devices[0].profile_file "/etc/p.yaml" does not exist`},
@@ -114,6 +121,7 @@ func TestMistakes(t *testing.T) {
 		{"token", "sources: [{name: a, driver: listen, listen: {http: 'h:1', token_file: /none}}]", "agent.yaml:1:71  sources[0].listen.token_file \"/none\" does not exist"},
 		{"subscriptions", "sources: [{name: a, driver: mqtt, mqtt: {broker: x, client_id: a, subscriptions: []}}]", `agent.yaml:1:67  sources[0].mqtt.subscriptions is empty`},
 		{"broker", "uplink: {mqtt: {broker: 'http://x'}}", `agent.yaml:1:25  uplink.mqtt.broker: "http://x" is not a broker; write ssl://host:8883 or tcp://host:1883`},
+		{"backlog rate", "uplink: {mqtt: {broker: 'tcp://x', backlog_rate: 10}}", `agent.yaml:1:50  uplink.mqtt.backlog_rate is 10; the least is 256 (leave it out for no bound)`},
 		{"broker missing", "uplink: {mqtt: {}}", `agent.yaml:1:16  key "broker" is missing in uplink.mqtt`},
 		{"file", "uplink:\n  mqtt:\n    broker: ssl://x\n    ca_file: ca.crt\n", `agent.yaml:4:14  uplink.mqtt.ca_file "/etc/ca.crt" does not exist`},
 		{"pair", "uplink: {mqtt: {broker: ssl://x, cert_file: /cert}}", `agent.yaml:1:10  uplink.mqtt: cert_file and key_file belong together; give both or none`},
@@ -224,13 +232,13 @@ func FuzzParse(f *testing.F) {
 
 func TestStorageKeys(t *testing.T) {
 	key := strings.Repeat("0123456789abcdef", 4)
-	yaml := "storage:\n  min_free: 1GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
+	yaml := "storage:\n  min_free: 1GiB\n  wear_per_day: 20GiB\n  encryption:\n    key_file: keys/now\n    old_key_files: [keys/old]\nstreams:\n  telemetry: {max_age: 30d}\n"
 	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte(yaml)}, "etc/keys/now": {Data: []byte(key + "\n")}, "etc/keys/old": {Data: []byte("0123456789abcdef0123456789abcdef")}}
 	c, err := config.Load("/etc/agent.yaml", machine{files})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Storage.MinFree != strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
+	if c.Storage.MinFree != strictyaml.GiB || c.Storage.WearPerDay != 20*strictyaml.GiB || c.Streams["telemetry"].MaxAge != 30*24*time.Hour || c.Storage.Encryption.KeyFile != "/etc/keys/now" {
 		t.Errorf("%+v", c.Storage)
 	}
 	k, err := c.Storage.Encryption.Keys(machine{files}.ReadFile)

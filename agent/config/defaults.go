@@ -75,6 +75,12 @@ func (c *Config) withDefaults(set func(path string) bool) {
 			m.Window = 4 * strictyaml.MiB
 		}
 	}
+	if k := c.Uplink.Kafka; k != nil {
+		k.withDefaults()
+	}
+	if c.NPU != nil && c.NPU.RunDir == "" {
+		c.NPU.RunDir = "/run/edge-npu"
+	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry

@@ -144,6 +144,12 @@ func (s *Source) paths() []*string {
 	if x := s.Serial; x != nil {
 		out = append(out, &x.Port)
 	}
+	if x := s.Air; x != nil {
+		out = append(out, &x.Port)
+	}
+	if x := s.NMEA; x != nil {
+		out = append(out, &x.Port)
+	}
 	if x := s.Listen; x != nil {
 		out = append(out, &x.Unix, &x.TokenFile)
 	}

@@ -19,6 +19,8 @@ const (
 	MinStreamBytes    = 4 * strictyaml.MiB
 	MinSegmentBytes   = 1 * strictyaml.MiB
 	MaxSegmentBytes   = 1 * strictyaml.GiB
+	MinBacklogRate    = strictyaml.Bytes(256) // a second
+	MinBudget         = 64 * strictyaml.KiB
 	MinWindow         = 256 * strictyaml.KiB
 	MaxWindow         = 64 * strictyaml.MiB
 	MinKeepAlive      = 5 * time.Second
@@ -31,6 +33,11 @@ const (
 	MaxModbusUnits    = 247
 	MaxModbusTimeout  = 30 * time.Second
 	MaxModbusRetries  = 10
+	MaxRules          = 256
+	MaxTable          = 64 // points of a calibration
+	MaxHeartbeat      = 7 * 24 * time.Hour
+	MaxSourceTimeout  = 10 * time.Minute
+	MaxGPSDelay       = 5 * time.Second
 	MaxKernelMaster   = 1 << 20
 	MaxNodeLines      = 16
 	MaxLineNodes      = 32

@@ -79,6 +79,9 @@ func (c *Config) absolute(dir string) {
 	}
 	fix(&c.DataDir)
 	fix(&c.RunDir)
+	if c.NPU != nil {
+		fix(&c.NPU.RunDir)
+	}
 	for i := range c.Sources {
 		for _, p := range c.Sources[i].paths() {
 			fix(p)
@@ -96,6 +99,12 @@ func (c *Config) absolute(dir string) {
 	for i := range c.Storage.Encryption.OldKeyFiles {
 		fix(&c.Storage.Encryption.OldKeyFiles[i])
 	}
+	if k := c.Uplink.Kafka; k != nil {
+		_, paths := k.files()
+		for _, p := range paths {
+			fix(p)
+		}
+	}
 	if m := c.Uplink.MQTT; m != nil {
 		for _, p := range []*string{&m.CAFile, &m.CertFile, &m.KeyFile, &m.PasswordFile} {
 			fix(p)
@@ -109,14 +118,19 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 	for i := range c.Sources {
 		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
 	}
-	m := c.Uplink.MQTT
-	if m == nil {
-		return
+	type named struct{ path, name string }
+	var files []named
+	if m := c.Uplink.MQTT; m != nil {
+		files = []named{{"uplink.mqtt.ca_file", m.CAFile}, {"uplink.mqtt.cert_file", m.CertFile},
+			{"uplink.mqtt.key_file", m.KeyFile}, {"uplink.mqtt.password_file", m.PasswordFile}}
 	}
-	for _, f := range []struct{ path, name string }{
-		{"uplink.mqtt.ca_file", m.CAFile}, {"uplink.mqtt.cert_file", m.CertFile},
-		{"uplink.mqtt.key_file", m.KeyFile}, {"uplink.mqtt.password_file", m.PasswordFile},
-	} {
+	if k := c.Uplink.Kafka; k != nil {
+		keys, paths := k.files()
+		for i, p := range paths {
+			files = append(files, named{keys[i], *p})
+		}
+	}
+	for _, f := range files {
 		if f.name == "" {
 			continue
 		}
@@ -130,7 +144,7 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 			r.Addf(f.path, "%s %q cannot be read: %v", f.path, f.name, reason(err))
 		case len(data) > maxSecretBytes:
 			r.Addf(f.path, "%s %q has %d bytes, at most %d are expected", f.path, f.name, len(data), maxSecretBytes)
-		case f.path == "uplink.mqtt.password_file":
+		case f.path == "uplink.mqtt.password_file", f.path == "uplink.kafka.sasl.secret_file":
 			if strings.TrimSpace(string(data)) == "" {
 				r.Addf(f.path, "%s %q is empty", f.path, f.name)
 			}

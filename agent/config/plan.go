@@ -58,6 +58,12 @@ func NewPlan(old, now *Config) Plan {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
 	}
+	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
+		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
+	}
+	if !reflect.DeepEqual(old.NPU, now.NPU) {
+		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
+	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true
 		p.Live = append(p.Live, Change{"log.level", old.Log.Level + " → " + now.Log.Level})
@@ -66,13 +72,13 @@ func NewPlan(old, now *Config) Plan {
 }
 
 func uplinkText(old, now Uplink) string {
-	switch {
-	case old.MQTT == nil:
-		return "delivers to " + now.MQTT.Broker
-	case now.MQTT == nil:
+	switch from, to := old.To(), now.To(); {
+	case from == "" && to != "":
+		return "delivers to " + to
+	case from != "" && to == "":
 		return "delivers no more"
-	case old.MQTT.Broker != now.MQTT.Broker:
-		return old.MQTT.Broker + " → " + now.MQTT.Broker
+	case from != to:
+		return from + " → " + to
 	}
 	return "connects again with the new settings"
 }

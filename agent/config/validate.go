@@ -38,6 +38,12 @@ func (c *Config) validate(r *strictyaml.Report) {
 	if n := len(c.Storage.Encryption.OldKeyFiles); n > MaxOldKeys {
 		r.Addf("storage.encryption.old_key_files", "storage.encryption.old_key_files names %d files, at most %d are possible", n, MaxOldKeys)
 	}
+	if c.Uplink.Kafka != nil {
+		c.Uplink.Kafka.validate(r)
+		if c.Uplink.MQTT != nil {
+			r.Addf("uplink", "uplink has mqtt and kafka: one of them delivers; remove the other")
+		}
+	}
 	if c.Uplink.MQTT != nil {
 		c.Uplink.MQTT.validate(r)
 	}
@@ -136,6 +142,11 @@ func (c *Config) validateSources(r *strictyaml.Report) {
 		}
 		between(r, path+".interval", s.Interval, MinInterval, MaxInterval)
 		c.wantStream(r, path+".stream", s.Stream)
+		for j, rule := range s.Rules {
+			if rule.Stream != "" {
+				c.wantStream(r, path+".rules["+strconv.Itoa(j)+"].stream", rule.Stream)
+			}
+		}
 		s.validate(r, path)
 	}
 }
@@ -175,6 +186,7 @@ func (s *Source) validate(r *strictyaml.Report, path string) {
 			r.Addf(path+".labels."+key, "%s.labels: %q: %q cannot be a label; keys have a-z 0-9 _ and do not begin with a digit", path, key, value)
 		}
 	}
+	s.validateRules(r, path)
 	if len(s.Labels) > record.MaxLabels/2 {
 		r.Addf(path+".labels", "%s.labels has %d labels, at most %d are possible", path, len(s.Labels), record.MaxLabels/2)
 	}
@@ -198,6 +210,8 @@ func (s *Source) blocks() []block {
 		{DriverSerial, s.Serial != nil, s.Serial.validate},
 		{DriverListen, s.Listen != nil, nil},
 		{DriverMQTT, s.MQTT != nil, s.MQTT.validate},
+		{DriverAir, s.Air != nil, s.Air.validate},
+		{DriverNMEA, s.NMEA != nil, s.NMEA.validate},
 	}
 }
 
@@ -207,6 +221,7 @@ func (y *Synthetic) validate(r *strictyaml.Report, path string) {
 }
 
 func (w *W1) validate(r *strictyaml.Report, path string) {
+	wantResolution(r, path, w.Resolution, w.Persist)
 	between(r, path+".read_timeout", w.ReadTimeout, MinInterval, MaxCommitInterval)
 	if strings.ContainsRune(w.Master, '/') {
 		r.Addf(path+".master", "%s.master %q is not a name such as w1_bus_master1", path, w.Master)
@@ -264,6 +279,14 @@ func (m *MQTT) validate(r *strictyaml.Report) {
 	between(r, path+".keep_alive", m.KeepAlive, MinKeepAlive, MaxKeepAlive)
 	if m.Values != 0 {
 		between(r, path+".values", m.Values, MinValues, MaxValues)
+	}
+	for _, b := range []struct {
+		key        string
+		value, min strictyaml.Bytes
+	}{{"backlog_rate", m.BacklogRate, MinBacklogRate}, {"budget_per_hour", m.BudgetPerHour, MinBudget}, {"budget_per_month", m.BudgetPerMonth, MinBudget}} {
+		if b.value != 0 && b.value < b.min {
+			r.Addf(path+"."+b.key, "%s.%s is %s; the least is %s (leave it out for no bound)", path, b.key, b.value, b.min)
+		}
 	}
 	if m.Window < MinWindow || m.Window > MaxWindow {
 		r.Addf(path+".window", "%s.window is %s; possible are %s to %s", path, m.Window, MinWindow, MaxWindow)

@@ -198,6 +198,11 @@ func checkIngest(req *api.IngestRequest) error {
 	case len(req.Records) > api.MaxIngestRecords:
 		return fmt.Errorf("%w: a message has at most %d records", ErrTooLarge, api.MaxIngestRecords)
 	}
+	for i := range req.More {
+		if m := &req.More[i]; m.Sequence != req.Sequence+uint64(i)+1 || len(m.Records) == 0 || len(m.Records) > api.MaxIngestRecords {
+			return fmt.Errorf("%w: more[%d] must have sequence %d and 1 to %d records", ErrBadRequest, i, req.Sequence+uint64(i)+1, api.MaxIngestRecords)
+		}
+	}
 	return nil
 }
 

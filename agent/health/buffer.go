@@ -12,6 +12,7 @@ const (
 	Unsendable     Code = "B008"
 	LogUnavailable Code = "B009"
 	LogHeld        Code = "B010"
+	FlashWear      Code = "B011"
 )
 
 func bufferFaults() []Declared {
@@ -66,5 +67,10 @@ func bufferFaults() []Declared {
 			Found: "The header of a segment file names a newer format.",
 			Do:    "The message says which: install the newer version again, or name the key (storage.encryption.key_file, old_key_files) and restart. Do not delete the files.",
 			Risk:  "Delivery of this stream waits at that place. New readings are stored."},
+		{Code: FlashWear, Severity: Notice, Title: "disk is written faster than it is meant to last",
+			Means: "Flash wears out by being written. More a day is written to the disk under the log than storage.wear_per_day says it is to take. All programs count, not only the agent.",
+			Found: "The kernel's count of sectors written, over the last 24 hours or at least three.",
+			Do:    "Find who writes: `edgectl status` says what the log has written today; `iotop -ao` shows the others. A longer commit_interval writes less: each commit of a few readings costs about 5 kB. Or set storage.wear_per_day anew: the total bytes written (TBW) that the maker names, divided by the days it is to last.",
+			Risk:  "Nothing yet. A worn-out flash refuses to write, or forgets."},
 	}
 }

@@ -17,6 +17,8 @@ const (
 	LocallyLost        Code = "U013"
 	UplinkFiles        Code = "U014"
 	UplinkFlapping     Code = "U015"
+	BudgetUsedUp       Code = "U016"
+	NameTaken          Code = "U018"
 )
 
 const staysOnDisk = "Nothing is lost while there is room on the disk: `edgectl status` says for how long."
@@ -98,5 +100,15 @@ func uplinkFaults() []Declared {
 			Found: "More than ten connections in ten minutes.",
 			Do:    "Check the signal of the modem; look in the broker's log whether another client uses this name.",
 			Risk:  staysOnDisk},
+		{Code: BudgetUsedUp, Severity: Degraded, Title: "byte budget of the uplink is used up",
+			Means: "The link has carried as many bytes as uplink.mqtt.budget_per_hour or budget_per_month allow. Only alarms are sent until the next hour or month.",
+			Found: "The bytes of all MQTT packets, both ways, are counted; the count outlives a restart.",
+			Do:    "`edgectl status` shows what was used. If it is too little: raise the budget and reload, or read fewer sensors less often.",
+			Risk:  staysOnDisk},
+		{Code: NameTaken, Severity: Failed, Title: "another client uses this box's name at the broker",
+			Means: "A broker lets in one client of a name and closes the connection of the one before. Somebody else connects under our name, most likely a second box from a copy of this card, or a test program.",
+			Found: "When we connect again, the last will that stands under our name is not ours, twice or more: somebody else was connected in between.",
+			Do:    "Look in the broker's log from which addresses this name connects. Give the other box its own name and certificate, and an empty data directory.",
+			Risk:  "Both take turns of some minutes. " + staysOnDisk + " If it is a copy of this card, U005 follows: both histories are kept apart at the hub."},
 	}
 }

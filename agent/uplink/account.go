@@ -58,15 +58,25 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 			a.Dropped[g.Reason] += n
 			held -= n
 		}
-		if n := overlap(below, g.Range); n > 0 && g.Reason != record.ReasonDelivered {
+		n := overlap(below, g.Range)
+		for _, k := range e.skipped { // by the hub, before it was dropped here: counted there
+			n -= overlap(record.Range{From: max(below.From, g.From), To: min(below.To, g.To)}, k.Range)
+		}
+		if n > 0 && g.Reason != record.ReasonDelivered {
 			a.Dropped[g.Reason] += n
 			delivered -= n
 		}
 	}
 	for _, f := range st.fills { // the hub has named them as gaps: they are here, and not there
 		if f.e == e {
-			held += f.Len()
-			delivered -= f.Len()
+			n := f.Len()
+			for k := range gaps { // dropped meanwhile: counted there
+				if gaps[k].Epoch == e.Epoch.Epoch {
+					n -= overlap(f.Range, gaps[k].Range)
+				}
+			}
+			held += n
+			delivered -= n
 		}
 	}
 	for _, k := range e.skipped {

@@ -88,8 +88,8 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 		if e.conflict && p.Verdict == wire.VerdictOK && e.clip(p) < e.End {
 			e.conflict = false // the hub was restored to before: what is left of the epoch is sent again
 		}
-		if !s.agrees(st, e, p, nil) {
-			s.conflict(st, e, now)
+		if at, ok := s.compare(st, e, p); !ok {
+			s.conflict(st, e, at, now)
 			continue
 		}
 		e.acked = e.clip(p)
@@ -120,59 +120,8 @@ func (e *epoch) clip(p *wire.Position) record.Offset {
 	return min(max(p.Next, e.First), e.End)
 }
 
-// agrees compares the hub's position with the log's history (A9). f is the frame in flight that ends at the
-// position, if there is one.
-func (s *Sender) agrees(st *stream, e *epoch, p *wire.Position, f *flight) bool {
-	if e.conflict {
-		return true
-	}
-	if p.Verdict == wire.VerdictConflict {
-		return false
-	}
-	if !p.Known || p.Next < e.First {
-		return true
-	}
-	if p.Next > e.End {
-		if e.Current {
-			return false
-		}
-		if lost := uint64(p.Next - e.End); lost > e.lost {
-			e.lost = lost
-			if s.o.Events.Lost != nil {
-				s.o.Events.Lost(st.name, e.Epoch.Epoch, record.Range{From: e.End, To: p.Next})
-			}
-		}
-		return true
-	}
-	if f != nil {
-		return f.chain == p.ChainNext
-	}
-	chain, ok := st.src.Chain(e.Epoch.Epoch, p.Next)
-	return !ok || chain == p.ChainNext
-}
-
-// conflict closes the epoch at the acknowledged position and moves what lies above into a new epoch (A9).
-func (s *Sender) conflict(st *stream, e *epoch, now time.Time) {
-	at := e.acked
-	s.stats.Conflicts++
-	if s.o.Events.Conflict != nil {
-		s.o.Events.Conflict(st.name, e.Epoch.Epoch, at)
-	}
-	if e.Current || at < e.End {
-		if err := st.src.CloseEpoch(e.Epoch.Epoch, at); err != nil {
-			s.failed(st, now, err)
-			s.timer.hastenHello(now.Add(AckTimeout)) // the next answer leads here again
-			st.pausedUntil = now.Add(AckTimeout)
-			return
-		}
-	}
-	e.conflict = true
-	s.forget(st)
-	st.refresh()
-	s.timer.hastenHello(now) // the hub must know the new epochs before the first frame of one is lost: it would take a child for a root
-}
-
-// ack takes one position of an ack. moved: it rose. again: say hello, the hub has less than it had acknowledged.
+// ack takes one position of an ack. moved: it rose. again: say hello, the hub has less than it had acknowledged, or
+// another history (A9): the answer says where they part.
 func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (moved, again bool) {
 	if e.conflict {
 		return false, false
@@ -185,12 +134,7 @@ func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (mov
 	if p.Verdict == wire.VerdictOK && e.clip(p) < e.acked { // late: only raises count
 		return filled, false
 	}
-	if !s.agrees(st, e, p, st.flightTo(e, p.Next)) {
-		s.conflict(st, e, now)
-		st.publishDelivered()
-		return true, false
-	}
-	if p.Verdict != wire.VerdictOK && e.clip(p) < e.acked {
+	if !s.agrees(st, e, p, st.flightTo(e, p.Next)) || p.Verdict != wire.VerdictOK && e.clip(p) < e.acked {
 		return false, true
 	}
 	if to := e.clip(p); to > e.acked {

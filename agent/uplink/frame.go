@@ -23,11 +23,19 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 	if st.dirty {
 		st.refresh()
 	}
+	if end := st.end(); end != st.ages.end {
+		st.ages.seen(end, now)
+	}
 	e, from, to, filling := st.toSend()
 	if e == nil {
 		return nil, false
 	}
-	if s.window.room() == 0 {
+	old := st.backlog(from, now)
+	if old && !s.mayBacklog(now) {
+		return nil, false
+	}
+	room := s.window.roomFor(st.rank == rankPlain, len(st.flight) == 0, s.o.FrameCost)
+	if room == 0 {
 		s.window.blocked = true
 		return nil, false
 	}
@@ -54,7 +62,7 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 		if !filling && item.Batch.Base == from {
 			item.Batch = s.gather(st, e, item.Batch, to)
 		}
-		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling); err != nil {
+		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling, room); err != nil {
 			s.failed(st, now, err)
 			return nil, false
 		}
@@ -63,11 +71,36 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 			return nil, false
 		}
 		sent.Range, sent.chain = record.Range{From: d.Base, To: d.Base + record.Offset(d.Count)}, d.ChainEnd
-		sent.size = max(len(d.Body)+definitionBytes(&s.scratch, d.Definitions)+frameOverhead, s.o.FrameCost)
+		sent.bytes = len(d.Body) + definitionBytes(&s.scratch, d.Definitions) + frameOverhead
+		sent.size = max(sent.bytes, s.o.FrameCost)
 		f = d
+	}
+	if sent.old = old; old {
+		s.pacer.sent(max(sent.bytes, frameOverhead), now)
 	}
 	s.depart(st, e, sent, filling, f, now)
 	return f, true
+}
+
+// mayBacklog reports whether a frame of backlog may be sent now: at its rate, and, where it has one, only into its share of
+// the window, so that what is live finds room at any time.
+func (s *Sender) mayBacklog(now time.Time) bool {
+	if s.pacer.rate == 0 {
+		return true
+	}
+	if !s.pacer.may(now) {
+		s.held.paced = true
+		return false
+	}
+	old := 0
+	for _, st := range s.streams {
+		for i := range st.flight {
+			if st.flight[i].old {
+				old += st.flight[i].size
+			}
+		}
+	}
+	return old == 0 || old < s.window.limit()/backlogShare
 }
 
 // depart books a frame as in flight.
@@ -125,7 +158,7 @@ func gapFrame(st *stream, e *epoch, g *record.Gap) (wire.Frame, flight) {
 
 // dataFrame makes a frame of the part r of a batch: the stored body as it is where the whole batch is wanted and fits, else
 // a body encoded anew. nil without an error: there is no room for it now.
-func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool) (*wire.Data, []record.SeriesID, error) {
+func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool, room int) (*wire.Data, []record.SeriesID, error) {
 	whole := b.Range()
 	codec := b.Codec
 	if h := &st.hard; h.e == e && h.at == r.From && !filling {
@@ -156,7 +189,6 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 		}
 		ids, defs, r.To = s.definitions(st, e, b, r)
 	}
-	room := s.window.room()
 	for {
 		d := &wire.Data{Base: r.From, Count: uint32(r.Len()), Definitions: defs}
 		if r == whole && codec == b.Codec {
@@ -174,16 +206,17 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 			}
 		}
 		size := len(d.Body) + definitionBytes(&s.scratch, defs) + frameOverhead
-		if size <= room {
+		// A credit lets one frame go in any case: one record may be larger than what the hub gives each of thousands.
+		if size <= room || r.Len() <= recodeFloor && s.window.flight == 0 {
 			return d, ids, nil
 		}
-		if s.window.flight > 0 || r.Len() <= recodeFloor {
+		if s.window.flight > 0 {
 			return nil, nil, nil
 		}
 		// Nothing is in flight and the credit is smaller than the frame: a smaller one.
 		to := border(b.Producers, r.From, r.From+record.Offset(max(uint64(room)*r.Len()/uint64(2*size), recodeFloor)))
-		if to >= r.To {
-			return nil, nil, nil
+		if to >= r.To { // one producer's message, which no border may cut
+			return d, ids, nil
 		}
 		r.To = to
 	}

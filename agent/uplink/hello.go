@@ -23,8 +23,9 @@ func (s *Sender) hello(now time.Time) {
 		for _, e := range st.epochs {
 			e.sent.clear()
 			e.covered.clear()
+			chain, known := st.src.Chain(e.Epoch.Epoch, e.End)
 			state.Epochs = append(state.Epochs, wire.EpochState{Epoch: e.Epoch.Epoch, Parent: e.Parent,
-				ParentEnd: e.ParentEnd, First: e.First, Low: e.Low, End: e.End})
+				ParentEnd: e.ParentEnd, First: e.First, Low: e.Low, End: e.End, ChainEnd: chain, ChainKnown: known})
 		}
 		states = append(states, state)
 	}

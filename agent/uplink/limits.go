@@ -29,6 +29,8 @@ const (
 	frameOverhead = 160 // bytes of header and topic, rounded up: what the window counts beside body and definitions
 	recodeFloor   = 1   // records of the smallest frame
 
+	budgetLook = 10 * time.Second // between two looks whether a used-up budget has begun anew
+
 	maxReceived   = 1024             // messages of the hub that wait while a frame is being sent
 	repairTimeout = 30 * time.Second // for the log to make a gap or a new epoch durable
 

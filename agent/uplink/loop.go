@@ -26,6 +26,8 @@ type LoopOptions struct {
 	HubTime  func(bootTime, utc, errorBound int64, synced bool)
 	Up       func()          // a connection stands
 	Down     func(err error) // it ended, or could not be made
+	// Rival says that another client seems to use our name at the broker, or that it is gone; once for each change.
+	Rival func(there bool)
 }
 
 // Loop drives a Sender over one connection after another. The callbacks in its options run while it holds its
@@ -37,6 +39,10 @@ type Loop struct {
 	mu      sync.Mutex // guards what follows
 	sender  *Sender
 	pending []string // streams that have changed
+	rival   rivalry
+	stood   time.Time // since when the present connection stands
+	taken   bool      // another client had our name before the last connection
+	before  bool      // there was a connection before the present one
 }
 
 // ErrSilent ends a connection on which the hub has not answered several hellos in a row.
@@ -101,13 +107,28 @@ func (l *Loop) Run(ctx context.Context) error {
 		if time.Since(start) > backoffMax {
 			wait = backoffMin
 		}
-		l.mu.Lock()
-		pause := wait/2 + l.sender.jitter(wait)
-		l.mu.Unlock()
-		sleep(ctx, pause)
+		sleep(ctx, l.pause(wait))
 		wait = min(2*wait, backoffMax)
 	}
 	return nil
+}
+
+// pause is how long to wait after a connection that ended, or could not be made.
+func (l *Loop) pause(wait time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.rival.active
+	if !l.stood.IsZero() {
+		l.rival.ended(time.Since(l.stood), l.taken)
+	}
+	l.stood, l.taken = time.Time{}, false
+	if l.rival.active != before && l.o.Rival != nil {
+		l.o.Rival(l.rival.active)
+	}
+	if l.rival.active {
+		return l.rival.pause(l.sender.jitter)
+	}
+	return wait/2 + l.sender.jitter(wait)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -159,7 +180,8 @@ func (l *Loop) once(ctx context.Context) error {
 		return err
 	}
 	l.mu.Lock()
-	l.sender.Connected(time.Now())
+	l.stood = time.Now()
+	l.sender.Connected(l.stood)
 	if l.o.Up != nil {
 		l.o.Up()
 	}
@@ -178,6 +200,10 @@ func (l *Loop) once(ctx context.Context) error {
 	closeErr := link.Close()
 	reader.Wait()
 	l.mu.Lock()
+	if t, ok := link.(Taken); ok { // at the first connection of a run it was an earlier run of this box
+		l.taken = l.before && t.Taken()
+	}
+	l.before = true
 	l.sender.Disconnected(time.Now(), err)
 	l.mu.Unlock()
 	return errors.Join(err, closeErr)
@@ -253,6 +279,9 @@ func (l *Loop) step() (wire.Message, time.Time, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
+	if l.rival.stands(now.Sub(l.stood)) && l.o.Rival != nil {
+		l.o.Rival(false)
+	}
 	l.applyChanges()
 	l.sender.Tick(now)
 	if l.sender.silent >= maxSilent {

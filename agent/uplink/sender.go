@@ -22,7 +22,10 @@ type Options struct {
 	// FrameCost is what a data frame takes of the window at least, DefaultFrameCost if 0: brokers bound their queues
 	// by messages too, so that many small frames must not fill the window.
 	FrameCost int
-	NoGather  bool          // send every stored batch as it is
+	NoGather  bool // send every stored batch as it is
+	Pace      Pace
+	// Exhausted reports that the link's byte budget is used up: only alarms are sent. It is asked before each frame.
+	Exhausted func(now time.Time) bool
 	Codec     Codec         // for frames that are a part of a stored batch; new(Bodies) if nil
 	Random    func() uint64 // nonces and jitter
 	Identity  func(now time.Time) Identity
@@ -72,8 +75,10 @@ type Sender struct {
 	nonce   wire.Nonce
 	hellos  []*wire.Hello // parts still to send
 	answers answers
+	held    held
 	window  window
 	timer   timer
+	pacer   pacer
 	turn    int // for streams of one rank
 	silent  int // hellos in a row that were not answered on this connection
 	stats   Status
@@ -89,6 +94,13 @@ type answers struct {
 	sent    time.Time // when the last part was handed out
 }
 
+// held says why the last attempt to send left something behind that neither window nor log holds back.
+type held struct {
+	paced  bool      // backlog, by its rate
+	budget bool      // everything but alarms
+	since  time.Time // with budget
+}
+
 // New makes a sender for the streams; alarms, events and health go before all others, which share.
 func New(o Options, sources ...Source) *Sender {
 	if o.Window == 0 {
@@ -100,7 +112,7 @@ func New(o Options, sources ...Source) *Sender {
 	if o.FrameCost == 0 {
 		o.FrameCost = DefaultFrameCost
 	}
-	s := &Sender{o: o, window: window{own: max(o.Window, MinWindow)}}
+	s := &Sender{o: o, window: window{own: max(o.Window, MinWindow)}, pacer: pacer{rate: o.Pace.BacklogRate}}
 	for _, src := range sources {
 		s.streams = append(s.streams, &stream{src: src, name: src.Stream(), rank: rank(src.Stream())})
 	}
@@ -111,14 +123,20 @@ func New(o Options, sources ...Source) *Sender {
 func rank(stream string) int {
 	switch stream {
 	case "alarms":
-		return 0
+		return rankAlarms
 	case "events":
 		return 1
 	case "health":
 		return 2
 	}
-	return 3
+	return rankPlain
 }
+
+// The ranks that rules look at: alarms are not paced; plain streams may have a long backlog.
+const (
+	rankAlarms = 0
+	rankPlain  = 3
+)
 
 // Connected starts a connection: the first thing to say is hello (A4).
 func (s *Sender) Connected(now time.Time) {
@@ -126,6 +144,9 @@ func (s *Sender) Connected(now time.Time) {
 	s.timer.connected()
 	s.silent = 0
 	s.hello(now)
+	for _, st := range s.streams {
+		st.ages.connected(st.end())
+	}
 }
 
 // Disconnected ends the connection. What was in flight is not known to have arrived.
@@ -192,6 +213,12 @@ func (s *Sender) Wake() time.Time {
 	for _, st := range s.streams {
 		at = earlier(earlier(at, st.retryAt), st.pausedUntil)
 	}
+	if s.held.paced {
+		at = earlier(at, s.pacer.next)
+	}
+	if s.held.budget {
+		at = earlier(at, s.held.since.Add(budgetLook))
+	}
 	return at
 }
 
@@ -237,7 +264,8 @@ func (s *Sender) Next(now time.Time) (wire.Message, bool) {
 
 // nextFrame asks the streams in order of rank; those of one rank take turns.
 func (s *Sender) nextFrame(now time.Time) (wire.Frame, bool) {
-	s.window.blocked = false
+	s.window.blocked, s.held = false, held{}
+	exhausted := s.o.Exhausted != nil && s.o.Exhausted(now)
 	n := len(s.streams)
 	for i := 0; i < n; {
 		j := i
@@ -246,6 +274,10 @@ func (s *Sender) nextFrame(now time.Time) (wire.Frame, bool) {
 		}
 		for k := range j - i {
 			st := s.streams[i+(s.turn+k)%(j-i)]
+			if exhausted && st.rank != rankAlarms {
+				s.held.budget, s.held.since = true, now
+				continue
+			}
 			if f, ok := s.frame(st, now); ok {
 				s.turn = (s.turn + k + 1) % (j - i)
 				s.stats.sentFrame(f)

@@ -18,6 +18,7 @@ type Status struct {
 	InFlight  int           // bytes
 	RTT       time.Duration // of the last hello
 	HubSynced bool
+	Held      string // what holds records back beside window and credit: "", "pace" (backlog) or "budget"
 
 	Connects, Hellos, Timeouts, Rewinds, Conflicts uint64
 	Frames, FrameBytes                             uint64 // handed to the link, resent ones included
@@ -29,6 +30,13 @@ type Status struct {
 func (s *Sender) Status() Status {
 	st := s.stats
 	st.Phase, st.Nonce, st.Credit, st.InFlight = s.phase, s.nonce, s.window.credit, s.window.flight
+	switch {
+	case s.phase != PhaseStreaming:
+	case s.held.budget:
+		st.Held = "budget"
+	case s.held.paced:
+		st.Held = "pace"
+	}
 	return st
 }
 

@@ -19,6 +19,7 @@ type stream struct {
 	hard   hard
 	fills  []fill
 	at     record.Offset // where the source was last read, for messages
+	ages   ages
 
 	retryAt     time.Time // after a failure of the source: not before
 	retryIn     time.Duration
@@ -49,7 +50,9 @@ type flight struct {
 	record.Range
 	chain uint64 // chain(To)
 	gap   bool
-	size  int
+	size  int // in the window
+	bytes int // on the wire, about
+	old   bool
 	defs  []record.SeriesID
 	fill  bool
 }
@@ -105,6 +108,14 @@ func (st *stream) refresh() {
 		epochs = append(epochs, e)
 	}
 	st.epochs = epochs
+}
+
+// end is the end of what was durable when the source was last read.
+func (st *stream) end() record.Offset {
+	if n := len(st.epochs); n > 0 {
+		return st.epochs[n-1].End
+	}
+	return 0
 }
 
 // deliveredTo is the first offset that is not delivered (A2).

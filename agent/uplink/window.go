@@ -17,7 +17,27 @@ func (w *window) room() int {
 	if w.slow > 0 && w.frames >= w.slow {
 		return 0
 	}
-	return max(min(w.own, int(w.credit))-w.flight, 0)
+	return max(w.limit()-w.flight, 0)
+}
+
+// limit is how many bytes may be in flight.
+func (w *window) limit() int { return min(w.own, int(w.credit)) }
+
+// reserveFrom is the credit, in frames, from which on history leaves room for one frame of a stream that goes before it.
+const reserveFrom = 4
+
+// roomFor is the room of a stream. History leaves the cost of one frame free. A stream that goes before it may send one
+// frame even where more is in flight than the credit, which has shrunk since then: it would wait for all of it.
+func (w *window) roomFor(history, idle bool, cost int) int {
+	room, credit := w.room(), w.limit()
+	switch {
+	case credit < reserveFrom*cost || w.slow > 0 && w.frames >= w.slow:
+	case history:
+		return max(room-cost, 0)
+	case idle:
+		return max(room, cost)
+	}
+	return room
 }
 
 func (w *window) add(size int) {

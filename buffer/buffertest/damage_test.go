@@ -223,3 +223,42 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestZeroedPages zeroes each page of a segment of many: only what stood in it is lost.
+func TestZeroedPages(t *testing.T) {
+	whole := vfs.NewMem()
+	s, l := openDamaged(t, whole)
+	id, err := l.Define(record.Series{Name: "count", Type: record.TypeInt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const all, perCommit = 400, 4
+	for i := range int64(all) {
+		r := record.Record{Kind: record.KindObservation, Series: id, Time: i, Clock: record.ClockApp, Type: record.TypeInt, Num: i,
+			Data: &record.Data{Detail: fmt.Appendf(nil, "%x", i*i*7919*7919)}}
+		if _, err := l.Append(context.Background(), record.Draft{Records: []record.Record{r}}); err != nil {
+			t.Fatal(err)
+		}
+		if i%perCommit == perCommit-1 {
+			if err := l.Sync(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info := segments(t, whole)[0]
+	if len(segments(t, whole)) != 1 || info.Size < 3*vfs.PageSize/2 {
+		t.Fatalf("%d bytes", info.Size)
+	}
+	each := all * vfs.PageSize / int(info.Size) // records a page
+	for at := int64(0); at < info.Size; at += vfs.PageSize {
+		disk := whole.CrashClone(vfs.CrashOptions{})
+		poke(t, disk, path.Join("log/s", info.Name), func(h vfs.File) error {
+			_, err := h.WriteAt(make([]byte, min(vfs.PageSize, info.Size-at)), at)
+			return err
+		})
+		outcome(t, disk, fmt.Sprintf("page at %d", at), all-each-4*perCommit)
+	}
+}

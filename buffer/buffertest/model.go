@@ -1,8 +1,10 @@
 package buffertest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"strconv"
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
@@ -47,8 +49,9 @@ func number(r *record.Record) int64 {
 		return -1
 	}
 	if r.Type == record.TypeString {
-		var n int64
-		if _, err := fmt.Sscanf(string(r.Data.Value), "%d ", &n); err != nil {
+		word, _, _ := bytes.Cut(r.Data.Value, []byte(" "))
+		n, err := strconv.ParseInt(string(word), 10, 64)
+		if err != nil {
 			return -2
 		}
 		return n
@@ -60,66 +63,9 @@ func number(r *record.Record) int64 {
 // allowed; what was shown is the same at the same offset, or in a gap; nothing is there that was not appended. What
 // it sees counts as shown from now on.
 func (m *Model) Check(l *buffer.Log) error {
-	if err := Verify(l); err != nil {
-		return err
-	}
-	all, err := ReadAll(l)
+	seen, at, err := m.compare(l)
 	if err != nil {
 		return err
-	}
-	seen := map[int64]bool{}
-	at := map[place]int64{}
-	last := int64(0)
-	var gaps []record.Gap
-	for i := range all {
-		e := &all[i]
-		if e.Gap != nil {
-			gaps = append(gaps, *e.Gap)
-			if !m.forgive[e.Gap.Reason] {
-				return fmt.Errorf("gap [%d, %d) %s", e.Gap.From, e.Gap.To, e.Gap.Reason)
-			}
-			continue
-		}
-		n := number(&e.Record)
-		at[place{e.Epoch, e.Offset}] = n
-		if n == -1 {
-			continue
-		}
-		if n <= last || n >= m.next {
-			return fmt.Errorf("record %d at %d follows record %d; %d were appended", n, e.Offset, last, m.next-1)
-		}
-		last = n
-		seen[n] = true
-	}
-	inGap := func(p place) bool {
-		for _, g := range gaps {
-			if g.Epoch == p.epoch && g.Contains(p.offset) {
-				return true
-			}
-		}
-		return false
-	}
-	forgotten := func(p place) bool {
-		for _, e := range l.Epochs() {
-			if e.Epoch == p.epoch {
-				return false
-			}
-		}
-		return false
-	}
-	for n, p := range m.acked {
-		if !seen[n] && !inGap(p) && !forgotten(p) {
-			return fmt.Errorf("acknowledged record %d at %d of epoch %s is gone", n, p.offset, p.epoch)
-		}
-	}
-	for p, n := range m.shown {
-		if from, ok := m.movedAt[p.epoch]; ok && p.offset >= from {
-			continue
-		}
-		now, ok := at[p]
-		if ok && now != n || !ok && !inGap(p) && !seen[n] {
-			return fmt.Errorf("offset %d of epoch %s was shown as record %d, is %d (%v)", p.offset, p.epoch, n, now, ok)
-		}
 	}
 	for p, n := range at {
 		m.shown[p] = n
@@ -129,11 +75,78 @@ func (m *Model) Check(l *buffer.Log) error {
 		}
 	}
 	m.seen = seen
-	return m.checkProducer(l, seen, inGap)
+	return nil
+}
+
+// Glance is Check that notes nothing: the model may be shared.
+func (m *Model) Glance(l *buffer.Log) error {
+	_, _, err := m.compare(l)
+	return err
+}
+
+// compare also returns which numbers were seen, and what stands where.
+func (m *Model) compare(l *buffer.Log) (map[int64]bool, map[place]int64, error) {
+	all, err := verify(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[int64]bool, len(all))
+	at := make(map[place]int64, len(all))
+	last := int64(0)
+	var gaps []record.Gap
+	for i := range all {
+		e := &all[i]
+		if e.Gap != nil {
+			gaps = append(gaps, *e.Gap)
+			if !m.forgive[e.Gap.Reason] {
+				return nil, nil, fmt.Errorf("gap [%d, %d) %s", e.Gap.From, e.Gap.To, e.Gap.Reason)
+			}
+			continue
+		}
+		n := number(&e.Record)
+		at[place{e.Epoch, e.Offset}] = n
+		if n == -1 {
+			continue
+		}
+		if n <= last || n >= m.next {
+			return nil, nil, fmt.Errorf("record %d at %d follows record %d; %d were appended", n, e.Offset, last, m.next-1)
+		}
+		last = n
+		seen[n] = true
+	}
+	inGap := func(p place) bool {
+		for _, g := range gaps {
+			if g.Contains(p.offset) && (g.Epoch == p.epoch || m.wasMoved(p)) { // a moved gap has its offsets, and the new epoch
+				return true
+			}
+		}
+		return false
+	}
+	for n, p := range m.acked {
+		if !seen[n] && !inGap(p) {
+			return nil, nil, fmt.Errorf("acknowledged record %d at %d of epoch %s is gone", n, p.offset, p.epoch)
+		}
+	}
+	for p, n := range m.shown {
+		if m.wasMoved(p) {
+			continue
+		}
+		now, ok := at[p]
+		if ok && now != n || !ok && !inGap(p) && !seen[n] {
+			return nil, nil, fmt.Errorf("offset %d of epoch %s was shown as record %d, is %d (%v)", p.offset, p.epoch, n, now, ok)
+		}
+	}
+	return seen, at, m.checkProducer(seen, inGap)
+}
+
+// wasMoved: what stood there may stand in another epoch now.
+func (m *Model) wasMoved(p place) bool {
+	from, ok := m.movedAt[p.epoch]
+	return ok && p.offset >= from
 }
 
 // checkProducer: what the log knows of the producer is what is in it, message by message whole.
-func (m *Model) checkProducer(l *buffer.Log, seen map[int64]bool, inGap func(place) bool) error {
+func (m *Model) checkProducer(seen map[int64]bool, inGap func(place) bool) error {
 	for seq, nums := range m.sent {
 		some, all := false, true
 		for _, n := range nums {

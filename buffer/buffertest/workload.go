@@ -234,6 +234,14 @@ func (w *Workload) Look() error {
 	return nil
 }
 
+// Glance is Look that notes nothing in the model.
+func (w *Workload) Glance() error {
+	if err := w.Model.Glance(w.log); err != nil {
+		return w.classify(err)
+	}
+	return nil
+}
+
 // classify tells a broken promise from a disk that cannot be read.
 func (w *Workload) classify(err error) error {
 	if errors.Is(err, vfs.ErrStopped) {

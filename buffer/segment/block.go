@@ -19,22 +19,26 @@ const (
 	BlockIndex       BlockType = 5 // summary, index and State: the segment is sealed
 )
 
-// BlockFixed is the length of a block's fixed header in bytes.
-const BlockFixed = 56
+// MaxBlockHead bounds the header of a block, ext not counted, in bytes; minBlockHead is its least length.
+const (
+	MaxBlockHead = blockFixed + 3 + 3 + 3 + 10 + 3 + 5
+	minBlockHead = blockFixed + 6
+	blockFixed   = 30
+)
 
 // Block is the header of one block, all numbers little-endian:
 //
-//	 0      4      5       6         8          12      16     24           32          40
-//	+------+------+-------+---------+----------+-------+------+------------+-----------+
-//	| salt | type | codec | ext len | body len | count | base | chain(base)| chain(end)|
-//	+------+------+-------+---------+----------+-------+------+------------+-----------+
-//	 40        44       48         52           56
-//	+---------+--------+----------+------------+------------+--------+
-//	| raw len | synced | body crc | header crc | ext        | body   |
-//	+---------+--------+----------+------------+------------+--------+
+//	 0      4            8          12     13      14            22           30
+//	+------+------------+----------+------+-------+-------------+------------+---------+-----+------+
+//	| salt | header crc | body crc | type | codec | chain(base) | chain(end) | numbers | ext | body |
+//	+------+------------+----------+------+-------+-------------+------------+---------+-----+------+
 //
-// header crc is CRC-32C over the position of the block in the file (u64), bytes 0–51 and the ext. body crc is the
-// plain CRC-32C of the body as it stands in the file, of an unencrypted one the same that a frame carries; the header crc binds it to file and position.
+// numbers are uvarints: length of the ext, length of the body, count, base, raw length (0: that of the body without its
+// tag), and how far the block stands behind the place up to which the file had been fsynced before it was written.
+//
+// header crc is CRC-32C over the position of the block in the file (u64), the salt, and everything from the body crc up
+// to the body. body crc is the plain CRC-32C of the body as it stands in the file, of an unencrypted one the same that a
+// frame carries; the header crc binds it to file and position.
 type Block struct {
 	Type      BlockType
 	Codec     record.Codec
@@ -47,7 +51,7 @@ type Block struct {
 	Synced    uint32 // the file was fsynced up to this position before the block was written
 	BodyCRC   uint32
 	Ext       Ext
-	Encrypted bool // BodyLen and BodyCRC are those of the encrypted body
+	Encrypted bool // BodyLen and BodyCRC are those of the encrypted body; a writer fills all three
 
 	Pos  int64 // position in the file
 	Size int64 // with header and ext
@@ -163,44 +167,45 @@ func parseExt(b []byte, base record.Offset, count uint32) (Ext, error) {
 	return e, err
 }
 
-// appendBlock appends a whole block that will stand at pos; it fills BodyLen, Pos and Size of b.
-// With a key the bodies of batches and definitions are encrypted; b.BodyCRC stays that of the plain body.
+// appendBlock appends a whole block that will stand at pos; it fills BodyLen, BodyCRC, Pos and Size of b.
+// With a key the bodies of batches and definitions are encrypted.
 func appendBlock(dst []byte, salt uint32, pos int64, b *Block, body []byte, key *DataKey) ([]byte, error) {
-	at := len(dst)
-	var fixed [BlockFixed]byte
-	dst = append(dst, fixed[:]...)
-	dst = appendExt(dst, &b.Ext, b.Base)
-	ext := dst[at+BlockFixed:]
-	if len(ext) > MaxExtBytes || len(body) > maxBody(b.Type) {
-		return dst[:at], fmt.Errorf("%w: ext %d, body %d bytes", ErrTooBig, len(ext), len(body))
-	}
-	n, codec, crc, start := len(body), byte(b.Codec), b.BodyCRC, len(dst)
-	b.Encrypted = key != nil && (b.Type == BlockBatch || b.Type == BlockDefinitions)
-	if b.Encrypted {
+	n, codec, raw := len(body), byte(b.Codec), b.RawLen
+	if b.Encrypted = key != nil && (b.Type == BlockBatch || b.Type == BlockDefinitions); b.Encrypted {
 		n, codec = n+TagBytes, codec|codecEncrypted
 	}
-	b.BodyLen, b.Pos, b.salt = uint32(n), pos, salt
-	b.Size = int64(BlockFixed + len(ext) + n)
+	if raw == uint32(len(body)) {
+		raw = 0
+	}
+	var room [256]byte
+	ext := appendExt(room[:0], &b.Ext, b.Base)
+	if len(ext) > MaxExtBytes || len(body) > maxBody(b.Type) {
+		return dst, fmt.Errorf("%w: ext %d, body %d bytes", ErrTooBig, len(ext), len(body))
+	}
+	at := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, salt)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0, byte(b.Type), codec) // the checksums are filled in below
+	dst = binary.LittleEndian.AppendUint64(dst, b.ChainBase)
+	dst = binary.LittleEndian.AppendUint64(dst, b.ChainEnd)
+	for _, v := range [...]uint64{uint64(len(ext)), uint64(n), uint64(b.Count), uint64(b.Base), uint64(raw), uint64(pos - int64(b.Synced))} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	dst = append(dst, ext...)
+	start := len(dst)
 	dst = append(dst, body...)
-	h := dst[at : at+BlockFixed]
-	binary.LittleEndian.PutUint32(h[0:], salt)
-	h[4], h[5] = byte(b.Type), codec
-	binary.LittleEndian.PutUint16(h[6:], uint16(len(ext)))
-	binary.LittleEndian.PutUint32(h[8:], b.BodyLen)
-	binary.LittleEndian.PutUint32(h[12:], b.Count)
-	binary.LittleEndian.PutUint64(h[16:], uint64(b.Base))
-	binary.LittleEndian.PutUint64(h[24:], b.ChainBase)
-	binary.LittleEndian.PutUint64(h[32:], b.ChainEnd)
-	binary.LittleEndian.PutUint32(h[40:], b.RawLen)
-	binary.LittleEndian.PutUint32(h[44:], b.Synced)
+	b.BodyLen, b.Pos, b.salt = uint32(n), pos, salt
+	b.Size = int64(start - at + n)
 	if b.Encrypted {
 		dst = key.seal(dst, at, start, pos)
-		h, crc = dst[at:at+BlockFixed], Checksum(dst[start:])
 	}
-	binary.LittleEndian.PutUint32(h[48:], crc)
-	binary.LittleEndian.PutUint32(h[52:], saltedChecksum(pos, h[:52], dst[at+BlockFixed:start]))
+	b.BodyCRC = Checksum(dst[start:])
+	binary.LittleEndian.PutUint32(dst[at+8:], b.BodyCRC)
+	binary.LittleEndian.PutUint32(dst[at+4:], headChecksum(pos, dst[at:start]))
 	return dst, nil
 }
+
+// headChecksum is the checksum of a block's header, of which h is all up to the body.
+func headChecksum(pos int64, h []byte) uint32 { return saltedChecksum(pos, h[:4], h[8:]) }
 
 // codecEncrypted is set in the codec byte of a block whose body is encrypted.
 const codecEncrypted = 0x80
@@ -215,49 +220,52 @@ func maxBody(t BlockType) int {
 	return MaxStateBytes
 }
 
-// blockLen checks the lengths in a fixed header and returns those of ext and body.
-func blockLen(h []byte) (ext, body int, ok bool) {
-	ext = int(binary.LittleEndian.Uint16(h[6:]))
-	n := binary.LittleEndian.Uint32(h[8:])
-	t := BlockType(h[4])
-	if t < BlockHeaderCopy || t > BlockIndex || ext > MaxExtBytes || uint64(n) > uint64(maxBody(t))+TagBytes {
-		return 0, 0, false
-	}
-	return ext, int(n), true
+// blockHead is a block's header before its checksum was compared.
+type blockHead struct {
+	k   Block // Ext not parsed
+	ext int   // position of the ext in the block
+	n   int   // length of header and ext: position of the body
 }
 
-// parseBlock reads the header and ext of a block that stands at pos. The body is not looked at.
-func parseBlock(b []byte, pos int64) (Block, error) {
-	if len(b) < BlockFixed {
-		return Block{}, ErrDamaged
+// parseHead reads the header that may stand at the beginning of b; ok is false if nothing there can be one. Lengths are
+// within bounds.
+func parseHead(b []byte, pos int64) (h blockHead, ok bool) {
+	if len(b) < minBlockHead {
+		return h, false
 	}
-	ext, body, ok := blockLen(b)
-	if !ok || len(b) < BlockFixed+ext {
-		return Block{}, ErrDamaged
+	k := &h.k
+	k.Type, k.Codec, k.Encrypted = BlockType(b[12]), record.Codec(b[13]&^codecEncrypted), b[13]&codecEncrypted != 0
+	if k.Type < BlockHeaderCopy || k.Type > BlockIndex {
+		return h, false
 	}
-	e := b[BlockFixed : BlockFixed+ext]
-	if saltedChecksum(pos, b[:52], e) != binary.LittleEndian.Uint32(b[52:]) {
-		return Block{}, ErrDamaged
+	c := cursor{b: b[blockFixed:]}
+	ext, body, count, base, raw, back := c.uvarint(), c.uvarint(), c.uvarint(), c.uvarint(), c.uvarint(), c.uvarint()
+	limit, tag := uint64(maxBody(k.Type)), uint64(0)
+	if k.Encrypted {
+		tag = TagBytes
 	}
-	k := Block{
-		Type: BlockType(b[4]), Codec: record.Codec(b[5] &^ codecEncrypted), Encrypted: b[5]&codecEncrypted != 0, BodyLen: uint32(body),
-		Count:     binary.LittleEndian.Uint32(b[12:]),
-		Base:      record.Offset(binary.LittleEndian.Uint64(b[16:])),
-		ChainBase: binary.LittleEndian.Uint64(b[24:]), ChainEnd: binary.LittleEndian.Uint64(b[32:]),
-		RawLen: binary.LittleEndian.Uint32(b[40:]), Synced: binary.LittleEndian.Uint32(b[44:]),
-		BodyCRC: binary.LittleEndian.Uint32(b[48:]),
-		Pos:     pos, Size: int64(BlockFixed + ext + body), salt: binary.LittleEndian.Uint32(b),
+	if c.err != nil || ext > MaxExtBytes || body > limit+tag || body < tag || count > record.MaxBatchRecords || raw > record.MaxRawBytes ||
+		back > uint64(pos) || k.Type != BlockBatch && count != 0 {
+		return h, false
 	}
-	if limit := maxBody(k.Type); k.Encrypted && body < TagBytes || !k.Encrypted && body > limit {
-		return Block{}, ErrDamaged
+	if raw == 0 {
+		raw = body - tag
 	}
-	if k.Count > record.MaxBatchRecords || k.RawLen > record.MaxRawBytes || k.Type != BlockBatch && k.Count != 0 {
+	h.ext = len(b) - len(c.b)
+	h.n = h.ext + int(ext)
+	k.BodyLen, k.Count, k.Base, k.RawLen = uint32(body), uint32(count), record.Offset(base), uint32(raw)
+	k.ChainBase, k.ChainEnd = binary.LittleEndian.Uint64(b[14:]), binary.LittleEndian.Uint64(b[22:])
+	k.Synced, k.BodyCRC = uint32(uint64(pos)-back), binary.LittleEndian.Uint32(b[8:])
+	k.Pos, k.Size, k.salt = pos, int64(h.n)+int64(body), binary.LittleEndian.Uint32(b)
+	return h, true
+}
+
+// parse compares the checksum and reads the ext; b is at least the whole header. The body is not looked at.
+func (h *blockHead) parse(b []byte) (Block, error) {
+	if headChecksum(h.k.Pos, b[:h.n]) != binary.LittleEndian.Uint32(b[4:]) {
 		return Block{}, ErrDamaged
 	}
 	var err error
-	k.Ext, err = parseExt(e, k.Base, k.Count)
-	if err != nil {
-		return Block{}, err
-	}
-	return k, nil
+	h.k.Ext, err = parseExt(b[h.ext:h.n], h.k.Base, h.k.Count)
+	return h.k, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"syscall"
 )
 
@@ -93,22 +94,22 @@ const smallWindow = 32 << 10
 
 // Header reads the header and ext of the block at pos: io.EOF at the limit, *CorruptionError if there is none.
 func (b *Blocks) Header(pos int64) (Block, error) {
-	p, err := b.at(pos, BlockFixed, smallWindow)
+	p, err := b.at(pos, MaxBlockHead, smallWindow)
 	if err != nil {
 		return Block{}, err
 	}
 	bad := &CorruptionError{b.path, pos, ErrDamaged}
-	if len(p) < BlockFixed || !b.any && binary.LittleEndian.Uint32(p) != b.salt {
+	h, ok := parseHead(p, pos)
+	if !ok || !b.any && h.k.salt != b.salt || pos+h.k.Size > b.limit {
 		return Block{}, bad
 	}
-	ext, body, ok := blockLen(p)
-	if !ok || pos+int64(BlockFixed+ext+body) > b.limit {
-		return Block{}, bad
-	}
-	if p, err = b.at(pos, BlockFixed+ext, smallWindow); err != nil {
+	if p, err = b.at(pos, h.n, smallWindow); err != nil {
 		return Block{}, err
 	}
-	k, err := parseBlock(p, pos)
+	if len(p) < h.n {
+		return Block{}, bad
+	}
+	k, err := h.parse(p)
 	if err != nil {
 		return Block{}, bad
 	}
@@ -133,7 +134,7 @@ func (b *Blocks) Body(k *Block) ([]byte, error) {
 		return nil, err
 	}
 	if len(all) == int(k.Size) {
-		p, err = b.key.open(b.plain[:0], all, int(k.Size)-BlockFixed-int(k.BodyLen), k.Pos)
+		p, err = b.key.open(b.plain[:0], all, int(k.Size)-int(k.BodyLen), k.Pos)
 		if err == nil {
 			b.plain = p
 			return p, nil
@@ -177,7 +178,7 @@ func (b *Blocks) Resync(pos int64) (Block, bool, error) {
 	binary.LittleEndian.PutUint32(salt[:], b.salt)
 	for pos < b.limit {
 		p, err := b.at(pos, readWindow, readWindow)
-		if errors.Is(err, io.EOF) || err == nil && len(p) < BlockFixed {
+		if errors.Is(err, io.EOF) || err == nil && len(p) < minBlockHead {
 			return Block{}, false, nil
 		}
 		if err != nil {
@@ -185,7 +186,7 @@ func (b *Blocks) Resync(pos int64) (Block, bool, error) {
 		}
 		i := b.candidate(p, salt[:])
 		if i < 0 {
-			pos += int64(max(len(p)-BlockFixed, 1)) // a header may begin in the last bytes of the window
+			pos += int64(max(len(p)-MaxBlockHead, 1)) // a header may begin in the last bytes of the window
 			continue
 		}
 		pos += int64(i)
@@ -207,11 +208,8 @@ func (b *Blocks) candidate(p, salt []byte) int {
 	if !b.any {
 		return bytes.Index(p, salt)
 	}
-	for i := 0; i+BlockFixed <= len(p); i++ {
-		if p[i+4] < byte(BlockHeaderCopy) || p[i+4] > byte(BlockIndex) {
-			continue
-		}
-		if _, _, ok := blockLen(p[i:]); ok {
+	for i := 0; i+minBlockHead <= len(p); i++ {
+		if _, ok := parseHead(p[i:min(i+MaxBlockHead, len(p))], math.MaxUint32); ok {
 			return i
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -112,28 +113,26 @@ func nonce(pos int64) []byte {
 	return n[:]
 }
 
-// aad binds a body to its place: position, the block's fixed header but for both checksums, ext.
-func aad(dst []byte, pos int64, fixed, ext []byte) []byte {
+// aad binds a body to its place: position, the block's header but for both checksums, ext.
+func aad(dst []byte, pos int64, head []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(pos))
-	dst = append(dst, fixed[:aadFixed]...)
-	return append(dst, ext...)
+	dst = append(dst, head[:4]...)
+	return append(dst, head[12:]...)
 }
 
 // seal encrypts the block that begins at dst[at:], of which everything but the checksums stands there, in place.
 func (k *DataKey) seal(dst []byte, at, body int, pos int64) []byte {
 	var buf [512]byte
-	x := aad(buf[:0], pos, dst[at:], dst[at+BlockFixed:body])
+	x := aad(buf[:0], pos, dst[at:body])
 	return k.aead.Seal(dst[:body], nonce(pos), dst[body:], x)
 }
 
 // open decrypts the body of a block, of which b is all, into dst.
-func (k *DataKey) open(dst, b []byte, ext int, pos int64) ([]byte, error) {
+func (k *DataKey) open(dst, b []byte, head int, pos int64) ([]byte, error) {
 	var buf [512]byte
-	x := aad(buf[:0], pos, b, b[BlockFixed:BlockFixed+ext])
-	return k.aead.Open(dst, nonce(pos), b[BlockFixed+ext:], x)
+	x := aad(buf[:0], pos, b[:head])
+	return k.aead.Open(dst, nonce(pos), b[head:], x)
 }
-
-const aadFixed = 48
 
 // The key slots. Both hold the same data key; they lie in pages of their own, so that writing one touches nothing else.
 //
@@ -237,6 +236,50 @@ func (c *Contents) DataKey(f io.ReaderAt, keys *Keys) (*DataKey, error) {
 		return nil, fmt.Errorf("%w: encrypted with key %s and key %s", ErrKey, ids[0], ids[1])
 	}
 	return nil, fmt.Errorf("%w: encrypted with key %s", ErrKey, ids[0])
+}
+
+// KeyIDs are the keys that the file's data key is wrapped with, none if it is not encrypted.
+func (c *Contents) KeyIDs(f io.ReaderAt) ([]KeyID, error) {
+	at, err := c.slots(f)
+	if err != nil || at == 0 {
+		return nil, err
+	}
+	both, err := readSlots(f, at)
+	if err != nil {
+		return nil, err
+	}
+	var ids []KeyID
+	for _, b := range both {
+		if id, ok := slotID(b, c.Header.Salt); ok && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// DestroyKey writes zeros over both key slots and syncs them: nobody can read the bodies of this file any more. What is
+// not encrypted is not touched. A medium may keep what stood there.
+func DestroyKey(fs vfs.FS, name string) error {
+	f, err := fs.OpenRW(name)
+	if err != nil {
+		return fmt.Errorf("open segment to destroy its key: %w", err)
+	}
+	return errors.Join(destroyKey(f, name), f.Close())
+}
+
+func destroyKey(f vfs.File, name string) error {
+	c, err := Peek(f, name)
+	if err != nil {
+		return err
+	}
+	at, err := c.slots(f)
+	if err != nil || at == 0 {
+		return err
+	}
+	if _, err := f.WriteAt(make([]byte, slotArea), at); err != nil {
+		return fmt.Errorf("destroy key: %w", err)
+	}
+	return f.Sync()
 }
 
 // slots is where the key slots are, 0 if the file has none. Where header and copy are lost they are looked for.

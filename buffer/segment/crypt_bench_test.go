@@ -43,7 +43,7 @@ func writeSegment(b *testing.B, dir, name string, body []byte, key *segment.Key,
 		b.Fatal(err)
 	}
 	for i := range commits * 4 {
-		k := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), RawLen: uint32(len(body)), BodyCRC: segment.Checksum(body)}
+		k := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), RawLen: uint32(len(body))}
 		if err := w.Batch(&k, body); err != nil {
 			b.Fatal(err)
 		}

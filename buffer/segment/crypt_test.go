@@ -28,7 +28,7 @@ func three(t *testing.T, fs vfs.FS, salt uint32) []segment.Block {
 	var out []segment.Block
 	for i := range 3 {
 		body := []byte(fmt.Sprintf("body number %d", i))
-		b := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), ChainBase: 5, ChainEnd: 5, RawLen: uint32(len(body)), BodyCRC: segment.Checksum(body)}
+		b := segment.Block{Codec: record.CodecPlain, Count: 1, Base: record.Offset(i), ChainBase: 5, ChainEnd: 5, RawLen: uint32(len(body))}
 		if err := w.Batch(&b, body); err != nil {
 			t.Fatal(err)
 		}
@@ -61,15 +61,23 @@ func peekKey(t *testing.T, fs vfs.FS, name string) (*segment.Contents, vfs.File,
 	return c, f, b
 }
 
+// Of the blocks here: the numbers take a byte each and there is no ext.
+const (
+	atCodec, atChain = 13, 14
+	atBodyLen        = 31
+	atCount, atBase  = 32, 33
+	atBody           = 36
+)
+
 // forge writes bytes over a block at pos and makes all checksums right, as somebody would who has no key.
-func forge(t *testing.T, f vfs.File, salt uint32, pos int64, b []byte, ext int) {
+func forge(t *testing.T, f vfs.File, salt uint32, pos int64, b []byte) {
 	t.Helper()
 	table := crc32.MakeTable(crc32.Castagnoli)
 	binary.LittleEndian.PutUint32(b, salt)
-	binary.LittleEndian.PutUint32(b[48:], crc32.Checksum(b[segment.BlockFixed+ext:], table))
+	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[atBody:], table))
 	at := binary.LittleEndian.AppendUint64(nil, uint64(pos))
-	crc := crc32.Update(crc32.Update(crc32.Checksum(at, table), table, b[:52]), table, b[segment.BlockFixed:segment.BlockFixed+ext])
-	binary.LittleEndian.PutUint32(b[52:], crc)
+	crc := crc32.Update(crc32.Update(crc32.Checksum(at, table), table, b[:4]), table, b[8:atBody])
+	binary.LittleEndian.PutUint32(b[4:], crc)
 	if _, err := f.WriteAt(b, pos); err != nil {
 		t.Fatal(err)
 	}
@@ -77,16 +85,16 @@ func forge(t *testing.T, f vfs.File, salt uint32, pos int64, b []byte, ext int) 
 
 func TestForgedBlocksAreDamage(t *testing.T) {
 	cut := func(b []byte) []byte {
-		binary.LittleEndian.PutUint32(b[8:], binary.LittleEndian.Uint32(b[8:])-1)
+		b[atBodyLen]--
 		return b[:len(b)-1]
 	}
 	for name, change := range map[string]func(first, second, other []byte) []byte{
 		"moved from another place":   func(_, second, _ []byte) []byte { return second },
-		"moved, told another offset": func(_, second, _ []byte) []byte { second[16] = 0; return second },
+		"moved, told another offset": func(_, second, _ []byte) []byte { second[atBase] = 0; return second },
 		"moved from another segment": func(_, _, other []byte) []byte { return other },
-		"another chain":              func(first, _, _ []byte) []byte { first[24]++; return first },
-		"another codec":              func(first, _, _ []byte) []byte { first[5]++; return first },
-		"another count":              func(first, _, _ []byte) []byte { first[12]++; return first },
+		"another chain":              func(first, _, _ []byte) []byte { first[atChain]++; return first },
+		"another codec":              func(first, _, _ []byte) []byte { first[atCodec]++; return first },
+		"another count":              func(first, _, _ []byte) []byte { first[atCount]++; return first },
 		"another body":               func(first, _, _ []byte) []byte { first[len(first)-1]++; return first },
 		"cut off":                    func(first, _, _ []byte) []byte { return cut(first) },
 	} {
@@ -108,7 +116,7 @@ func TestForgedBlocksAreDamage(t *testing.T) {
 		const mine, other = "d/s286331153", "d/s572662306"
 		b := change(read(mine, blocks[0]), read(mine, blocks[1]), read(other, blocks[0]))
 		_, f, _ := peekKey(t, fs, mine)
-		forge(t, f, 0x11111111, blocks[0].Pos, b, int(binary.LittleEndian.Uint16(b[6:])))
+		forge(t, f, 0x11111111, blocks[0].Pos, b)
 		_, _, r := peekKey(t, fs, mine)
 		k, err := r.Header(blocks[0].Pos)
 		if err != nil {

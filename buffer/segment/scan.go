@@ -131,7 +131,7 @@ func ReadIndex(f vfs.File, path string, salt uint32) (x Index, ok bool, err erro
 
 // loadIndex takes the index if trailer, index and header agree.
 func (c *Contents) loadIndex(b *Blocks) bool {
-	if c.readIndex(b) && c.Index.Base == c.Header.Base {
+	if c.readIndex(b) && c.Index.Base == c.Header.Base && c.Index.ChainBase == c.Header.ChainBase {
 		return true
 	}
 	c.Sealed = false
@@ -153,7 +153,7 @@ func (c *Contents) readIndex(b *Blocks) bool {
 		return false
 	}
 	x, s, err := parseIndex(body)
-	if err != nil || x.End != k.Base {
+	if err != nil || x.End != k.Base || x.ChainEnd != k.ChainEnd {
 		return false
 	}
 	c.Index, c.State, c.EndPos, c.Sealed = x, s, at, true

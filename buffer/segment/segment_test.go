@@ -56,7 +56,7 @@ func write(t *testing.T, fs vfs.FS, seal bool) *segment.Writer {
 	}
 	for i := range 5 {
 		body := []byte{byte(i), 1, 2, 3}
-		b := segment.Block{Count: 10, Base: h.Base + record.Offset(10*i), ChainBase: h.ChainBase + uint64(i), ChainEnd: h.ChainBase + uint64(i) + 1, BodyCRC: segment.Checksum(body)}
+		b := segment.Block{Count: 10, Base: h.Base + record.Offset(10*i), ChainBase: h.ChainBase + uint64(i), ChainEnd: h.ChainBase + uint64(i) + 1}
 		b.Ext.Boot = segment.Times{Has: true, Min: int64(i), Max: int64(i + 5)}
 		b.Ext.Spans = []record.ProducerSpan{{ProducerPosition: record.ProducerPosition{Name: "node-1", Incarnation: 5, Sequence: uint64(10 + i)}, Range: record.Range{From: b.Base + 1, To: b.Base + 3}}}
 		if err := w.Batch(&b, body); err != nil {
@@ -126,7 +126,7 @@ func TestTornTailAndDamage(t *testing.T) {
 	}
 	// The body of the first batch as well: later blocks do say so.
 	first := load(t, fs).Index.Entries[0].Pos
-	if _, err := f.WriteAt([]byte{0xff}, first+segment.BlockFixed); err != nil {
+	if _, err := f.WriteAt([]byte{0xff}, first+40); err != nil {
 		t.Fatal(err)
 	}
 	c := load(t, fs)
@@ -142,7 +142,7 @@ func TestLatch(t *testing.T) {
 	before := w.Synced()
 	fs.SetRules(vfs.Rule{Kind: vfs.OpSync})
 	body := []byte{1}
-	if err := w.Batch(&segment.Block{Count: 1, Base: 150, BodyCRC: segment.Checksum(body)}, body); err != nil {
+	if err := w.Batch(&segment.Block{Count: 1, Base: 150}, body); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Sync(); err == nil {

@@ -55,17 +55,30 @@ func CreateEncrypted(fs vfs.FS, dir, name string, h *Header, reserve int64, with
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	w := &Writer{fs: fs, f: f, path: p, head: *h, key: key}
-	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
-	if err = w.begin(hb, lead, reserve); err == nil {
-		if err = fs.SyncDir(dir); err != nil {
-			err = fmt.Errorf("sync directory of %s: %w", p, err)
-		}
+	if err := f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
+		return nil, errors.Join(err, f.Close(), fs.Remove(p))
+	}
+	w := newWriter(fs, f, p, h, key)
+	if err = w.begin(hb, lead); err == nil {
+		err = w.syncDir(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), fs.Remove(p))
 	}
 	return w, nil
+}
+
+func newWriter(fs vfs.FS, f vfs.File, p string, h *Header, key *DataKey) *Writer {
+	w := &Writer{fs: fs, f: f, path: p, head: *h, key: key}
+	w.index = Index{Base: h.Base, End: h.Base, ChainBase: h.ChainBase, ChainEnd: h.ChainBase}
+	return w
+}
+
+func (w *Writer) syncDir(dir string) error {
+	if err := w.fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("sync directory of %s: %w", w.path, err)
+	}
+	return nil
 }
 
 // lead is what stands before the first block: the header, and the key slots if there is a key to wrap with.
@@ -92,10 +105,7 @@ func lead(header []byte, h *Header, with *Key) ([]byte, *DataKey, error) {
 	return out, key, nil
 }
 
-func (w *Writer) begin(header, lead []byte, reserve int64) error {
-	if err := w.f.Reserve(reserve); err != nil && !errors.Is(err, vfs.ErrNotSupported) {
-		return err
-	}
+func (w *Writer) begin(header, lead []byte) error {
 	w.buf = append(w.buf, lead...)
 	w.pos = int64(len(lead))
 	w.start = w.pos
@@ -141,9 +151,9 @@ func (w *Writer) add(b *Block, body []byte) error {
 	}
 	if b.Type != BlockBatch {
 		b.Base, b.ChainBase, b.ChainEnd = w.index.End, w.index.ChainEnd, w.index.ChainEnd
-		b.BodyCRC = Checksum(body)
 	}
 	b.Synced = uint32(w.synced)
+	w.makeRoom(len(body))
 	buf, err := appendBlock(w.buf, w.head.Salt, w.pos, b, body, w.key)
 	if err != nil {
 		return err
@@ -160,8 +170,22 @@ func (w *Writer) add(b *Block, body []byte) error {
 	return nil
 }
 
-// Batch adds one encoded body. b names codec, count, base, chains, raw length, body CRC and ext; it must continue
-// where the last batch ended.
+// makeRoom doubles the buffer where a block with a body of n bytes would not fit.
+func (w *Writer) makeRoom(n int) {
+	if need := len(w.buf) + n + 1<<10; need > cap(w.buf) {
+		w.buf = append(make([]byte, 0, max(need, min(2*cap(w.buf), 2*flushBytes))), w.buf...)
+	}
+}
+
+// TakeBuffer takes over the memory of a writer that is done, so that a log fills the same pages again and again.
+func (w *Writer) TakeBuffer(done *Writer) {
+	if len(w.buf) == 0 && cap(done.buf) > cap(w.buf) {
+		w.buf, done.buf = done.buf[:0], nil
+	}
+}
+
+// Batch adds one encoded body. b names codec, count, base, chains, raw length and ext; it must continue where the last
+// batch ended.
 func (w *Writer) Batch(b *Block, body []byte) error {
 	if b.Base != w.index.End {
 		return fmt.Errorf("%w: batch at %d behind %d", ErrFormat, b.Base, w.index.End)
@@ -302,7 +326,6 @@ func seal(f vfs.File, c *Contents) error {
 	}
 	b := Block{Type: BlockIndex, Base: c.Index.End, ChainBase: c.Index.ChainEnd, ChainEnd: c.Index.ChainEnd, Synced: uint32(c.EndPos)}
 	body := appendIndex(nil, &c.Index, &c.State)
-	b.BodyCRC = Checksum(body)
 	buf, err := appendBlock(nil, c.Header.Salt, c.EndPos, &b, body, nil)
 	if err != nil {
 		return err

@@ -5,7 +5,7 @@ _edgectl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		w=${COMP_WORDS[i]}
 		case $w in
-		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --want | --for | --scan) ((i++)) ;;
+		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --every | --units | --baud | --parity | --stop-bits | --timeout | --table | --type | --word-order | --scale | --profile | --want | --for | --scan) ((i++)) ;;
 		-*) ;;
 		*) cmd=$w; break ;;
 		esac
@@ -20,12 +20,21 @@ _edgectl() {
 	--since | --until) mapfile -t COMPREPLY < <(compgen -W "1h 24h 7d today yesterday" -- "$cur"); return ;;
 	--scan) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete lines 2>/dev/null)" -- "$cur"); return ;;
 	-o) mapfile -t COMPREPLY < <(compgen -W "wide json" -- "$cur"); return ;;
+	--table) mapfile -t COMPREPLY < <(compgen -W "holding input coil discrete" -- "$cur"); return ;;
+	--type) mapfile -t COMPREPLY < <(compgen -W "uint16 int16 uint32 int32 uint64 int64 float32 float64 bcd16 bcd32" -- "$cur"); return ;;
+	--word-order) mapfile -t COMPREPLY < <(compgen -W "big little" -- "$cur"); return ;;
+	--parity) mapfile -t COMPREPLY < <(compgen -W "none even odd none,even" -- "$cur"); return ;;
+	--baud) mapfile -t COMPREPLY < <(compgen -W "2400 4800 9600 19200 38400 57600 115200" -- "$cur"); return ;;
+	--profile) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete profiles 2>/dev/null)" -- "$cur"); return ;;
 	ack) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete faults 2>/dev/null)" -- "$cur"); return ;;
 	esac
 	local flags="--json --utc --dir --run-dir --socket --config --help -o"
 	case $cmd in
 	query) flags+=" --since --until --series --stream --limit" ;;
 	tail) flags+=" -f -n" ;;
+	sensors) flags+=" --watch --every" ;;
+	scan) flags+=" --list --units --baud" ;;
+	modbus) flags+=" --units --baud --parity --stop-bits --timeout --table --type --word-order --scale --profile" ;;
 	node) flags+=" --want --for --scan --yes -n" ;;
 	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes --key-file" ;;
 	esac
@@ -36,7 +45,14 @@ _edgectl() {
 	case $cmd in
 	"" | help) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete commands 2>/dev/null)" -- "$cur") ;;
 	tail) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete streams 2>/dev/null)" -- "$cur") ;;
-	sensors) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete series 2>/dev/null)" -- "$cur") ;;
+	sensors) mapfile -t COMPREPLY < <(compgen -W "watch $(edgectl __complete series 2>/dev/null)" -- "$cur") ;;
+	scan) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete ports 2>/dev/null)" -- "$cur") ;;
+	modbus)
+		if [[ $prev == modbus ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "scan read profiles" -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete ports 2>/dev/null)" -- "$cur")
+		fi ;;
 	explain) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete codes 2>/dev/null)" -- "$cur") ;;
 	faults) mapfile -t COMPREPLY < <(compgen -W "ack" -- "$cur") ;;
 	node)

@@ -24,6 +24,8 @@ type Options struct {
 	Patience time.Duration
 	// MayFail says that Read may return an error in a sweep (a bus without devices).
 	MayFail bool
+	// Leaks are goroutines of the test itself that may stay, such as those that serve a file system.
+	Leaks []goleak.Option
 }
 
 // Run makes a fresh sensor for each part of the suite and closes it.
@@ -47,13 +49,13 @@ func Run(t *testing.T, newSensor func(t *testing.T) drivers.Sensor, o Options) {
 	}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
-			leak := goleak.IgnoreCurrent()
+			leaks := append([]goleak.Option{goleak.IgnoreCurrent()}, o.Leaks...)
 			s := newSensor(t)
 			p.f(t, s, o)
 			if err := s.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
-			goleak.VerifyNone(t, leak)
+			goleak.VerifyNone(t, leaks...)
 		})
 	}
 }

@@ -26,6 +26,10 @@ type chip struct {
 	history    thermo.History
 	judged     bool // by Suspect, with a reading
 	alarm      bool // answered the alarm search of this sweep
+
+	fetched  bool // pad and fetchErr are this sweep's first reading
+	pad      thermo.Scratchpad
+	fetchErr error
 }
 
 // kind is what chips of one family can do.
@@ -88,7 +92,11 @@ func crc8(p []byte) record.Quality {
 // ask addresses one chip, writes the command and reads an answer into r, up to three times until it can be believed.
 // The quality says what became of it; an error means that the bus cannot be used now.
 func (s *Sensor) ask(ctx context.Context, c *chip, command, r []byte, check verdict) (q record.Quality, err error) {
-	for range tries {
+	return s.askTimes(ctx, c, command, r, check, tries)
+}
+
+func (s *Sensor) askTimes(ctx context.Context, c *chip, command, r []byte, check verdict, times int) (q record.Quality, err error) {
+	for range times {
 		s.out = append(s.out[:0], onewire.MatchROM)
 		rom := c.rom.Bytes()
 		s.out = append(s.out, rom[:]...)
@@ -107,6 +115,53 @@ func (s *Sensor) ask(ctx context.Context, c *chip, command, r []byte, check verd
 		}
 	}
 	return q, nil
+}
+
+// fetch reads the scratchpads of all thermometers in one go, where the master can, so that the latency of the adapter
+// counts once a sweep. What it could not read is asked for again by scratchpad.
+func (s *Sensor) fetch(ctx context.Context) error {
+	b, ok := s.bus.(onewire.Batcher)
+	if !ok {
+		return nil
+	}
+	s.batch, s.batched, s.out = s.batch[:0], s.batched[:0], s.out[:0]
+	const size = 10 // command bytes of one reading
+	if want := size * len(s.chips); cap(s.out) < want {
+		s.out = make([]byte, 0, want)
+	}
+	for _, c := range s.chips {
+		if _, is := c.kind.(thermometer); !is || !c.present {
+			continue
+		}
+		from := len(s.out)
+		rom := c.rom.Bytes()
+		s.out = append(append(append(s.out, onewire.MatchROM), rom[:]...), readScratchpad)
+		s.batch = append(s.batch, onewire.Transaction{W: s.out[from:len(s.out)], R: c.pad[:]})
+		s.batched = append(s.batched, c)
+	}
+	if err := b.TxBatch(ctx, s.batch); err != nil {
+		return err
+	}
+	for i, c := range s.batched {
+		c.fetched, c.fetchErr = true, s.batch[i].Err
+	}
+	return nil
+}
+
+// scratchpad is what fetch read if it can be believed, else read now.
+func (s *Sensor) scratchpad(ctx context.Context, c *chip, p *thermo.Scratchpad) (record.Quality, error) {
+	if c.fetched {
+		c.fetched = false
+		if c.fetchErr != nil && !errors.Is(c.fetchErr, onewire.ErrBus) {
+			return record.QualityBus, c.fetchErr
+		}
+		if c.fetchErr == nil && crc8(c.pad[:]).Good() {
+			*p = c.pad
+			return record.QualityGood, nil
+		}
+		return s.askTimes(ctx, c, []byte{readScratchpad}, p[:], crc8, tries-1)
+	}
+	return s.ask(ctx, c, []byte{readScratchpad}, p[:], crc8)
 }
 
 // tell is ask without an answer.

@@ -108,7 +108,7 @@ func (s *Sensor) setResolution(ctx context.Context, c *chip, p *thermo.Scratchpa
 
 func (thermometer) read(ctx context.Context, s *Sensor, c *chip, dst []drivers.Sample) ([]drivers.Sample, error) {
 	var p thermo.Scratchpad
-	q, err := s.ask(ctx, c, []byte{readScratchpad}, p[:], crc8)
+	q, err := s.scratchpad(ctx, c, &p)
 	if err != nil {
 		return dst, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/door"
+	"github.com/edgelog/edgelog/drivers/driverstest"
 	"github.com/edgelog/edgelog/drivers/exec"
 )
 
@@ -153,4 +154,14 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
+}
+
+func TestConformance(t *testing.T) {
+	driverstest.RunDoor(t, func(t *testing.T, e door.Events) door.Source {
+		p, err := exec.New(exec.Options{Command: []string{"bash", "-c", `while :; do echo "m,k=a v=1i,w=2.5"; sleep 0.02; done`}, Events: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}, driverstest.DoorOptions{})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/door"
+	"github.com/edgelog/edgelog/drivers/driverstest"
 	"github.com/edgelog/edgelog/drivers/genericserial"
 )
 
@@ -177,4 +178,16 @@ func FuzzFeed(f *testing.F) {
 			genericserial.Feed(t, o, a, b)
 		}
 	})
+}
+
+func TestConformance(t *testing.T) {
+	driverstest.RunDoor(t, func(t *testing.T, e door.Events) door.Source {
+		d, err := genericserial.New(genericserial.Options{Name: "tty", Format: "csv", Request: []byte("?"), Interval: 10 * time.Millisecond,
+			Fields: []genericserial.Field{{Name: "a", Type: "float"}, {Name: "b", Type: "int", Max: 9}}, Events: e,
+			Open: func(context.Context) (genericserial.Port, error) { return &port{answer: []byte("1.5,7\nx,8\n")}, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}, driverstest.DoorOptions{})
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/door"
+	"github.com/edgelog/edgelog/drivers/driverstest"
 	"github.com/edgelog/edgelog/drivers/listen"
 )
 
@@ -226,4 +228,28 @@ func TestConfig(t *testing.T) {
 	if _, err := listen.New(listen.Options{HTTP: "0.0.0.0:1", AllowRemote: true, Token: "x"}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestConformance(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "lines.sock")
+	driverstest.RunDoor(t, func(t *testing.T, e door.Events) door.Source {
+		d, err := listen.New(listen.Options{Unix: socket, Events: e})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}, driverstest.DoorOptions{Feed: func(ctx context.Context, t *testing.T) {
+		c, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		for ctx.Err() == nil {
+			if _, err := io.WriteString(c, "m,k=a v=1i,w=2.5\n"); err != nil {
+				return // the door was closed
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/door"
+	"github.com/edgelog/edgelog/drivers/driverstest"
 	"github.com/edgelog/edgelog/drivers/mqttsource"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 )
@@ -284,4 +285,29 @@ func FuzzSparkplug(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestConformance(t *testing.T) {
+	broker := mosquitto(t)
+	driverstest.RunDoor(t, func(t *testing.T, e door.Events) door.Source {
+		s, err := mqttsource.New(mqttsource.Options{Client: mqttclient.Options{Broker: broker, ClientID: "edgelog-source"}, Events: e,
+			Subscriptions: []mqttsource.Subscription{{Format: "json", Topic: "a/{k}"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}, driverstest.DoorOptions{Feed: func(ctx context.Context, t *testing.T) {
+		peer, err := mqttclient.Dial(ctx, mqttclient.Options{Broker: broker, ClientID: "node"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer peer.Close()
+		for ctx.Err() == nil {
+			if err := peer.Publish(ctx, "a/b", 1, false, []byte(`{"t":1,"ok":true}`)); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}})
 }

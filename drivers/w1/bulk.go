@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -43,18 +42,27 @@ func (b *Bus) bulk(ctx context.Context) error {
 			started = append(started, file)
 		}
 	}
-	end := time.Now().Add(bulkTimeout)
+	begun := time.Now()
 	for _, file := range started {
-		if err := b.converted(ctx, file, end); err != nil {
+		if err := b.converted(ctx, file, begun); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// converted polls until the master no longer says -1 (converting): 1 is done, 0 is nothing to convert.
-func (b *Bus) converted(ctx context.Context, file string, end time.Time) error {
-	for {
+// converted asks until the master no longer says -1 (converting): 1 is done, 0 is nothing to convert. Each question
+// costs a slot on the wire, so that it is asked when a conversion of 9, 10, 11 or 12 bits must be over, and then often:
+// copies are slower.
+func (b *Bus) converted(ctx context.Context, file string, begun time.Time) error {
+	for bits := 9; ; bits++ {
+		pause := bulkPoll
+		if bits <= 12 {
+			pause = time.Until(begun.Add(fullConversion>>(12-bits) + bulkMargin))
+		}
+		if err := b.pause(ctx, pause); err != nil {
+			return err
+		}
 		text, err := b.readFile(ctx, file)
 		if err != nil {
 			return err
@@ -62,19 +70,22 @@ func (b *Bus) converted(ctx context.Context, file string, end time.Time) error {
 		if string(bytes.TrimSpace(text)) != "-1" {
 			return nil
 		}
-		if !time.Now().Before(end) {
+		if time.Since(begun) > bulkTimeout {
 			return errLate
 		}
-		t := time.NewTimer(bulkPoll)
-		select {
-		case <-t.C:
-		case <-b.gate.closed:
-			t.Stop()
-			return errClosed
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		}
+	}
+}
+
+func (b *Bus) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-b.gate.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -92,43 +103,16 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// readFull reads until the end of the file or of buf.
-func readFull(r io.Reader, buf []byte) (int, error) {
-	n, err := io.ReadFull(r, buf)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+// readFull reads an attribute: until the end of the file or of buf. The kernel gives one whole, so that a read that ends
+// with a line needs no second one to find the end.
+func readFull(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil && (n == 0 || buf[n-1] != '\n') {
+		m := 0
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err
-}
-
-// Facts are what the kernel knows of one sensor beside its temperature.
-type Facts struct {
-	Resolution int  // bits, 9 to 14; 0 if not known
-	Parasite   bool // fed by the data line
-	Known      bool // Parasite is known
-}
-
-// Facts asks for the resolution and power supply of a ROM; each may start a bus transaction. Like Read, it must
-// not run beside another method except Close.
-func (b *Bus) Facts(ctx context.Context, rom string) (Facts, error) {
-	var f Facts
-	for _, name := range []string{"resolution", "ext_power"} {
-		text, err := b.readFile(ctx, filepath.Join(b.dir, rom, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // an older kernel
-		}
-		if err != nil {
-			return f, err
-		}
-		v, err := strconv.Atoi(string(bytes.TrimSpace(text)))
-		if err != nil || v < 0 {
-			continue // empty, or a negative errno: the bus did not answer
-		}
-		if name == "resolution" {
-			f.Resolution = v
-		} else {
-			f.Known, f.Parasite = true, v == 0
-		}
-	}
-	return f, nil
 }

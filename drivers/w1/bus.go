@@ -28,6 +28,10 @@ type Options struct {
 	Names       map[string]string // what people call a ROM ("28-0416a1b2c3ff"); a named ROM is expected to be there
 	ReadTimeout time.Duration     // of one attribute; default 5 s, at most 1 min
 	NoBulk      bool              // do not use therm_bulk_read
+	// Resolution of the thermometers in bits, 9 to 12; 0 leaves each as it is. It is written only to one that has
+	// another, and into its EEPROM only with Persist and only if that differs. Kernel 5.10 and later.
+	Resolution int
+	Persist    bool
 	// Suspect, if set, is called once for each thermometer that does not behave like a genuine one.
 	Suspect func(rom, why string)
 }
@@ -50,6 +54,12 @@ func (o Options) Validate() error {
 	if strings.ContainsRune(o.Master, '/') {
 		return fmt.Errorf("%w: master %q is not a name such as w1_bus_master1", drivers.ErrConfig, o.Master)
 	}
+	if o.Resolution != 0 && (o.Resolution < 9 || o.Resolution > 12) {
+		return fmt.Errorf("%w: resolution of %d bits, want 9 to 12", drivers.ErrConfig, o.Resolution)
+	}
+	if o.Persist && o.Resolution == 0 {
+		return fmt.Errorf("%w: persist needs a resolution", drivers.ErrConfig)
+	}
 	if len(o.Names) > MaxSlaves {
 		return fmt.Errorf("%w: %d names, at most %d", drivers.ErrConfig, len(o.Names), MaxSlaves)
 	}
@@ -71,6 +81,7 @@ type Bus struct {
 	dir       string // that holds the slaves
 	simulated string // "true" if the tree says so, "" before the first scan that could look
 	slaves    []*slave
+	present   []bool // of slaves, before the scan that runs
 	byROM     map[string]*slave
 	quantity  []drivers.Quantity
 	refused   int // thermometers in the latest listing beyond MaxSlaves
@@ -87,6 +98,9 @@ type slave struct {
 	seen    bool   // was on the bus at least once
 	present bool   // stood in the latest listing
 	judged  bool   // Suspect was called
+	met     bool   // asked for its supply, its resolution set
+	saved   bool   // the EEPROM has the resolution
+	fed     bool   // by the data line
 	detail  []byte // owned copy, valid until the next Read
 }
 
@@ -164,6 +178,11 @@ func (b *Bus) readSlave(ctx context.Context, i int, s *slave) (drivers.Sample, e
 	case !s.present:
 		return s.bad(i, record.QualityAbsent, []byte("not listed by the kernel any more")), nil
 	}
+	if !s.met {
+		if err := b.meet(ctx, s); err != nil && !left(err) {
+			b.o.Resolution = 0 // not permitted: sensors keep theirs
+		}
+	}
 	text, err := b.readFile(ctx, s.path)
 	switch {
 	case err == nil:
@@ -178,6 +197,12 @@ func (b *Bus) readSlave(ctx context.Context, i int, s *slave) (drivers.Sample, e
 	}
 	b.suspect(s, text)
 	t, q, detail := judge(s.family, &s.history, text)
+	if q == record.QualityPowerOn {
+		s.met = false // it has the resolution of its EEPROM again
+		if s.fed {
+			q = record.QualityBrownOut // it lost the supply that the data line gives while it converted
+		}
+	}
 	if q.Bad() {
 		return s.bad(i, q, detail), nil
 	}

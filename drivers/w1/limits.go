@@ -11,6 +11,8 @@ const (
 
 	defaultReadTimeout = 5 * time.Second // a 12-bit conversion takes 750 ms, some clones twice that
 	maxReadTimeout     = time.Minute
+	fullConversion     = 750 * time.Millisecond // at 12 bits
+	bulkMargin         = 2 * time.Millisecond   // behind the time of the datasheet
 	bulkPoll           = 20 * time.Millisecond
 	bulkTimeout        = 3 * time.Second
 )

@@ -21,9 +21,12 @@ func (b *Bus) scan(ctx context.Context) error {
 		}
 		b.addNamed()
 	}
+	was := b.present[:0]
 	for _, s := range b.slaves {
+		was = append(was, s.present)
 		s.present = false
 	}
+	b.present = was
 	if err != nil {
 		return err
 	}
@@ -32,6 +35,11 @@ func (b *Bus) scan(ctx context.Context) error {
 	for _, rom := range names {
 		if s := b.add(rom); s != nil {
 			s.seen, s.present = true, true
+		}
+	}
+	for i, before := range b.present {
+		if before && !b.slaves[i].present {
+			b.slaves[i].met = false // it may come back with another supply or resolution
 		}
 	}
 	return nil

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/edgelog/edgelog/internal/wire"
 	mochi "github.com/mochi-mqtt/server/v2"
@@ -135,34 +134,16 @@ func (b *Broker) add(id, network, address string, config *tls.Config) error {
 		return fmt.Errorf("start broker: %w", err)
 	}
 	b.addrs[id] = l.Addr().String()
-	l = &patient{netutil.LimitListener(l, maxConnections)}
+	p := &patient{Listener: netutil.LimitListener(l, maxConnections), open: map[net.Conn]struct{}{}}
+	l = p
 	if config != nil {
 		l = tls.NewListener(l, config)
 	}
-	if err := b.server.AddListener(listeners.NewNet(id, l)); err != nil {
+	if err := b.server.AddListener(&door{Net: listeners.NewNet(id, l), server: b.server, patient: p}); err != nil {
 		l.Close()
 		return fmt.Errorf("start broker: %w", err)
 	}
 	return nil
-}
-
-// patient gives each connection a time within which it must have said CONNECT; the server sets the deadlines after.
-// The server stops to accept at the first error, so passing ones (too many open files) are waited out here.
-type patient struct{ net.Listener }
-
-func (p *patient) Accept() (net.Conn, error) {
-	for {
-		c, err := p.Listener.Accept()
-		if err == nil {
-			// A connection on which this fails is broken, and its first read says so.
-			_ = c.SetDeadline(time.Now().Add(connectTime))
-			return c, nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return nil, err
-		}
-		time.Sleep(acceptRetry)
-	}
 }
 
 func loopback(address string) bool {

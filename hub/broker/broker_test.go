@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -200,5 +201,39 @@ func TestASlowHubBoundsTheQueue(t *testing.T) {
 			t.Fatalf("got %d bytes, want %d: what is over the bound came through", n, size)
 		}
 		time.Sleep(20 * time.Millisecond) // the server counts a packet as sent after the hub has it
+	}
+}
+
+// TestCloseWhileClientsLeave: Run ends although clients leave at the same moment, and one that never said a word stays.
+func TestCloseWhileClientsLeave(t *testing.T) {
+	for round := range 30 {
+		b, err := broker.New(broker.Options{Listen: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- b.Run(ctx) }()
+		mute, err := net.Dial("tcp", b.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients := make([]*mqttclient.Conn, 8)
+		for i := range clients {
+			clients[i] = dial(t, mqttclient.Options{Broker: "tcp://" + b.Addr(), ClientID: fmt.Sprintf("box-%d", i)})
+		}
+		go cancel()
+		for _, c := range clients {
+			c.Abort()
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("round %d: the broker does not end", round)
+		}
+		mute.Close()
 	}
 }

@@ -90,6 +90,8 @@ func (r *rules) allowed(name, topic string, write bool) bool {
 		return false
 	case t.Channel == wire.ChannelAnswer:
 		return !write
+	case t.Channel == wire.ChannelState: // its own, to see whether another client had its name meanwhile
+		return true
 	}
 	return write
 }

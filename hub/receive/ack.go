@@ -142,6 +142,9 @@ func (t *touched) position(p *store.Position, s *session) wire.Position {
 // answer says where every epoch that a hello names stands, as a transaction of now reads it. False: ctx has ended.
 func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 	h := it.m.(*wire.Hello)
+	if r.devices[d.name] != d { // disowned in this round
+		return true
+	}
 	st, err := r.o.Store.Positions(ctx, d.name)
 	for err != nil {
 		if !r.storeDown(ctx, err) {
@@ -150,6 +153,10 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 		st, err = r.o.Store.Positions(ctx, d.name)
 	}
 	r.storeUp()
+	if _, mine := r.fence(d.name); !mine {
+		r.disown(d)
+		return true
+	}
 	s := d.greet(h)
 	stored := make(map[Key]*store.Position, len(st.Positions))
 	for i := range st.Positions {
@@ -187,7 +194,20 @@ func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session) wi
 	if p.Quarantined && e.End > p.Next {
 		out.Verdict = wire.VerdictConflict
 	}
+	if !e.ChainKnown || e.End != p.Next || e.ChainEnd != p.ChainNext {
+		out.Marks = marks(p.Marks, e.End)
+	}
 	return out
+}
+
+// marks are those of a position that an agent with an epoch up to end can compare (A9).
+func marks(list []store.Mark, end record.Offset) (out []wire.Mark) {
+	for _, m := range list {
+		if m.Offset <= end {
+			out = append(out, wire.Mark(m))
+		}
+	}
+	return out[max(0, len(out)-wire.MaxAckMarks):]
 }
 
 // notices remembers what people should hear of a device.

@@ -10,13 +10,17 @@ import (
 // where a useful credit for each active device would be more than that, they take turns.
 type credit struct {
 	most  int     // configured: the hub's queue and the broker's
+	frame int     // what a frame costs at least, and the smallest credit that is given
 	given int     // sum over all devices
 	rate  float64 // cost a second that the store takes while it is busy
 	queue []*device
 }
 
-func newCredit(most int) credit {
-	return credit{most: most, rate: firstBudget / drainTime.Seconds()}
+// newCredit shares out most bytes, in no more frames than the broker queues: what a device may send with the smallest
+// credit is one frame.
+func newCredit(most, messages int) credit {
+	frame := min(max(most/messages, leastCredit), frameCost)
+	return credit{most: most, frame: frame, rate: float64(firstBudget*frame) / drainTime.Seconds()}
 }
 
 // took learns how fast the store is from a round: of its cost and of what came meanwhile and is still left. A round of
@@ -24,7 +28,7 @@ func newCredit(most int) credit {
 // not beyond twice what was seen: a rate that nobody has seen would let a burst wait until its acks are overdue.
 func (c *credit) took(cost, left int, busy time.Duration) {
 	seen := float64(cost) / max(busy.Seconds(), 1e-4)
-	if cost < telling && left < telling {
+	if cost < telling*c.frame && left < telling*c.frame {
 		c.rate = max(c.rate, min(2*c.rate, 2*seen, float64(c.most)))
 		return
 	}
@@ -34,22 +38,22 @@ func (c *credit) took(cost, left int, busy time.Duration) {
 
 // budget is the sum that may be given: no more than the store takes before an ack would be overdue.
 func (c *credit) budget() int {
-	return min(c.most, max(int(c.rate*drainTime.Seconds()), min(minBudget, c.most)))
+	return min(c.most, max(int(c.rate*drainTime.Seconds()), min(minBudget*c.frame, c.most)))
 }
 
 // round is the cost of what one transaction should take: about a second of the store's work, so that acks come steadily.
-func (c *credit) round() int { return max(int(c.rate), minRound) }
+func (c *credit) round() int { return max(int(c.rate), minRound*c.frame) }
 
 // share is what each of the active devices may get.
 func (c *credit) share(active int) int {
-	return max(min(c.budget()/creditShare, c.budget()/max(active, 1)), minCredit)
+	return max(min(c.budget()/creditShare, c.budget()/max(active, 1)), c.frame)
 }
 
 // grant gives a device its share and returns it; 0 where there is none now: it then waits for a turn. A device keeps
 // what it has, up to its share, even while the sum is above a budget that shrank.
 func (c *credit) grant(d *device, active int, now time.Time) uint32 {
 	share := min(c.share(active), max(c.budget()-(c.given-int(d.credit)), int(d.credit)))
-	if share < minCredit {
+	if share < c.frame {
 		share = 0
 	}
 	if share == 0 && !d.waiting {
@@ -83,6 +87,10 @@ func (r *Receiver) turn(now time.Time) {
 	active := r.active()
 	share := uint32(c.share(active))
 	for _, d := range r.devices {
+		if _, mine := r.fence(d.name); !mine {
+			r.disown(d)
+			continue
+		}
 		if len(c.queue) > 0 && d.credit > share {
 			c.grant(d, active, now)
 			r.tell(d)
@@ -97,7 +105,7 @@ func (r *Receiver) turn(now time.Time) {
 	}
 	for n := len(c.queue); n > 0; n-- { // whoever joins the line now waits for the next turn
 		d := c.queue[0]
-		for c.budget()-c.given < minCredit && len(holders) > 0 {
+		for c.budget()-c.given < c.frame && len(holders) > 0 {
 			h := holders[0]
 			holders = holders[1:]
 			c.release(h)

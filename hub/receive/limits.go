@@ -6,26 +6,28 @@ import "time"
 const (
 	DefaultQueueBytes  = 32 << 20 // frames that wait for the committer, over all devices
 	DefaultCreditBytes = 32 << 20 // sum of the credits given to connected devices: the broker's queue
+	DefaultMessages    = 1000     // frames that the broker queues for the hub: Mosquitto's default
 	DefaultMaxRows     = 20000    // rows after which a round is committed
 	DefaultLinger      = 25 * time.Millisecond
-	DefaultMaxDevices  = 4096 // devices whose view is kept in memory
+	DefaultMaxDevices  = 16384     // devices whose view is kept in memory
+	maxViewEpochs      = 128 << 10 // epochs in all of these views, about 300 B each
 
 	MaxLinger = 100 * time.Millisecond
 
-	// frameCost is what a data frame counts at least against a credit, here and at the agent: brokers bound their queues
-	// by messages too (Mosquitto: 1,000 for one subscriber, which is 32 MiB of credit).
-	frameCost = 32 << 10
-	// minCredit is the smallest credit that is given; devices take turns where the sum would be too large.
-	minCredit = frameCost
+	// frameCost is what a data frame counts at least against a credit at the agent, and here unless the broker queues more
+	// messages than the credit would be with that: brokers bound their queues by messages too (Mosquitto: 1,000 for one
+	// subscriber, which is 32 MiB of credit). Devices take turns where the smallest credit for each would be too much.
+	frameCost   = 32 << 10
+	leastCredit = 2 << 10
 	// A device alone gets at most this part of the sum, so that others need not wait until it has shrunk.
 	creditShare = 8
 	// The sum of the credits is at most what the store takes in drainTime, so that no frame waits until its ack is
 	// overdue (10 s), but not less than minBudget.
 	drainTime   = 3 * time.Second
-	minBudget   = 128 * frameCost
-	firstBudget = 512 * frameCost // until it is known what the store takes
-	minRound    = 64 * frameCost  // of one transaction, at least
-	telling     = 16 * frameCost  // of a round, or left behind it, from which its speed is that of the store
+	minBudget   = 32  // frames
+	firstBudget = 512 // frames, until it is known what the store takes
+	minRound    = 64  // frames of one transaction, at least
+	telling     = 16  // frames of a round, or left behind it, from which its speed is that of the store
 
 	maxRoundFrames = 4096
 	maxBadBodies   = 3    // bodies with a wrong CRC at one base before the verdict is unreadable

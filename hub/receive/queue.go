@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/edgelog/edgelog/internal/wire"
@@ -15,25 +16,40 @@ type item struct {
 	size   int // bytes of memory, about
 }
 
-// cost is what a message counts against a credit: what the agent counts.
-func (it *item) cost() int {
+// cost is what a message counts against a credit; a data frame at least so much.
+func (it *item) cost(frame int) int {
 	if _, ok := it.m.(*wire.Data); ok {
-		return max(it.size, frameCost)
+		return max(it.size, frame)
 	}
 	return it.size
+}
+
+// urgent reports whether the message is of a stream that goes before history, as at the agent.
+func (it *item) urgent() bool {
+	f, ok := it.m.(wire.Frame)
+	if !ok {
+		return false
+	}
+	switch f.Header().Stream {
+	case "alarms", "events", "health":
+		return true
+	}
+	return false
 }
 
 // queue is bounded by bytes.
 type queue struct {
 	wake  chan struct{}
 	limit int
+	frame int // what a data frame costs at least
 
 	mu      sync.Mutex // guards what follows
-	items   []item
-	rows    int // of frames among items
-	hellos  int // among items
-	cost    int // of items
-	bytes   int // of items, and of those that a round is working on
+	urgent  []item     // frames of streams that a backlog must not delay; the order within a stream stays
+	items   []item     // all others
+	rows    int        // of frames among both
+	hellos  int        // among items
+	cost    int        // of both
+	bytes   int        // of both, and of those that a round is working on
 	dropped map[string]int
 }
 
@@ -51,10 +67,14 @@ func (q *queue) put(it item, rows, limit int) {
 		}
 		return
 	}
-	q.items = append(q.items, it)
+	if it.urgent() {
+		q.urgent = append(q.urgent, it)
+	} else {
+		q.items = append(q.items, it)
+	}
 	q.bytes += it.size
 	q.rows += rows
-	q.cost += it.cost()
+	q.cost += it.cost(q.frame)
 	if _, hello := it.m.(*wire.Hello); hello {
 		q.hellos++
 	}
@@ -64,26 +84,43 @@ func (q *queue) put(it item, rows, limit int) {
 	}
 }
 
-// cut takes the messages of one round, oldest first, and at least one.
+// cut takes the messages of one round, oldest first, and at least one. Urgent frames come first, but take no more than
+// half of a round while others wait.
 func (q *queue) cut(maxRows, maxCost int) []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	rows, cost, n := 0, 0, 0
-	for n < len(q.items) && rows < maxRows && cost < maxCost && n < maxRoundFrames {
-		switch m := q.items[n].m.(type) {
+	if len(q.urgent) == 0 {
+		out, _, _ := q.take(&q.items, maxRows, maxCost, maxRoundFrames)
+		return out
+	}
+	part := 1
+	if len(q.items) > 0 {
+		part = 2
+	}
+	first, rows, cost := q.take(&q.urgent, maxRows/part, maxCost/part, maxRoundFrames/part)
+	rest, _, _ := q.take(&q.items, maxRows-rows, maxCost-cost, maxRoundFrames-len(first))
+	return append(first, rest...)
+}
+
+// take takes the oldest of a list, and at least one, unless there are none.
+func (q *queue) take(from *[]item, maxRows, maxCost, maxFrames int) (out []item, rows, cost int) {
+	items, n := *from, 0
+	for n < len(items) && (n == 0 || rows < maxRows && cost < maxCost && n < maxFrames) {
+		switch m := items[n].m.(type) {
 		case *wire.Data:
 			rows += int(m.Count)
 		case *wire.Hello:
 			q.hellos--
 		}
-		cost += q.items[n].cost()
+		cost += items[n].cost(q.frame)
 		n++
 	}
-	out := q.items[:n:n]
-	q.items = q.items[n:]
 	q.rows -= rows
 	q.cost -= cost
-	return out
+	out = slices.Clone(items[:n])
+	clear(items[:n])
+	*from = items[n:]
+	return out, rows, cost
 }
 
 // done forgets the messages of a round.
@@ -101,5 +138,6 @@ func (q *queue) state(maxRows int) (waiting int, now bool, dropped map[string]in
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	dropped, q.dropped = q.dropped, nil
-	return len(q.items), q.hellos > 0 || q.rows >= maxRows || len(q.items) >= maxRoundFrames, dropped
+	waiting = len(q.items) + len(q.urgent)
+	return waiting, q.hellos > 0 || q.rows >= maxRows || waiting >= maxRoundFrames, dropped
 }

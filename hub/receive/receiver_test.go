@@ -102,7 +102,7 @@ func (r *rig) data(h *history, from, to record.Offset) *wire.Data {
 
 func TestOneAckAndOneCommitForManyFrames(t *testing.T) {
 	run(t, receive.Options{}, func(r *rig) {
-		a, b := r.epoch(1, "telemetry", 30), r.epoch(2, "events", 3)
+		a, b := r.epoch(1, "telemetry", 30), r.epoch(2, "metrics", 3)
 		for o := record.Offset(0); o < 30; o += 10 {
 			r.handle("box", r.data(a, o, o+10))
 		}

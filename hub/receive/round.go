@@ -47,7 +47,9 @@ type batch struct {
 	hellos []item
 
 	// What follows is made anew by each attempt.
-	changes int // index of the first change in the commit
+	fence   store.Fence
+	foreign bool // the device is another hub's by now
+	changes int  // index of the first change in the commit
 	count   int
 	touched []*touched
 	reads   []readBack
@@ -100,7 +102,7 @@ func (r *Receiver) round(ctx context.Context) {
 func (r *Receiver) learn(items []item, took time.Duration) {
 	cost := 0
 	for i := range items {
-		cost += items[i].cost()
+		cost += items[i].cost(r.credit.frame)
 	}
 	r.queue.mu.Lock()
 	left := r.queue.cost
@@ -160,6 +162,10 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 		attempt++
 		again := pending[:0:0]
 		for _, b := range pending {
+			if b.foreign || r.fenced(b, results) {
+				r.disown(b.dev)
+				continue
+			}
 			if r.settled(b, results) {
 				r.ack(b, results)
 				continue
@@ -180,6 +186,12 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 	r.bodies.reset()
 	var changes []store.Change
 	for _, b := range pending {
+		b.changes, b.count = len(changes), 0
+		var mine bool
+		b.fence, mine = r.fence(b.dev.name)
+		if b.foreign = !mine; b.foreign {
+			continue
+		}
 		if b.dev.view == nil || b.dev.stale {
 			st, err := r.o.Store.Positions(ctx, b.dev.name)
 			if err != nil {
@@ -187,12 +199,15 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 			}
 			r.setView(b.dev, st)
 		}
-		b.changes, b.touched, b.reads = len(changes), b.touched[:0], b.reads[:0]
+		b.touched, b.reads = b.touched[:0], b.reads[:0]
 		for i := range b.frames {
 			changes = b.decide(&b.frames[i], &r.bodies, changes, &r.stats)
 		}
 		changes = b.readBacks(changes)
 		b.count = len(changes) - b.changes
+		for i := range b.count {
+			changes[b.changes+i].Fence = b.fence
+		}
 	}
 	if len(changes) == 0 {
 		return nil, nil
@@ -310,6 +325,27 @@ func (b *batch) readBacks(changes []store.Change) []store.Change {
 	return changes
 }
 
+// fenced reports whether the store has refused what stood under the device's fence: nothing of it may be answered.
+func (r *Receiver) fenced(b *batch, results []store.Result) bool {
+	for i := range b.count {
+		if results[b.changes+i].Fenced {
+			r.stats.add(&r.stats.s.Fenced, 1)
+			r.o.Owner.Fenced(b.fence)
+			return true
+		}
+	}
+	return false
+}
+
+// disown forgets what was known of a device that is another hub's now.
+func (r *Receiver) disown(d *device) {
+	r.dropView(d)
+	r.credit.release(d)
+	d.sessions, d.notices, d.heard = nil, nil, time.Time{}
+	delete(r.devices, d.name)
+	r.stats.disown(d.name)
+}
+
 // settled reports whether the transaction found everything as the decisions had assumed.
 func (r *Receiver) settled(b *batch, results []store.Result) bool {
 	for i := b.changes; i < b.changes+b.count; i++ {
@@ -330,13 +366,17 @@ func (r *Receiver) setView(d *device, st store.DeviceState) {
 	if d.view == nil {
 		d.view = NewView(d.name, st)
 		r.views++
+		r.viewEpochs += d.view.Epochs()
 		return
 	}
+	r.viewEpochs -= d.view.Epochs()
 	d.view.Reset(st)
+	r.viewEpochs += d.view.Epochs()
 }
 
 func (r *Receiver) dropView(d *device) {
 	if d.view != nil {
+		r.viewEpochs -= d.view.Epochs()
 		d.view = nil
 		r.views--
 	}
@@ -344,7 +384,7 @@ func (r *Receiver) dropView(d *device) {
 
 // evict forgets the views of devices that were quiet the longest, and devices that have not been heard of.
 func (r *Receiver) evict(now time.Time) {
-	if r.views <= r.o.MaxDevices && len(r.devices) <= maxDevices {
+	if r.views <= r.o.MaxDevices && r.viewEpochs <= maxViewEpochs && len(r.devices) <= maxDevices {
 		return
 	}
 	all := make([]*device, 0, len(r.devices))
@@ -353,7 +393,7 @@ func (r *Receiver) evict(now time.Time) {
 	}
 	slices.SortFunc(all, func(a, b *device) int { return a.used.Compare(b.used) })
 	for _, d := range all {
-		if r.views > r.o.MaxDevices*7/8 {
+		if r.views > r.o.MaxDevices*7/8 || r.viewEpochs > maxViewEpochs*7/8 {
 			r.dropView(d)
 		}
 		if len(r.devices) > maxDevices && now.Sub(d.used) > activeFor {

@@ -30,6 +30,8 @@ type Stats struct {
 	Unreadable  uint64        `json:"unreadable"`
 	Conflicts   uint64        `json:"conflicts"`
 	Hostile     uint64        `json:"hostile"` // messages that no honest agent sends
+	Foreign     uint64        `json:"foreign"` // messages of devices that are another hub's
+	Fenced      uint64        `json:"fenced"`  // rounds of a device that the store refused because it is another hub's
 	Dropped     uint64        `json:"dropped"` // messages for which the queue had no room
 	Lost        uint64        `json:"lost"`    // compare-and-sets lost to somebody else
 	Commits     uint64        `json:"commits"`
@@ -75,7 +77,7 @@ type counters struct {
 // Stats returns what was counted.
 func (r *Receiver) Stats() Stats {
 	r.queue.mu.Lock()
-	bytes, items := r.queue.bytes, len(r.queue.items)
+	bytes, items := r.queue.bytes, len(r.queue.items)+len(r.queue.urgent)
 	r.queue.mu.Unlock()
 	c := &r.stats
 	active := c.active()
@@ -95,15 +97,31 @@ func (r *Receiver) Heard() (message, frame time.Time, credit int) {
 	return c.s.LastMessage, c.s.LastFrame, c.s.CreditGiven
 }
 
-// Devices returns what is known of each device, ascending by name.
+// Devices returns what is known of each device of this hub, ascending by name.
 func (r *Receiver) Devices() []DeviceStatus {
 	c := &r.stats
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := slices.Collect(maps.Values(c.devices))
+	if r.o.Owner != nil {
+		out = slices.DeleteFunc(out, func(d DeviceStatus) bool { _, mine := r.fence(d.Device); return !mine })
+	}
 	slices.SortFunc(out, func(a, b DeviceStatus) int { return strings.Compare(a.Device, b.Device) })
 	for i := range out {
 		out[i].Inventory, out[i].Notices = maps.Clone(out[i].Inventory), slices.Clone(out[i].Notices)
+	}
+	return out
+}
+
+// Present lists the devices whose birth came and whose will did not, other hubs' included.
+func (r *Receiver) Present() (out []string) {
+	c := &r.stats
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, d := range c.devices {
+		if d.Online {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -171,6 +189,11 @@ func (c *counters) notices(name string, list []string) {
 	if len(list) > 0 {
 		c.device(name, func(d *DeviceStatus) { d.Notices = slices.Clone(list) })
 	}
+}
+
+// disown forgets all but whether the device is there: another hub serves it.
+func (c *counters) disown(name string) {
+	c.device(name, func(d *DeviceStatus) { *d = DeviceStatus{Device: name, Online: d.Online} })
 }
 
 func (c *counters) forget(name string) {

@@ -100,10 +100,7 @@ func (t *taking) rows(c *store.Change, r record.Range) {
 			c.Definitions = append(c.Definitions, def)
 		}
 	}
-	if !c.Late {
-		// A gap hides the sequences of the records it names, so a late row is never a repeat.
-		t.repeats(c, r)
-	}
+	t.repeats(c, r)
 	t.deadLetters(c, r)
 	t.marks(c)
 	stored := r.Len()
@@ -116,7 +113,7 @@ func (t *taking) rows(c *store.Change, r record.Range) {
 	t.d.Rows += stored
 }
 
-// repeats skips the messages of producers that were taken before (H6). A message that begins below r was judged
+// repeats skips the messages of producers that were taken before (H6), by whichever epoch brought them. A message that begins below r was judged
 // when its beginning was taken.
 func (t *taking) repeats(c *store.Change, r record.Range) {
 	moved := map[producerKey]int{} // index in c.Producers
@@ -127,25 +124,26 @@ func (t *taking) repeats(c *store.Change, r record.Range) {
 		}
 		at = s.To
 		k := producerKey{s.Name, s.Incarnation}
-		last, known := t.v.producers[k]
-		if known && s.Sequence <= last {
+		taken, known := t.v.producers[k]
+		i, seen := moved[k]
+		if !seen { // what is skipped builds on the stored sequences as much as what is taken: a hub may remember too much
+			i = len(c.Producers)
+			moved[k] = i
+			if known {
+				c.ProducersFrom = append(c.ProducersFrom, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken})
+			}
+			c.Producers = append(c.Producers, store.Producer{Name: s.Name, Incarnation: s.Incarnation, Taken: taken.Clone()})
+		}
+		if taken.Has(s.Sequence) {
 			c.Skips = addSkip(c.Skips, s.Range, SkipRepeat)
 			t.d.Repeats += s.Len()
 			continue
 		}
-		i, seen := moved[k]
-		if !seen {
-			i = len(c.Producers)
-			moved[k] = i
-			c.Producers = append(c.Producers, s.ProducerPosition)
-			if known {
-				was := s.ProducerPosition
-				was.Sequence = last
-				c.ProducersFrom = append(c.ProducersFrom, was)
-			}
+		if taken.Unsure(s.Sequence) { // rather twice than not at all
+			t.d.notice("producer-memory %s %s", t.f.Stream, s.Name)
 		}
-		c.Producers[i].Sequence = s.Sequence
-		t.v.producers[k] = s.Sequence
+		c.Producers[i].Taken.Add(s.Sequence)
+		t.v.producers[k] = c.Producers[i].Taken
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *script) run(line string) []string {
 			out = append(out, position(&st.Positions[i]))
 		}
 		for _, p := range st.Producers {
-			out = append(out, fmt.Sprintf("producer %s:%d at %d", p.Name, p.Incarnation, p.Sequence))
+			out = append(out, fmt.Sprintf("producer %s:%d took %s", p.Name, p.Incarnation, p.Taken))
 		}
 		return out
 	case "rows":
@@ -282,7 +282,7 @@ func change(c *store.Change) string {
 		fmt.Fprintf(&b, ", dead %d: %s", d.Offset, d.Reason)
 	}
 	for _, p := range c.Producers {
-		fmt.Fprintf(&b, ", producer %s:%d to %d", p.Name, p.Incarnation, p.Sequence)
+		fmt.Fprintf(&b, ", producer %s:%d took %s", p.Name, p.Incarnation, p.Taken)
 	}
 	if c.Boot != "" {
 		fmt.Fprintf(&b, ", boot %s", c.Boot)

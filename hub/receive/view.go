@@ -19,7 +19,8 @@ type Key struct {
 type View struct {
 	device    string
 	epochs    map[Key]*epochView
-	producers map[producerKey]uint64 // last sequence taken
+	producers map[producerKey]store.Sequences // taken; shared with changes, and never written to
+	read      int                             // epochs at the last Reset
 
 	// What follows is no part of the store's state and outlives Reset.
 	bad     map[Key]badBodies
@@ -34,7 +35,7 @@ type producerKey struct {
 
 // epochView is one epoch: the stored position without what no decision needs, and the set of its series.
 type epochView struct {
-	pos     store.Position // Series and Skipped are nil
+	pos     store.Position // Series, Skipped and Marks are nil
 	defined idSet
 }
 
@@ -53,20 +54,23 @@ func NewView(device string, st store.DeviceState) *View {
 
 // Reset puts the view back to what the store says. The view takes ownership of st.
 func (v *View) Reset(st store.DeviceState) {
-	v.epochs = make(map[Key]*epochView, len(st.Positions))
-	v.producers = make(map[producerKey]uint64, len(st.Producers))
+	v.epochs, v.read = make(map[Key]*epochView, len(st.Positions)), len(st.Positions)
+	v.producers = make(map[producerKey]store.Sequences, len(st.Producers))
 	for _, p := range st.Positions {
 		e := &epochView{pos: p}
 		for _, id := range p.Series {
 			e.defined.add(id)
 		}
-		e.pos.Series, e.pos.Skipped = nil, nil
+		e.pos.Series, e.pos.Skipped, e.pos.Marks = nil, nil, nil
 		v.epochs[Key{p.Stream, p.Epoch}] = e
 	}
 	for _, p := range st.Producers {
-		v.producers[producerKey{p.Name, p.Incarnation}] = p.Sequence
+		v.producers[producerKey{p.Name, p.Incarnation}] = p.Taken
 	}
 }
+
+// Epochs is how many epochs the store had when the view was read.
+func (v *View) Epochs() int { return v.read }
 
 // ReadBack is a change that changes nothing: its result says what the transaction read of the epoch. For an epoch
 // that the view does not know the result is a position with epoch 0, not applied.

@@ -13,6 +13,7 @@ import (
 // All methods may be called concurrently.
 type Store interface {
 	// Positions reads everything the receiver needs to know of a device in one read transaction.
+	// The state belongs to the caller.
 	Positions(ctx context.Context, device string) (DeviceState, error)
 	// Commit applies the changes, in order, in one transaction and returns one Result for each. A change whose
 	// compare-and-set fails is not applied and reports what the transaction read; the others are. A nil error means
@@ -29,7 +30,7 @@ type DeviceState struct {
 	Positions []Position // ascending by stream, within a stream in the order in which they were created
 	// Producers has one entry for each (name, incarnation): a new incarnation does not make the store forget what it
 	// took of the one before. A store may forget all but the KeepIncarnations newest of a name.
-	Producers []record.ProducerPosition
+	Producers []Producer
 }
 
 // KeepIncarnations is how many incarnations of one producer of one device a store remembers at least.
@@ -50,8 +51,10 @@ type Position struct {
 	Rows        uint64            // rows stored: Next − First = Rows + Skipped + Gaps (+ Removed, counted among Rows here)
 	Gaps        []record.Gap      // ascending
 	Skipped     []Skip            // ascending, touching ones of one reason merged
-	Series      []record.SeriesID // defined in this epoch, ascending
+	Series      []record.SeriesID // defined in this epoch, ascending; may be left out once it has reached its End
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
+	// Marks are where frames have ended, ascending: AddMark(To, ToChain) with each change that moves the position.
+	Marks []Mark
 }
 
 // Skip is a range that the store did not take, with the reason: "repeat" (H6) or "dead-letter" (H5).
@@ -65,6 +68,8 @@ type Change struct {
 	Device string
 	Stream string
 	Epoch  record.Epoch
+
+	Fence Fence // checked first; the zero value: not fenced
 
 	// Compare-and-set: the change applies only if the stored position is exactly this. Create: only if there is none,
 	// and, with a parent, only if the stored position of the parent has reached ParentEnd or is quarantined; it sets
@@ -89,11 +94,11 @@ type Change struct {
 	ShrinkGaps  []GapShrink
 	Skips       []Skip
 	DeadLetters []DeadLetter
-	// Producers are the positions after this change. ProducersFrom are those that it builds on, part of the
+	// Producers are what is taken of them after this change. ProducersFrom are those that it builds on, part of the
 	// compare-and-set: a (name, incarnation) of Producers stands in the store exactly as in ProducersFrom, or, if
-	// it is not listed there, not at all.
-	Producers     []record.ProducerPosition
-	ProducersFrom []record.ProducerPosition
+	// it is not listed there, not at all. One of which the change only skips repeats stands in both, unchanged.
+	Producers     []Producer
+	ProducersFrom []Producer
 	Quarantine    bool
 	Boot          string // set when this change takes the epoch's boot mark
 	Anchors       []record.Anchor
@@ -113,10 +118,11 @@ type DeadLetter struct {
 }
 
 // Result says what became of a change. Position is what the transaction read (not applied) or wrote (applied);
-// its Epoch is 0 if the store has none. Series may be left out. A read-back (From, FromChain as stored, To = From,
+// its Epoch is 0 if the store has none. Series and Marks may be left out. A read-back (From, FromChain as stored, To = From,
 // ToChain = FromChain, nothing else) is applied when the position is as it says.
 type Result struct {
 	Applied  bool
+	Fenced   bool // not applied because of Change.Fence; Position says nothing then
 	Position Position
 }
 

@@ -72,6 +72,10 @@ type Buffer struct {
 	Oldest       time.Time `json:"oldest,omitzero"`
 	WrittenToday int64     `json:"written_today_bytes"`
 	DiskFree     int64     `json:"disk_free_bytes"`
+	// WearPerDay is what the disk under the log is told to write a day, by everybody, at the rate of the last 24 hours or
+	// since the agent's start; WearLimit is what it is meant to take (storage.wear_per_day). 0 if unknown.
+	WearPerDay float64 `json:"wear_bytes_per_day,omitempty"`
+	WearLimit  int64   `json:"wear_limit_bytes_per_day,omitempty"`
 	// RoomSeconds is for how long undelivered records find room at today's rate; 0 if unknown.
 	RoomSeconds float64 `json:"room_seconds,omitempty"`
 }
@@ -97,6 +101,19 @@ type Uplink struct {
 	// Bytes of MQTT packets since the agent's start, resent frames and latest values included, TLS not.
 	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`
+	// Held says what holds records back beside the window: "pace" (backlog) or "budget".
+	Held string `json:"held,omitempty"`
+	// The byte budget of the link, and what of it was used; nil: none is configured.
+	Budget *UplinkBudget `json:"budget,omitempty"`
+}
+
+// UplinkBudget is what a metered link may carry; a bound of 0 is none.
+type UplinkBudget struct {
+	HourBytes   uint64 `json:"hour_bytes"`
+	HourBudget  uint64 `json:"hour_budget_bytes"`
+	MonthBytes  uint64 `json:"month_bytes"`
+	MonthBudget uint64 `json:"month_budget_bytes"`
+	UsedUp      bool   `json:"used_up"`
 }
 
 // Stream is one log's line.
@@ -191,8 +208,13 @@ type Source struct {
 	State     string            `json:"state"`
 	Error     string            `json:"error,omitempty"`
 	Stream    string            `json:"stream"`
+	Port      string            `json:"port,omitempty"` // where it hangs: serial port, host and port, bus
 	Interval  float64           `json:"interval_seconds"`
+	LateMean  float64           `json:"late_mean_seconds"` // how long after its time a sweep starts
+	LateMax   float64           `json:"late_max_seconds"`
+	Rate      float64           `json:"readings_per_second"`
 	Taken     uint64            `json:"taken"`
+	Unchanged uint64            `json:"unchanged,omitempty"` // readings that a rule kept out of the log
 	Missed    map[string]uint64 `json:"missed,omitempty"`
 	Simulated bool              `json:"simulated,omitempty"`
 	Sensors   []Sensor          `json:"sensors"`
@@ -200,9 +222,10 @@ type Source struct {
 
 // Sensor is one series and its latest reading.
 type Sensor struct {
-	Series    string    `json:"series"`          // its key: name{label="…"}
-	ID        string    `json:"id,omitempty"`    // of the thing: ROM id, register
-	Label     string    `json:"label,omitempty"` // the name that a person gave
+	Series    string    `json:"series"`           // its key: name{label="…"}
+	Stream    string    `json:"stream,omitempty"` // where a rule sends it, if not where its source does
+	ID        string    `json:"id,omitempty"`     // of the thing: ROM id, register
+	Label     string    `json:"label,omitempty"`  // the name that a person gave
 	Unit      string    `json:"unit,omitempty"`
 	Value     string    `json:"value,omitempty"` // as text, exact; empty if there is none
 	Quality   string    `json:"quality"`
@@ -290,6 +313,15 @@ type IngestRequest struct {
 	Incarnation uint64         `json:"incarnation"` // 0 only if the producer has none of its own
 	Sequence    uint64         `json:"sequence"`    // of this message, from 1, dense
 	Records     []IngestRecord `json:"records"`
+	// More are the messages that follow, in order, so that they share one commit. Each is taken whole or not at all; the
+	// position in the answer says how far they were taken.
+	More []IngestMessage `json:"more,omitempty"`
+}
+
+// IngestMessage is a further message of a request.
+type IngestMessage struct {
+	Sequence uint64         `json:"sequence"`
+	Records  []IngestRecord `json:"records"`
 }
 
 // IngestRecord is one observation. A value is a JSON number, bool, text, object or list; null with a bad quality says

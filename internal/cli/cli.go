@@ -88,13 +88,16 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"status", "", "is it reading, keeping, delivering; what is wrong and what to do", (*app).status},
-		{"sensors", "[TEXT]", "every sensor with its latest reading", (*app).sensors},
+		{"sensors", "[watch] [TEXT] [--every 2s]", "every sensor with its latest reading; watch: again and again", (*app).sensors},
+		{"scan", "[PORT...] [--list]", "what is connected to this box, and how to configure it", (*app).scan},
+		{"modbus", "scan|read|profiles", "try a Modbus line on the bench; works without the agent", (*app).modbus},
 		{"tail", "[-f] [-n N] [STREAM]", "the latest records of a stream; -f follows", (*app).tail},
 		{"query", "[--since T] [--until T] [--series S] [--stream S]", "records from the box's own log", (*app).query},
 		{"account", "", "where every record is; does it balance", (*app).account},
 		{"faults", "[ack ID]", "what is or was wrong; ack: I know of it", (*app).faults},
 		{"explain", "CODE", "what a fault means and what to do", (*app).explain},
 		{"doctor", "", "look for the cause; works with the agent dead", (*app).doctor},
+		{"npu", "[run --model M FILE…]", "the NPU: chips, models, queue; run a model on files", (*app).npu},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/edgelog/edgelog/agent/health"
+	"github.com/edgelog/edgelog/drivers/bus/serial"
+	profiles "github.com/edgelog/edgelog/drivers/modbus"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/mcu"
 )
@@ -49,6 +51,16 @@ func (a *app) complete(ctx context.Context, args []string) error {
 		out = a.streamNames(ctx)
 	case "series":
 		out = a.seriesNames(ctx)
+	case "profiles":
+		out = profiles.Names()
+	case "ports":
+		list, err := serial.List("/dev")
+		if err != nil {
+			return nil // completions are silent
+		}
+		for _, n := range list {
+			out = append(out, or(n.Stable, n.Kernel))
+		}
 	case "nodes":
 		if n, err := a.client.Nodes(ctx); err == nil {
 			for _, l := range n.Lines {

@@ -85,8 +85,9 @@ func healthyBox() *box {
 		SchemaVersion: 1, Device: "box-17", State: api.StateOK, Version: "0.4.2", Time: now.UTC(), Started: ago(292 * time.Hour),
 		Clock:   api.Clock{Synchronised: true, Source: "ntp", ErrorSeconds: 0.004},
 		Sources: api.Sources{OK: 25, Rate: 117.6},
-		Buffer:  api.Buffer{Bytes: 1288490189, MaxBytes: 20 << 30, Oldest: ago(9 * 24 * time.Hour), WrittenToday: 400 << 20, RoomSeconds: 151 * 86400},
-		Uplink:  api.Uplink{State: api.UplinkOnline, Broker: "ssl://broker.example:8883", LastAck: ago(time.Second)},
+		Buffer: api.Buffer{Bytes: 1288490189, MaxBytes: 20 << 30, Oldest: ago(9 * 24 * time.Hour), WrittenToday: 400 << 20, RoomSeconds: 151 * 86400,
+			WearPerDay: 430 << 20, WearLimit: 20 << 30},
+		Uplink: api.Uplink{State: api.UplinkOnline, Broker: "ssl://broker.example:8883", LastAck: ago(time.Second)},
 		Streams: []api.Stream{stream("telemetry", 104882113, 104882001, 112, 0), stream("events", 1200, 1200, 0, 0),
 			stream("alarms", 7, 7, 0, 0), stream("health", 88000, 88000, 0, 0)},
 		Faults: []api.Fault{},
@@ -112,7 +113,8 @@ func degradedBox() *box {
 		{Name: "host", Driver: "system", State: "ok", Stream: "telemetry", Interval: 10, Taken: 1234567, Sensors: []api.Sensor{
 			{Series: "cpu.busy", Unit: "%", Value: "12.5", Quality: "good", Time: ago(3 * time.Second), Recent: []float64{10, 11, 12, 40, 12}},
 			{Series: `disk.free{mount="/"}`, Unit: "By", Value: "81234567890", Quality: "good", Time: ago(3 * time.Second)}}},
-		{Name: "cold-rooms", Driver: "w1", State: "degraded", Stream: "telemetry", Interval: 10, Taken: 40000, Missed: map[string]uint64{"timeout": 3, "bus": 1}, Simulated: true,
+		{Name: "cold-rooms", Driver: "w1", State: "degraded", Stream: "telemetry", Interval: 10, Taken: 40000, Unchanged: 1200, Rate: 0.3,
+			Port: "/sys/bus/w1/devices", LateMean: 0.0004, LateMax: 0.0031, Missed: map[string]uint64{"timeout": 3, "bus": 1}, Simulated: true,
 			Sensors: []api.Sensor{
 				{Series: `temperature{id="28-1"}`, ID: "28-0416a1b2c3fe", Label: "cold room 1", Unit: "Cel", Value: "-18.0625", Quality: "good", Time: ago(2 * time.Second), Recent: []float64{-18, -18.1, -18.2, -18.0625}},
 				{Series: `temperature{id="28-2"}`, ID: "28-0416a1b2c3ff", Label: "cold room 2", Unit: "Cel", Quality: "bad:power-on", Time: ago(2 * time.Second)},
@@ -155,7 +157,8 @@ type run struct {
 	host  config.Host // default: machine{files}
 	log   string      // what journalctl prints; "" means there is none
 	stdin string
-	tty   bool // of stdin
+	tty   bool            // of stdin
+	ctx   context.Context // default: one that does not end
 }
 
 func (r run) do(t *testing.T) (code int, stdout, stderr string) {
@@ -165,7 +168,11 @@ func (r run) do(t *testing.T) (code int, stdout, stderr string) {
 	if host == nil {
 		host = machine{r.files}
 	}
-	code = cli.Main(context.Background(), cli.Env{
+	ctx := r.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	code = cli.Main(ctx, cli.Env{
 		Args: r.args, Stdin: strings.NewReader(r.stdin), StdinTTY: r.tty, Stdout: &out, Stderr: &errs, Getenv: func(k string) string { return r.env[k] }, Style: r.style,
 		Now: func() time.Time { return now }, Zone: now.Location(), Host: host,
 		Run: func(context.Context, string, ...string) ([]byte, error) {

@@ -32,7 +32,7 @@ func logCommands() []logCommand {
 		{"salvage", "SRC DST [--portable | --lines]", "every undamaged record; what was lost", (*app).logSalvage},
 		{"export", "FILE [DIR] [--stream S] [--since-delivered] [--device D]", "a portable file to carry to the hub", (*app).logExport},
 		{"import", "FILE.ack [DIR]", "what the hub has of an export counts as delivered", (*app).logImport},
-		{"erase", "[DIR] --stream S [--from N] [--to N] [--dry-run] [--yes]", "remove whole segments; recorded as a gap", (*app).logErase},
+		{"erase", "[DIR] --stream S [--from N] [--to N] [--key ID] [--dry-run] [--yes]", "remove whole segments; recorded as a gap", (*app).logErase},
 	}
 }
 
@@ -62,6 +62,7 @@ the disk of a dead box.
   --since-delivered   export: only what is not known to be delivered
   --device D          export, salvage --portable: the id of the box
   --key-file FILE     of an encrypted log; default is that of the configuration
+  --key ID            erase: only what this key opens (inspect names it), lost or not
   --dry-run, --yes    erase: only show it; do not ask
 
 `
@@ -84,7 +85,7 @@ func (a *app) log(ctx context.Context, args []string) error {
 // logFlags are the flags of the verbs.
 type logFlags struct {
 	stream, series, since, until, device string
-	key                                  string
+	key, keyID                           string
 	from, to                             uint64
 	csv, portable, lines, sinceDelivered bool
 	dryRun, yes                          bool

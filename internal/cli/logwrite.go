@@ -193,6 +193,7 @@ func (a *app) logErase(ctx context.Context, args []string) error {
 		streamFlag(s, f)
 		s.Uint64Var(&f.from, "from", 0, "")
 		s.Uint64Var(&f.to, "to", 0, "")
+		s.StringVar(&f.keyID, "key", "", "")
 		s.BoolVar(&f.dryRun, "dry-run", false, "")
 		s.BoolVar(&f.yes, "yes", false, "")
 	})
@@ -202,7 +203,7 @@ func (a *app) logErase(ctx context.Context, args []string) error {
 	if f.stream == "" {
 		return usagef("log erase needs --stream: what shall go?")
 	}
-	plan, err := d.PlanErase(ctx, f.stream, f.from, f.to)
+	plan, err := d.PlanErase(ctx, logtool.Erasure{Stream: f.stream, From: f.from, To: f.to, Key: f.keyID})
 	if errors.Is(err, logtool.ErrNothing) {
 		return fmt.Errorf("%w: only whole segments are erased. edgectl log inspect -o wide lists them; nothing was changed", err)
 	}

@@ -83,6 +83,9 @@ func (v view) record(r *api.Record) string {
 	if g := r.Gap; g != nil {
 		return v.clean(fmt.Sprintf("%s  GAP of %s %s in %s: %s", at, term.CommaU(g.Count), plural(int(min(g.Count, 2)), "record"), r.Stream, g.Reason))
 	}
+	if line, ok := npuLine(r); ok && !v.wide {
+		return v.clean(at + "  " + line)
+	}
 	name := r.Series
 	if name == "" {
 		name = "[" + r.Kind + "]"

@@ -2,33 +2,94 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
 func (a *app) sensors(ctx context.Context, args []string) error {
-	words, err := a.parse("sensors", args, 1, nil)
+	watch, every := false, 2*time.Second
+	words, err := a.parse("sensors", args, 2, func(f *flag.FlagSet) {
+		f.BoolVar(&watch, "watch", false, "")
+		f.DurationVar(&every, "every", every, "")
+	})
 	if err != nil {
 		return err
 	}
+	if len(words) > 0 && words[0] == "watch" {
+		watch, words = true, words[1:]
+	}
+	if len(words) > 1 {
+		return usagef("sensors: %q is too much; edgectl help sensors shows its form", words[1])
+	}
+	if every < minWatch {
+		return usagef("--every %s: at least %s", every, minWatch)
+	}
+	text := strings.Join(words, "")
+	if !watch {
+		s, err := a.sensorsNow(ctx, text)
+		if err != nil {
+			return err
+		}
+		if a.g.json {
+			return a.json(s)
+		}
+		return a.text(a.view().sensors(s))
+	}
+	return a.watchSensors(ctx, text, every)
+}
+
+const minWatch = 200 * time.Millisecond
+
+// sensorsNow asks for the sensors that have the text in their source, id, name or series.
+func (a *app) sensorsNow(ctx context.Context, text string) (*api.Sensors, error) {
 	s, err := a.client.Sensors(ctx)
-	if err != nil {
-		return err
+	if err != nil || text == "" {
+		return s, err
 	}
-	if len(words) == 1 {
-		s.Sources = filterSensors(s.Sources, words[0])
-		if len(s.Sources) == 0 {
-			return &exit{ExitError, fmt.Errorf("no sensor has %q in its source, id, name or series; edgectl sensors lists all", words[0])}
+	s.Sources = filterSensors(s.Sources, text)
+	if len(s.Sources) == 0 {
+		return nil, &exit{ExitError, fmt.Errorf("no sensor has %q in its source, id, name or series; edgectl sensors lists all", text)}
+	}
+	return s, nil
+}
+
+// watchSensors draws the sensors again and again until a person ends it: on a terminal over the picture before, elsewhere
+// one below the other; with --json a line each.
+func (a *app) watchSensors(ctx context.Context, text string, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		s, err := a.sensorsNow(ctx, text)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case a.g.json:
+			err = json.NewEncoder(a.Stdout).Encode(s)
+		default:
+			head := a.now().Format(time.TimeOnly) + "   every " + term.Duration(every) + ", Ctrl-C ends\n\n"
+			if a.Style.TTY {
+				head = "\x1b[H\x1b[2J" + head // to the corner, and clear
+			}
+			err = a.text(head + a.view().sensors(s) + "\n")
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	if a.g.json {
-		return a.json(s)
-	}
-	return a.text(a.view().sensors(s))
 }
 
 // filterSensors keeps what has the text in its source, id, name or series.
@@ -94,14 +155,38 @@ func (v view) sourceFields(src api.Source) []string {
 	if src.Interval > 0 { // others speak when they like
 		f = append(f, "every "+term.Duration(seconds(src.Interval)))
 	}
-	f = append(f, term.CommaU(src.Taken)+" taken", term.CommaU(missed)+" missed")
+	if src.Rate > 0 {
+		f = append(f, rateText(src.Rate))
+	}
+	f = append(f, term.CommaU(src.Taken)+" taken")
+	if src.Unchanged > 0 {
+		f = append(f, term.CommaU(src.Unchanged)+" unchanged")
+	}
+	f = append(f, term.CommaU(missed)+" missed")
 	if v.wide {
 		f = append(f, "stream "+src.Stream)
+		if src.Interval > 0 {
+			f = append(f, fmt.Sprintf("starts %.1f ms late, at most %.1f", src.LateMean*1e3, src.LateMax*1e3))
+		}
+	}
+	if src.Port != "" {
+		f = append(f, "on "+src.Port)
 	}
 	if missed > 0 {
 		f = append(f, reasons(src.Missed))
 	}
 	return append(f, src.Error)
+}
+
+// rateText is readings per second, or per minute where that is less than one.
+func rateText(rate float64) string {
+	switch {
+	case rate >= 10:
+		return term.Comma(int64(rate+0.5)) + " readings/s"
+	case rate >= 1:
+		return fmt.Sprintf("%.1f readings/s", rate)
+	}
+	return fmt.Sprintf("%.1f readings/min", rate*60)
 }
 
 // reasons is "timeout 3, bus 1", the largest first.

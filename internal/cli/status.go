@@ -143,11 +143,24 @@ func (v view) bufferFields(s *api.Status) []string {
 	if !b.Oldest.IsZero() {
 		f = append(f, "oldest "+term.Duration(v.now.Sub(b.Oldest)))
 	}
-	if b.RoomSeconds > 0 && s.Uplink.State != api.UplinkOnline {
-		f = append(f, "room for "+term.Duration(seconds(b.RoomSeconds))+" without a link")
+	switch room := term.Duration(seconds(b.RoomSeconds)); {
+	case b.RoomSeconds <= 0 || s.Uplink.State == api.UplinkNone:
+	case s.Uplink.State == api.UplinkOnline:
+		f = append(f, "room "+room)
+	default:
+		f = append(f, "room for "+room+" without a link")
 	}
-	f = append(f, "written today "+term.Bytes(b.WrittenToday))
-	if b.DiskFree > 0 {
+	if b.WearPerDay > 0 {
+		wear := "wear " + term.Bytes(int64(b.WearPerDay)) + "/day"
+		if b.WearLimit > 0 {
+			wear += " of " + term.Bytes(b.WearLimit)
+		}
+		f = append(f, wear)
+	}
+	if b.WearPerDay == 0 || v.wide {
+		f = append(f, "written today "+term.Bytes(b.WrittenToday))
+	}
+	if b.DiskFree > 0 && (v.wide || b.DiskFree < b.MaxBytes-b.Bytes) { // the disk limits the log, not its configuration
 		f = append(f, "disk free "+term.Bytes(b.DiskFree))
 	}
 	return f
@@ -164,13 +177,35 @@ func (v view) uplinkFields(u api.Uplink) []string {
 	}
 	switch u.State {
 	case api.UplinkOnline:
-		return []string{"UPLINK    online", u.Broker, ack}
+		return append([]string{"UPLINK    online", u.Broker, ack}, budgetFields(u)...)
 	case api.UplinkWaiting:
 		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
 	case api.UplinkConnecting:
 		return []string{"UPLINK    not connected" + since, u.Broker, ack, u.Error}
 	}
 	return []string{"UPLINK    none configured: records stay on this box"}
+}
+
+// budgetFields say what of a metered link was used, and whether that or the backlog's rate holds records back.
+func budgetFields(u api.Uplink) (out []string) {
+	if u.Held == "pace" {
+		out = append(out, "backlog paced")
+	}
+	b := u.Budget
+	if b == nil {
+		return out
+	}
+	share := func(used, most uint64, what string) {
+		if most > 0 {
+			out = append(out, fmt.Sprintf("%s of %s this %s", term.Bytes(int64(used)), term.Bytes(int64(most)), what))
+		}
+	}
+	share(b.HourBytes, b.HourBudget, "hour")
+	share(b.MonthBytes, b.MonthBudget, "month")
+	if b.UsedUp {
+		out = append(out, "BUDGET USED UP: alarms only")
+	}
+	return out
 }
 
 func streamFields(streams []api.Stream) []string {

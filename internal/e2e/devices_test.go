@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -132,19 +131,13 @@ func TestDevicesOnDefaultLimits(t *testing.T) {
 // defaultMosquitto starts a broker with nothing configured but where it listens.
 func defaultMosquitto(t *testing.T, dir string) (port, pid int) {
 	t.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if path = "/usr/sbin/mosquitto"; !exists(path) {
-			t.Fatal("mosquitto is not installed; as root: apt-get install mosquitto")
-		}
-	}
 	port = freePort(t)
 	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n", port)
 	file := filepath.Join(dir, "default.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b := newProcess(t, dir, path, "-c", file)
+	b := newProcess(t, dir, mosquittoPath(t), "-c", file)
 	b.start()
 	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return dialable(port) })
 	return port, b.pid()

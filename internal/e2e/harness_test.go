@@ -186,14 +186,21 @@ type broker struct {
 	certs string
 }
 
-func newBroker(t testing.TB, dir string, devices ...string) *broker {
+// mosquittoPath is where the broker's program is.
+func mosquittoPath(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
-		if path = "/usr/sbin/mosquitto"; !exists(path) {
+		if path = "/usr/sbin/mosquitto"; !exists(path) { // not on every user's path
 			t.Fatal("mosquitto is not installed; as root: apt-get install mosquitto")
 		}
 	}
+	return path
+}
+
+func newBroker(t testing.TB, dir string, devices ...string) *broker {
+	t.Helper()
+	path := mosquittoPath(t)
 	certs := filepath.Join(dir, "certs")
 	run(t, "../../deploy/ca.sh", append([]string{certs}, devices...)...)
 	b := &broker{port: freePort(t), certs: certs}

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
@@ -34,9 +37,18 @@ type EraseLine struct {
 // ErrNothing: no segment lies wholly in the range.
 var ErrNothing = errors.New("no segment lies wholly in that range")
 
-// PlanErase lists the segments of a stream that lie wholly in [from, to); to 0 means the end. Only whole segments are
-// erased: a part of a file cannot be taken off a disk.
-func (d Dir) PlanErase(ctx context.Context, stream string, from, to uint64) (*ErasePlan, error) {
+// Erasure says which segments of a stream go: those that lie wholly in [From, To); To 0 means the end. With Key, the id
+// of a key (16 hexadecimal digits), only those that it opens: also without that key, when it is lost or must not be used
+// again.
+type Erasure struct {
+	Stream   string
+	From, To uint64
+	Key      string
+}
+
+// PlanErase lists what would go. Only whole segments are erased: a part of a file cannot be taken off a disk.
+func (d Dir) PlanErase(ctx context.Context, e Erasure) (*ErasePlan, error) {
+	stream, from, to := e.Stream, e.From, e.To
 	list, err := d.files(stream)
 	if err != nil {
 		return nil, err
@@ -53,7 +65,12 @@ func (d Dir) PlanErase(ctx context.Context, stream string, from, to uint64) (*Er
 	plan := &ErasePlan{SchemaVersion: SchemaVersion, Stream: stream, DryRun: true, Segments: []EraseLine{}}
 	info := l.Info()
 	for i, f := range list[0].files {
-		if f.c == nil || f.c.Lost || f.locked != nil {
+		if f.c == nil || f.c.Lost || f.locked != nil && e.Key == "" {
+			continue
+		}
+		if ok, err := f.opensWith(d.FS, e.Key); err != nil {
+			return nil, err
+		} else if !ok {
 			continue
 		}
 		s, err := d.inspectFile(f, l)
@@ -80,6 +97,22 @@ func (d Dir) PlanErase(ctx context.Context, stream string, from, to uint64) (*Er
 	return plan, nil
 }
 
+// opensWith: the file's data key is wrapped with the key of that id; "" takes any file.
+func (f *segFile) opensWith(disk vfs.FS, key string) (bool, error) {
+	if key == "" {
+		return true, nil
+	}
+	h, err := disk.Open(f.path)
+	if err != nil {
+		return false, fmt.Errorf("open segment: %w", err)
+	}
+	ids, err := f.c.KeyIDs(h)
+	if err = errors.Join(err, h.Close()); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(ids, func(id segment.KeyID) bool { return strings.EqualFold(id.String(), key) }), nil
+}
+
 func inGaps(gaps []record.Gap, e record.Epoch, r record.Range) (n uint64) {
 	for _, g := range gaps {
 		if g.Epoch == e {
@@ -89,8 +122,8 @@ func inGaps(gaps []record.Gap, e record.Epoch, r record.Range) (n uint64) {
 	return n
 }
 
-// Erase removes the planned segments: first a gap with the reason "erased" is durable in place of each, then the files
-// go; where damage was recorded in them that reason stays. The agent must be stopped (vfs.ErrLocked). After a crash in
+// Erase removes the planned segments: first a gap with the reason "erased" is durable in place of each, then the keys of
+// encrypted ones are overwritten, then the files go; where damage was recorded in them that reason stays. The agent must be stopped (vfs.ErrLocked). After a crash in
 // between the gaps stand, and the next opening of the log, or Erase once more, removes what is left. The medium may keep
 // copies of what was in the files; only encryption or destruction is proof against that.
 func (d Dir) Erase(ctx context.Context, plan *ErasePlan) error {
@@ -111,6 +144,9 @@ func (d Dir) Erase(ctx context.Context, plan *ErasePlan) error {
 func (d Dir) unlink(plan *ErasePlan) error {
 	dir := path.Join(d.Path, plan.Stream)
 	for _, s := range plan.Segments {
+		if err := segment.DestroyKey(d.FS, path.Join(dir, s.File)); err != nil && !errors.Is(err, vfs.ErrNotExist) && !errors.Is(err, segment.ErrFormat) {
+			return fmt.Errorf("the records are gaps now, but the file stays: %w", err)
+		}
 		if err := d.FS.Remove(path.Join(dir, s.File)); err != nil && !errors.Is(err, vfs.ErrNotExist) {
 			return fmt.Errorf("the records are gaps now, but the file stays: %w", err)
 		}

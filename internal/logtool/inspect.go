@@ -71,7 +71,8 @@ type EpochLine struct {
 type SegmentContent struct {
 	File      string    `json:"file"`
 	Bytes     int64     `json:"bytes"`
-	State     string    `json:"state"` // sealed, open, damaged, held
+	State     string    `json:"state"`          // sealed, open, damaged, held
+	Keys      []string  `json:"keys,omitempty"` // ids of the keys that open it, if it is encrypted
 	Epoch     string    `json:"epoch,omitempty"`
 	Base      uint64    `json:"base"`
 	End       uint64    `json:"end"`
@@ -196,6 +197,13 @@ func (d Dir) inspectFile(f *segFile, l *buffer.Log) (SegmentContent, error) {
 	defer h.Close()
 	if err := f.c.Load(h, 0); err != nil {
 		return c, fmt.Errorf("read segment: %w", err)
+	}
+	ids, err := f.c.KeyIDs(h)
+	if err != nil {
+		return c, err
+	}
+	for _, id := range ids {
+		c.Keys = append(c.Keys, id.String())
 	}
 	c.Epoch, c.Base, c.End = f.c.Header.Epoch.String(), uint64(f.c.Header.Base), uint64(f.c.Index.End)
 	switch {

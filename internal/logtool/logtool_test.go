@@ -29,9 +29,14 @@ var start = time.Date(2026, 11, 23, 5, 20, 0, 0, time.UTC)
 // write makes a log of two openings and some segments each: noise, a constant, texts, and a producer's messages.
 func write(t testing.TB, dir string, openings, n int) {
 	t.Helper()
+	writeTo(t, vfs.OS{}, dir, openings, n)
+}
+
+func writeTo(t testing.TB, disk vfs.FS, dir string, openings, n int) {
+	t.Helper()
 	ctx := context.Background()
 	for k := range openings {
-		set, err := buffer.Open(ctx, vfs.OS{}, dir, buffer.Options{Streams: []buffer.StreamOptions{{Name: "telemetry", SegmentBytes: buffer.MinSegmentBytes}, {Name: "events"}},
+		set, err := buffer.Open(ctx, disk, dir, buffer.Options{Streams: []buffer.StreamOptions{{Name: "telemetry", SegmentBytes: buffer.MinSegmentBytes}, {Name: "events"}},
 			Opening: func(string) []record.Record {
 				r, err := record.MarkRecord(record.KindBoot, record.Stamp{Time: 1, Clock: record.ClockBoot}, record.BootMark{
 					Anchor: record.Anchor{Boot: fmt.Sprintf("boot-%d", k), UTC: start.Add(time.Duration(k) * 24 * time.Hour).UnixNano(), Source: record.SourceNTP}})
@@ -91,22 +96,27 @@ func dir(path string) logtool.Dir { return logtool.Dir{FS: vfs.OS{}, Path: path}
 // contents is every record of a log as text, by stream, epoch and offset.
 func contents(t testing.TB, path string, q logtool.Selection) map[string]string {
 	t.Helper()
+	out, err := contentsOf(dir(path), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func contentsOf(d logtool.Dir, q logtool.Selection) (map[string]string, error) {
 	out := map[string]string{}
-	err := dir(path).Records(context.Background(), q, func(r *api.Record) error {
+	err := d.Records(context.Background(), q, func(r *api.Record) error {
 		k := fmt.Sprintf("%s/%s/%d", r.Stream, r.Epoch, r.Offset)
 		if r.Gap != nil {
 			k = "gap " + k
 		}
 		if _, twice := out[k]; twice {
-			t.Errorf("%s comes twice", k)
+			return fmt.Errorf("%s comes twice", k)
 		}
 		out[k] = fmt.Sprintf("%s %s %s %v", r.Series, r.Value, r.Time, r.Gap)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return out, err
 }
 
 func segments(t testing.TB, path, stream string) []string {
@@ -461,14 +471,14 @@ func TestErase(t *testing.T) {
 	ctx := context.Background()
 	d := dir(path)
 	before := contents(t, path, logtool.Selection{})
-	if _, err := d.PlanErase(ctx, "telemetry", 5, 6); !errors.Is(err, logtool.ErrNothing) {
+	if _, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 5, To: 6}); !errors.Is(err, logtool.ErrNothing) {
 		t.Errorf("within a segment: %v", err)
 	}
-	all, err := d.PlanErase(ctx, "telemetry", 0, 0)
+	all, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 0, To: 0})
 	if err != nil || all.Records != 8402 || all.Undelivered != 8402 {
 		t.Fatal(err, all)
 	}
-	plan, err := d.PlanErase(ctx, "telemetry", all.Segments[1].From, all.Segments[len(all.Segments)-1].From)
+	plan, err := d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: all.Segments[1].From, To: all.Segments[len(all.Segments)-1].From})
 	if err != nil || len(plan.Segments) != len(all.Segments)-2 {
 		t.Fatal(err, plan)
 	}
@@ -510,7 +520,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("%v %+v", err, v)
 	}
 	// Everything, the newest segment included.
-	if all, err = d.PlanErase(ctx, "telemetry", 0, 0); err != nil {
+	if all, err = d.PlanErase(ctx, logtool.Erasure{Stream: "telemetry", From: 0, To: 0}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Erase(ctx, all); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -106,10 +107,8 @@ func (d Dir) Salvage(ctx context.Context, dst string) (*SalvageReport, error) {
 			return nil, err
 		}
 	}
-	for _, dir := range []string{tmp, path.Dir(tmp)} {
-		if err := d.FS.SyncDir(dir); err != nil {
-			return nil, fmt.Errorf("sync %s: %w", dir, err)
-		}
+	if err := syncUp(d.FS, tmp); err != nil {
+		return nil, err
 	}
 	if err := d.FS.Rename(tmp, dst); err != nil {
 		return nil, fmt.Errorf("finish %s: %w", dst, err)
@@ -119,6 +118,21 @@ func (d Dir) Salvage(ctx context.Context, dst string) (*SalvageReport, error) {
 	}
 	p.add(total)
 	return r, nil
+}
+
+// syncUp makes the entries of a directory durable, and those of all directories above it, which may have been made along
+// with it. One that we may not open is not one that we made.
+func syncUp(disk vfs.FS, dir string) error {
+	for {
+		if err := disk.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("sync %s: %w", dir, err)
+		}
+		up := path.Dir(dir)
+		if up == dir {
+			return nil
+		}
+		dir = up
+	}
 }
 
 // salvager writes one stream anew.
@@ -186,7 +200,7 @@ func (s *salvager) batch(item *buffer.Item) (err error) {
 			return err
 		}
 	}
-	k := segment.Block{Codec: b.Codec, Count: b.Count, Base: b.Base, ChainBase: b.ChainBase, ChainEnd: b.ChainEnd, RawLen: b.RawLen, BodyCRC: b.CRC}
+	k := segment.Block{Codec: b.Codec, Count: b.Count, Base: b.Base, ChainBase: b.ChainBase, ChainEnd: b.ChainEnd, RawLen: b.RawLen}
 	k.Ext.Spans = b.Producers
 	var defs []record.Definition
 	for i := range s.recs {

@@ -1,6 +1,7 @@
 package logtool
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -129,6 +130,10 @@ func (d Dir) checkFiles(ctx context.Context, s *streamFiles, out *StreamCheck, p
 	if err != nil {
 		return err
 	}
+	end := record.Offset(0) // of what stands in the files before and in gaps
+	for _, g := range recorded {
+		end = max(end, g.To)
+	}
 	for i, f := range s.files {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -138,6 +143,8 @@ func (d Dir) checkFiles(ctx context.Context, s *streamFiles, out *StreamCheck, p
 		case f.held != nil:
 			fc.Held = reason(f.held)
 			out.OK = false
+		case f.blank != nil && i == len(s.files)-1 && f.named() >= end:
+			fc.TornBytes = f.size // begun, and its header never became durable
 		case f.blank != nil:
 			fc.Faults = []Fault{{0, "nothing in it was recognised: neither header nor blocks"}}
 		default:
@@ -148,6 +155,7 @@ func (d Dir) checkFiles(ctx context.Context, s *streamFiles, out *StreamCheck, p
 			if err != nil {
 				return err
 			}
+			end = max(end, f.c.Index.End)
 			if f.locked != nil {
 				fc.Held = reason(f.locked) + "; its checksums were verified, its content was not"
 			}
@@ -201,6 +209,12 @@ func (s *streamFiles) stated(i int) record.Offset {
 	return 0
 }
 
+// named is the base that the file's name tells.
+func (f *segFile) named() (base record.Offset) {
+	_, _ = fmt.Sscanf(f.name, "%16x", (*uint64)(&base)) // 0 where the name tells nothing
+	return base
+}
+
 const trailerBytes = 16
 
 // check scans one file.
@@ -239,6 +253,7 @@ func (f *segFile) check(fsys vfs.FS, reach record.Offset, out *FileCheck, sum *S
 	n, _ := h.ReadAt(tail, max(f.size-trailerBytes, 0)) // a short read is no trailer
 	claims := n == trailerBytes && string(tail[8:]) == "edgeidx\n"
 	switch {
+	case f.c.Sealed && !indexed && f.sealing(h):
 	case f.c.Sealed && (!indexed || binary.LittleEndian.Uint32(tail[4:]) != f.c.Header.Salt):
 		out.fault(max(f.size-trailerBytes, f.c.EndPos), "the trailer or index is damaged; no record is touched")
 	case !f.c.Sealed && claims:
@@ -247,6 +262,22 @@ func (f *segFile) check(fsys vfs.FS, reach record.Offset, out *FileCheck, sum *S
 		out.TornBytes = f.torn(h)
 	}
 	return f.count(h, sum)
+}
+
+// sealing: the index stands, but the file was not cut behind its trailer, or that has not reached the disk: a power cut
+// while it was sealed.
+func (f *segFile) sealing(h vfs.File) bool {
+	k, err := segment.NewBlocks(h, f.path, f.c.Header.Salt, f.size).Header(f.c.EndPos)
+	if err != nil || k.Type != segment.BlockIndex {
+		return false
+	}
+	n := f.size - k.Pos - k.Size
+	if n > trailerBytes {
+		return true
+	}
+	rest := make([]byte, n)
+	_, err = h.ReadAt(rest, k.Pos+k.Size)
+	return err == nil && bytes.Count(rest, []byte{0}) == len(rest)
 }
 
 // torn is how much of what follows the last block is not reserved space.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,7 +98,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to %s: %w", o.Broker, err)
 	}
 	c.pump.Add(1)
-	go c.run(o.MaxUnacked)
+	go c.run(o)
 	return c, nil
 }
 
@@ -139,8 +140,8 @@ func message(m paho.Message) Message {
 }
 
 // run hands publishes to paho one at a time: only when the last one has left does paho get the next, so that a call
-// never hangs in a queue of a client whose connection is gone. At most maxUnacked wait for a PUBACK.
-func (c *Conn) run(maxUnacked int) {
+// never hangs in a queue of a client whose connection is gone. At most MaxUnacked wait for a PUBACK.
+func (c *Conn) run(o Options) {
 	defer c.pump.Done()
 	var unacked []paho.Token
 	for {
@@ -152,15 +153,9 @@ func (c *Conn) run(maxUnacked int) {
 		case <-c.stop:
 			return
 		}
-		for len(unacked) > 0 && (len(unacked) >= maxUnacked || finished(unacked[0])) {
-			select {
-			case <-unacked[0].Done():
-				unacked = unacked[1:]
-			case <-c.done:
-				return
-			case <-c.stop:
-				return
-			}
+		var ok bool
+		if unacked, ok = c.room(unacked, o.MaxUnacked, o.WriteTimeout); !ok {
+			return
 		}
 		select {
 		case <-c.guard.wrote:
@@ -184,6 +179,39 @@ func (c *Conn) run(maxUnacked int) {
 		if p.qos > 0 {
 			unacked = append(unacked, token)
 		}
+	}
+}
+
+// room forgets publishes that were acknowledged, and waits while too many were not. A broker acknowledges them in
+// order; where one acknowledgement is lost on the way, the others still count. If none comes for so long, the connection
+// is over: whatever takes packets at its other end does not answer them. False: it is over, or closed.
+func (c *Conn) room(unacked []paho.Token, most int, limit time.Duration) ([]paho.Token, bool) {
+	for waited := time.Duration(0); ; waited += unackedLook {
+		for len(unacked) > 0 && finished(unacked[0]) {
+			unacked = unacked[1:]
+		}
+		if len(unacked) < most {
+			return unacked, true
+		}
+		if unacked = slices.DeleteFunc(unacked, finished); len(unacked) < most {
+			return unacked, true
+		}
+		if waited >= limit {
+			c.end(fmt.Errorf("%w: none of %d messages was acknowledged for %v", ErrLost, len(unacked), limit))
+			return nil, false
+		}
+		t := time.NewTimer(unackedLook)
+		select {
+		case <-unacked[0].Done():
+		case <-t.C:
+		case <-c.done:
+			t.Stop()
+			return nil, false
+		case <-c.stop:
+			t.Stop()
+			return nil, false
+		}
+		t.Stop()
 	}
 }
 

@@ -10,6 +10,7 @@ const (
 	DefaultWriteTimeout   = 60 * time.Second // one packet may take that long to leave
 	DefaultMaxUnacked     = 256              // publishes at QoS 1 without a PUBACK
 
+	unackedLook     = time.Second     // between looks at publishes whose acknowledgement may have been lost
 	maxQueued       = 16              // publishes waiting for the writer
 	handoverTimeout = 5 * time.Second // for paho to take a packet when its writer is free
 	disconnectWait  = 250             // ms for a DISCONNECT to leave

@@ -28,7 +28,6 @@ type box struct {
 	hellos, hellosThen int
 	lastHello          time.Time
 	backoff            time.Duration
-	guarded            time.Time // until then nothing stops it: see "What it has found" in docs/simulation.md
 }
 
 // node is a producer: a message is sent again until it is acknowledged.
@@ -292,9 +291,9 @@ func (b *box) resume() {
 	b.off()
 	b.life++
 	b.m, b.twin, b.disk, b.lineage = t, nil, t.disk, t.lineage
-	b.guarded = time.Now().Add(2 * lateDelay * time.Millisecond)
 	t.shadow, t.frozen = false, false
 	t.crypto = rand.NewChaCha8(seed32(w.rng.Uint64(), 8)) // the kernel mixes in what the hypervisor says of the resume
+	t.random = rand.New(rand.NewPCG(w.rng.Uint64(), 3))   // and so the agent gives no nonce twice
 	t.sender.Disconnected(time.Now(), nil)
 	for _, st := range t.streams {
 		t.scan(st)

@@ -22,7 +22,7 @@ func (w *world) fault() {
 		w.brokerFault(b, k)
 	case k < 34:
 		w.hubFault(k - 16)
-	case b.m == nil || time.Now().Before(b.guarded):
+	case b.m == nil:
 	case k < 44:
 		b.powerCut("")
 	case k < 54:
@@ -222,9 +222,6 @@ func (b *box) rare() {
 		b.off()
 		b.discard()
 		b.lineage = w.newLineage()
-		if w.cfg.clone { // see "What it has found" in docs/simulation.md: an old sequence that comes late counts as a repeat
-			b.renew()
-		}
 		b.disk = vfs.NewMem()
 		b.disk.SetCapacity(diskWhole)
 		life := b.life
@@ -252,13 +249,6 @@ func (b *box) unheard() {
 			again.acked = false
 			n.msg = &again
 		}
-	}
-}
-
-// renew lets the nodes count anew.
-func (b *box) renew() {
-	for i := range b.w.cfg.streams {
-		*b.nodes[b.w.cfg.streams[i]] = node{incarnation: b.w.rng.Uint64() | 1}
 	}
 }
 

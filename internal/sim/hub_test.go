@@ -190,11 +190,8 @@ func (w *world) committed(st store.DeviceState, changes []store.Change, res []st
 			continue
 		}
 		k := receive.Key{Stream: c.Stream, Epoch: c.Epoch}
-		if l, ok := w.links[k]; ok && c.Create && l.parent != 0 {
-			p := receive.Key{Stream: c.Stream, Epoch: l.parent}
-			if n, known := next[p]; known && n < l.end && !closed[p] || !known && w.holds(l.by, p) {
-				w.violation("order: epoch %s of %s is taken while its parent %s stands at %d of %d", short(c.Epoch), c.Stream, short(l.parent), n, l.end)
-			}
+		if c.Create {
+			w.ordered(k, next, closed)
 		}
 		next[k], closed[k] = c.To, closed[k] || c.Quarantine
 		w.reached[k] = max(w.reached[k], c.To)
@@ -203,6 +200,22 @@ func (w *world) committed(st store.DeviceState, changes []store.Change, res []st
 				w.stored(n)
 			}
 		}
+	}
+}
+
+// ordered: an epoch is taken when, by the word of one of the boxes that hold it, its parent has reached its end (H2).
+func (w *world) ordered(k receive.Key, next map[receive.Key]record.Offset, closed map[receive.Key]bool) {
+	why := ""
+	for _, l := range w.links[k] {
+		p := receive.Key{Stream: k.Stream, Epoch: l.parent}
+		n, known := next[p]
+		if l.parent == 0 || known && (n >= l.end || closed[p]) || !known && !w.holds(l.by, p) {
+			return
+		}
+		why = fmt.Sprintf("order: epoch %s of %s is taken while its parent %s stands at %d of %d", short(k.Epoch), k.Stream, short(l.parent), n, l.end)
+	}
+	if why != "" {
+		w.violation("%s", why)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // ledger is the truth: what became of every record that was ever made.
 type ledger struct {
 	entries  []*entry
-	links    map[receive.Key]link
+	links    map[receive.Key][]link        // by the boxes that hold the epoch
 	reached  map[receive.Key]record.Offset // highest position that the store ever had
 	lineages []*lineage
 	notices  map[string]int
@@ -63,7 +63,7 @@ type link struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{links: map[receive.Key]link{}, reached: map[receive.Key]record.Offset{}, notices: map[string]int{}}
+	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, notices: map[string]int{}}
 }
 
 func (l *ledger) newLineage() *lineage {
@@ -115,6 +115,27 @@ func (l *ledger) found(n int64, p place, on *lineage) *entry {
 	return e
 }
 
+// renamed notes that the records of a gap stand under another epoch now.
+func (l *ledger) renamed(stream string, from record.Epoch, g *record.Gap, on *lineage) {
+	for n, e := range l.entries {
+		for _, p := range e.places {
+			if p.stream == stream && p.epoch == from && g.Contains(p.offset) && e.isOn(on) {
+				l.found(int64(n), place{stream, g.Epoch, p.offset}, on)
+				break
+			}
+		}
+	}
+}
+
+func (e *entry) isOn(l *lineage) bool {
+	for _, o := range e.on {
+		if o == l {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *entry) hold(on *lineage) {
 	for _, o := range e.on {
 		if o == on {
@@ -147,9 +168,13 @@ func (l *ledger) stored(n int64) {
 
 func (l *ledger) link(stream string, e buffer.EpochInfo, by *lineage) {
 	k := receive.Key{Stream: stream, Epoch: e.Epoch}
-	if _, ok := l.links[k]; !ok {
-		l.links[k] = link{e.Parent, e.ParentEnd, by}
+	for i := range l.links[k] {
+		if o := &l.links[k][i]; o.by == by { // a move links a child to what was moved (A9)
+			o.parent, o.end = e.Parent, e.ParentEnd
+			return
+		}
 	}
+	l.links[k] = append(l.links[k], link{e.Parent, e.ParentEnd, by})
 }
 
 func (l *ledger) violation(format string, args ...any) {

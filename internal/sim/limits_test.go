@@ -11,9 +11,11 @@ const (
 	meanFault         = 2500 * time.Millisecond             // between two faults of machines, disks, hubs and broker
 	maxBoxes          = 3
 	maxHubs           = 3
-	pumpFrames        = 64       // messages that a sender hands out in one go
-	netDelay          = 20       // ms, about, one way
-	lateDelay         = 20_000   // ms at most, of a message that is overtaken
-	maxTranscript     = 4000     // lines that a failing seed prints
-	diskWhole         = 64 << 20 // bytes; a disk never fills by itself
+	pumpFrames        = 64          // messages that a sender hands out in one go
+	netDelay          = 20          // ms, about, one way
+	lateDelay         = 20_000      // ms at most, of a message that is overtaken
+	seedsAtOnce       = uint64(100) // that one process runs before it asks for more
+	gcPercent         = 800         // a run makes much garbage and holds little
+	maxTranscript     = 4000        // lines that a failing seed prints
+	diskWhole         = 64 << 20    // bytes; a disk never fills by itself
 )

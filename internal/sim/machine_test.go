@@ -23,6 +23,7 @@ type machine struct {
 	disk    *vfs.Mem
 	fs      *vfs.Inject
 	crypto  *rand.ChaCha8
+	random  *rand.Rand // of the sender
 	lineage *lineage
 	shadow  bool
 	frozen  bool
@@ -83,7 +84,8 @@ func (w *world) boot(disk *vfs.Mem, seed uint64, id string, l *lineage, shadow b
 		m.streams = append(m.streams, st)
 		sources = append(sources, st.src)
 	}
-	random := rand.New(rand.NewPCG(seed, 3)).Uint64
+	m.random = rand.New(rand.NewPCG(seed, 3))
+	random := func() uint64 { return m.random.Uint64() }
 	if w.rule != nil && w.rule.random != nil {
 		random = w.rule.random(random)
 	}
@@ -254,11 +256,16 @@ func (m *machine) scan(st *stream) {
 func (m *machine) received(msg wire.Message) {
 	m.w.crypto.src = m.crypto
 	before := m.sender.Status().Conflicts
+	old := make([][]buffer.EpochInfo, len(m.streams))
+	for i, st := range m.streams {
+		old[i] = st.log.Epochs()
+	}
 	m.sender.Received(msg, time.Now())
 	if m.sender.Status().Conflicts == before {
 		return
 	}
-	for _, st := range m.streams {
+	for i, st := range m.streams {
+		m.moved(st, old[i])
 		m.scan(st)
 		rest := st.pending[:0]
 		for _, a := range st.pending { // a ticket may tell of the old epoch: the scan has found the place
@@ -278,6 +285,29 @@ func (m *machine) received(msg wire.Message) {
 			}
 		}
 		st.pending = rest
+	}
+}
+
+// moved notes what a move has renamed, gaps as well: what they name stands under the new epoch now.
+func (m *machine) moved(st *stream, old []buffer.EpochInfo) {
+	if m.shadow {
+		return
+	}
+	gaps := st.log.Info().Gaps
+	for _, e := range st.log.Epochs() {
+		for _, o := range old {
+			if o.Epoch == e.Epoch {
+				break
+			}
+			if o.First > e.First || e.First >= o.End {
+				continue
+			}
+			for _, g := range gaps {
+				if g.Epoch == e.Epoch {
+					m.w.renamed(st.name, o.Epoch, &g, m.lineage)
+				}
+			}
+		}
 	}
 }
 

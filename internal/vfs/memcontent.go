@@ -25,6 +25,8 @@ type content struct {
 	// them, unless the page was written again since. lostPages are the blocks for which that still holds.
 	lost      []mutation
 	lostPages map[int64]bool
+
+	link bool // a symbolic link: the content is its target, and never changes
 }
 
 // freeze forbids changing present pages in place, because somebody shares them from now on.

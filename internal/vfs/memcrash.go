@@ -183,7 +183,7 @@ func (c *crash) cloneContent(f *content) *content {
 	default:
 		t, size = c.replay(f)
 	}
-	return &content{now: t, size: size, durable: t.clone(), durableSize: size}
+	return &content{now: t, size: size, durable: t.clone(), durableSize: size, link: f.link}
 }
 
 // replay applies a random subset of a file's mutations to its durable content.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +74,31 @@ func (OS) Usage(dir string) (Usage, error) {
 		return Usage{}, fmt.Errorf("statfs %s: %w", dir, err)
 	}
 	bs := uint64(st.Bsize)
-	return Usage{Total: st.Blocks * bs, Free: st.Bavail * bs}, nil
+	u := Usage{Total: st.Blocks * bs, Free: st.Bavail * bs}
+	var in unix.Stat_t
+	if unix.Stat(dir, &in) == nil {
+		u.Written = deviceWritten("/sys", unix.Major(in.Dev), unix.Minor(in.Dev))
+	}
+	return u, nil
+}
+
+// deviceWritten is what the whole disk of a device number was told to write, in bytes: sectors of 512, field 7 of its
+// stat file (Documentation/block/stat.rst). 0: the file system is on no disk of its own, or /sys does not tell.
+func deviceWritten(sys string, major, minor uint32) uint64 {
+	dev := fmt.Sprintf("%s/dev/block/%d:%d/", sys, major, minor)
+	if _, err := os.Stat(dev + "partition"); err == nil {
+		dev += "../" // the disk; the path goes through a link, so that it cannot be cleaned
+	}
+	b, err := os.ReadFile(dev + "stat")
+	f := strings.Fields(string(b))
+	if err != nil || len(f) < 7 {
+		return 0
+	}
+	n, err := strconv.ParseUint(f[6], 10, 54)
+	if err != nil {
+		return 0
+	}
+	return n * 512
 }
 
 func (OS) Lock(name string) (io.Closer, error) {

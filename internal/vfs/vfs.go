@@ -60,8 +60,13 @@ type Info struct {
 	ModTime time.Time // for display only; nothing decides by it
 }
 
-// Usage is the space of a file system in bytes.
-type Usage struct{ Total, Free uint64 }
+// Usage is the space of a file system in bytes, and what wears it out.
+type Usage struct {
+	Total, Free uint64
+	// Written is what the disk under it has been told to write since the machine started, by everybody, the journal
+	// included; 0 where that is not known.
+	Written uint64
+}
 
 // Sentinel errors.
 var (

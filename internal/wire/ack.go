@@ -21,6 +21,7 @@ const (
 	verdictShift = 1
 	posGaps      = 1 << 4
 	posSkipped   = 1 << 5
+	posMarks     = 1 << 6
 )
 
 // AppendAck appends the bytes of an answer or ack. What is beyond a bound of the protocol is left out: further
@@ -57,20 +58,28 @@ func AppendAck(dst []byte, a *Ack) []byte {
 	}
 	positions := a.Positions[:min(len(a.Positions), MaxAckPositions)]
 	dst = binary.AppendUvarint(dst, uint64(len(positions)))
-	stream, gaps, skipped := "", MaxAckGapsTotal, MaxAckGapsTotal
+	stream, left := "", newListsLeft()
 	for i := range positions {
-		dst = appendPosition(dst, &positions[i], stream, &gaps, &skipped)
+		dst = appendPosition(dst, &positions[i], stream, &left)
 		stream = positions[i].Stream
 	}
 	return seal(dst, from, 0)
 }
 
-// appendPosition appends one position; a stream equal to the one before is written as an empty text.
-func appendPosition(dst []byte, p *Position, stream string, gapsLeft, skippedLeft *int) []byte {
-	gaps := p.Gaps[:min(len(p.Gaps), MaxAckGaps, *gapsLeft)]
-	skipped := p.Skipped[:min(len(p.Skipped), MaxAckSkipped, *skippedLeft)]
-	*gapsLeft -= len(gaps)
-	*skippedLeft -= len(skipped)
+// listsLeft is how much of each list one ack can still take.
+type listsLeft struct{ gaps, skipped, marks int }
+
+func newListsLeft() listsLeft { return listsLeft{MaxAckGapsTotal, MaxAckGapsTotal, MaxAckGapsTotal} }
+
+// appendPosition appends one position; a stream equal to the one before is written as an empty text. Of the marks the
+// highest stay.
+func appendPosition(dst []byte, p *Position, stream string, left *listsLeft) []byte {
+	gaps := p.Gaps[:min(len(p.Gaps), MaxAckGaps, left.gaps)]
+	skipped := p.Skipped[:min(len(p.Skipped), MaxAckSkipped, left.skipped)]
+	marks := p.Marks[len(p.Marks)-min(len(p.Marks), MaxAckMarks, left.marks):]
+	left.gaps -= len(gaps)
+	left.skipped -= len(skipped)
+	left.marks -= len(marks)
 	if p.Stream == stream {
 		dst = append(dst, 0)
 	} else {
@@ -85,6 +94,9 @@ func appendPosition(dst []byte, p *Position, stream string, gapsLeft, skippedLef
 	}
 	if len(skipped) > 0 {
 		flags |= posSkipped
+	}
+	if len(marks) > 0 {
+		flags |= posMarks
 	}
 	dst = append(dst, flags)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Epoch))
@@ -112,6 +124,15 @@ func appendPosition(dst []byte, p *Position, stream string, gapsLeft, skippedLef
 			dst = binary.AppendUvarint(dst, uint64(s.From))
 			dst = binary.AppendUvarint(dst, uint64(s.To-s.From))
 			dst = appendStr(dst, s.Reason, MaxStringBytes)
+		}
+	}
+	if len(marks) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(marks)))
+		last := record.Offset(0)
+		for _, m := range marks {
+			dst = binary.AppendUvarint(dst, uint64(m.Offset-last))
+			dst = binary.LittleEndian.AppendUint64(dst, m.Chain)
+			last = m.Offset
 		}
 	}
 	return dst
@@ -145,9 +166,9 @@ func ParseAck(b []byte) (*Ack, error) {
 	if n > 0 {
 		a.Positions = make([]Position, 0, n)
 	}
-	stream, gaps, skipped := "", MaxAckGapsTotal, MaxAckGapsTotal
+	stream, left := "", newListsLeft()
 	for range n {
-		p := r.position(stream, &gaps, &skipped)
+		p := r.position(stream, &left)
 		stream = p.Stream
 		a.Positions = append(a.Positions, p)
 	}
@@ -157,7 +178,7 @@ func ParseAck(b []byte) (*Ack, error) {
 	return a, nil
 }
 
-func (r *reader) position(stream string, gapsLeft, skippedLeft *int) (p Position) {
+func (r *reader) position(stream string, left *listsLeft) (p Position) {
 	if p.Stream = r.str(record.MaxStreamName, "stream"); p.Stream == "" {
 		p.Stream = stream
 	}
@@ -177,8 +198,8 @@ func (r *reader) position(stream string, gapsLeft, skippedLeft *int) (p Position
 		p.Parent = record.Epoch(r.u64("parent"))
 	}
 	if flags&posGaps != 0 {
-		n := r.count(min(MaxAckGaps, *gapsLeft), 21, "gaps")
-		*gapsLeft -= n
+		n := r.count(min(MaxAckGaps, left.gaps), 21, "gaps")
+		left.gaps -= n
 		for range n {
 			g := record.Gap{Epoch: p.Epoch, Range: r.span()}
 			g.Reason = record.Reason(r.u8("reason"))
@@ -188,12 +209,25 @@ func (r *reader) position(stream string, gapsLeft, skippedLeft *int) (p Position
 		}
 	}
 	if flags&posSkipped != 0 {
-		n := r.count(min(MaxAckSkipped, *skippedLeft), 3, "skipped")
-		*skippedLeft -= n
+		n := r.count(min(MaxAckSkipped, left.skipped), 3, "skipped")
+		left.skipped -= n
 		for range n {
 			s := SkippedRange{Range: r.span()}
 			s.Reason = r.str(MaxStringBytes, "reason")
 			p.Skipped = append(p.Skipped, s)
+		}
+	}
+	if flags&posMarks != 0 {
+		n := r.count(min(MaxAckMarks, left.marks), 9, "marks")
+		left.marks -= n
+		last := record.Offset(0)
+		for i := range n {
+			m := Mark{Offset: last + record.Offset(r.uvarint("mark")), Chain: r.u64("chain")}
+			if m.Offset < last || i > 0 && m.Offset == last {
+				r.fail("mark")
+			}
+			p.Marks = append(p.Marks, m)
+			last = m.Offset
 		}
 	}
 	return p

@@ -8,6 +8,9 @@ import (
 	"github.com/edgelog/edgelog/buffer/record"
 )
 
+// flagChainEnd of an epoch in a hello, beside those of a frame's header: chain(end) is written.
+const flagChainEnd = 1 << 2
+
 // AppendHello appends the bytes of a hello. Streams, epochs and inventory beyond their bounds are left out; the
 // sender splits a hello before that.
 func AppendHello(dst []byte, h *Hello) []byte {
@@ -46,6 +49,9 @@ func AppendHello(dst []byte, h *Hello) []byte {
 func appendEpochState(dst []byte, e *EpochState) []byte {
 	h := FrameHeader{Epoch: e.Epoch, Parent: e.Parent, ParentEnd: e.ParentEnd, First: e.First}
 	flags := headerFlags(&h)
+	if e.ChainKnown {
+		flags |= flagChainEnd
+	}
 	dst = append(dst, flags)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.Epoch))
 	if flags&flagParent != 0 {
@@ -56,7 +62,11 @@ func appendEpochState(dst []byte, e *EpochState) []byte {
 		dst = binary.AppendUvarint(dst, uint64(e.ParentEnd))
 	}
 	dst = binary.AppendUvarint(dst, uint64(e.Low-e.First))
-	return binary.AppendUvarint(dst, uint64(e.End-e.First))
+	dst = binary.AppendUvarint(dst, uint64(e.End-e.First))
+	if e.ChainKnown {
+		dst = binary.LittleEndian.AppendUint64(dst, e.ChainEnd)
+	}
+	return dst
 }
 
 // ParseHello reads a hello.
@@ -129,6 +139,9 @@ func (r *reader) epochState() (e EpochState) {
 	}
 	low, end := r.uvarint("low"), r.uvarint("end")
 	e.Low, e.End = e.First+record.Offset(low), e.First+record.Offset(end)
+	if e.ChainKnown = flags&flagChainEnd != 0; e.ChainKnown {
+		e.ChainEnd = r.u64("chain")
+	}
 	if e.Epoch == 0 || e.Low < e.First || e.End < e.Low {
 		r.fail("epoch's range")
 	}

@@ -6,7 +6,7 @@ const (
 	MaxDeviceBytes   = 64   // X.520 upper bound of a common name
 	MaxPrefixBytes   = 128  // of the topic prefix
 	MaxAckSkipped    = 64   // per epoch
-	MaxAckGapsTotal  = 1024 // gaps in one ack, over all of its epochs; the same for skipped ranges
+	MaxAckGapsTotal  = 1024 // gaps in one ack, over all of its epochs; the same for skipped ranges and for marks
 	MaxHelloStreams  = 64
 	MaxFrameOverhead = 4 << 10 // a frame without definitions, producers and body is smaller than this
 )

@@ -14,12 +14,13 @@ type State struct {
 	Online bool   `json:"online"`
 	Agent  string `json:"agent,omitempty"` // version
 	Boot   string `json:"boot,omitempty"`  // kernel boot id
+	Run    string `json:"run,omitempty"`   // random, of one run of the agent: who stands behind the name
 }
 
 // AppendState appends the JSON of a state.
 func AppendState(dst []byte, s *State) []byte {
 	c := *s
-	c.Agent, c.Boot = shorten(c.Agent, MaxStringBytes), shorten(c.Boot, MaxStringBytes)
+	c.Agent, c.Boot, c.Run = shorten(c.Agent, MaxStringBytes), shorten(c.Boot, MaxStringBytes), shorten(c.Run, MaxStringBytes)
 	b, err := json.Marshal(&c)
 	if err != nil { // a struct of a bool and texts always has a JSON form
 		panic("wire: " + err.Error())

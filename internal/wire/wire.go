@@ -80,6 +80,8 @@ type EpochState struct {
 	Epoch, Parent   record.Epoch
 	ParentEnd       record.Offset
 	First, Low, End record.Offset // End: durable end of the epoch being written, end of a closed one
+	ChainEnd        uint64        // chain(End), where ChainKnown
+	ChainKnown      bool
 }
 
 // Verdict is what the hub says of an epoch beside its position.
@@ -110,6 +112,15 @@ type Position struct {
 	Parent    record.Epoch // with VerdictWait
 	Gaps      []record.Gap // recorded gaps inside what the hello says the agent holds, ≤ MaxAckGaps, oldest first
 	Skipped   []SkippedRange
+	// Marks are chain(Offset) of the history that the hub has taken, ascending, at or below what the hello says the
+	// agent holds: in the answer for an epoch that does not end where the hub stands, with the same chain (A9).
+	Marks []Mark
+}
+
+// Mark is a place in the history of an epoch.
+type Mark struct {
+	Offset record.Offset
+	Chain  uint64
 }
 
 // SkippedRange is a range that the hub did not store, with its reason ("repeat", "dead-letter").
@@ -167,6 +178,7 @@ const (
 	MaxDefinitionsBytes = 64 << 10  // of one data frame
 	MaxHelloEpochs      = 256
 	MaxAckGaps          = 64 // per epoch
+	MaxAckMarks         = 32 // per epoch
 	MaxAckPositions     = 256
 	MaxInventory        = 32
 	MaxNotices          = 32

@@ -55,7 +55,7 @@ func hello() *wire.Hello {
 		Streams: []wire.StreamState{
 			{Stream: "alarms"},
 			{Stream: "telemetry", Epochs: []wire.EpochState{
-				{Epoch: 0xe1, First: 0, Low: 500, End: 1_000_000},
+				{Epoch: 0xe1, First: 0, Low: 500, End: 1_000_000, ChainKnown: true, ChainEnd: 0xfeed},
 				{Epoch: 0xe2, Parent: 0xe1, ParentEnd: 1_000_000, First: 1_000_000, Low: 1_000_000, End: 1_234_667},
 				{Epoch: 0xe3, Parent: 0xe2, ParentEnd: 1_234_600, First: 1_234_667, Low: 1_234_667, End: 1_234_667},
 			}},
@@ -70,7 +70,8 @@ func answer() *wire.Ack {
 	g := record.Gap{Epoch: 0xe1, Range: record.Range{From: 10, To: 20}, Reason: record.ReasonCorrupt, ChainFrom: 3, ChainTo: 4, TimeMin: -5, TimeMax: 7}
 	return &wire.Ack{Nonce: 9, Answer: true, Part: 1, Parts: 2, Credit: 77, HubTime: 1_700_000_000_123_456_789, HubSynced: true, Notices: []string{"two-writers telemetry"},
 		Positions: []wire.Position{
-			{Stream: "telemetry", Epoch: 0xe1, Known: true, Next: 30, ChainNext: 5, Verdict: wire.VerdictRewind, Gaps: []record.Gap{g}, Skipped: []wire.SkippedRange{{Range: record.Range{From: 2, To: 3}, Reason: "repeat"}}},
+			{Stream: "telemetry", Epoch: 0xe1, Known: true, Next: 30, ChainNext: 5, Verdict: wire.VerdictRewind, Gaps: []record.Gap{g}, Skipped: []wire.SkippedRange{{Range: record.Range{From: 2, To: 3}, Reason: "repeat"}},
+				Marks: []wire.Mark{{Offset: 0, Chain: 6}, {Offset: 29, Chain: 9}}},
 			{Stream: "telemetry", Epoch: 0xe2, Next: 30, Verdict: wire.VerdictWait, Parent: 0xe1},
 			{Stream: "alarms", Epoch: 0xe4, Known: true, Next: 1, ChainNext: 8, Verdict: wire.VerdictConflict},
 		}}

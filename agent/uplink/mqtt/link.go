@@ -33,6 +33,7 @@ type Options struct {
 	Device string // the certificate's common name
 	Agent  string // version, for the birth message
 	Boot   string // kernel boot id, for the birth message
+	Run    string // random, of this run of the agent, for birth and will; "": nobody asks who had the name before
 	Stats  *Stats // counters over all links of a device; may be nil
 }
 
@@ -52,6 +53,7 @@ type Link struct {
 	conn *mqttclient.Conn
 	in   chan wire.Message
 
+	taken   atomic.Bool
 	closing sync.Once
 }
 
@@ -79,7 +81,7 @@ func Dial(ctx context.Context, o Options) (*Link, error) {
 	l := &Link{o: o, in: make(chan wire.Message, maxReceived)}
 	c := o.Client
 	c.ClientID = o.Device
-	c.Will = &mqttclient.Will{Topic: o.Topics.State(o.Device), Payload: wire.AppendState(nil, &wire.State{}), QoS: 1, Retain: true}
+	c.Will = &mqttclient.Will{Topic: o.Topics.State(o.Device), Payload: wire.AppendState(nil, &wire.State{Run: o.Run}), QoS: 1, Retain: true}
 	c.Unrouted = func(mqttclient.Message) { o.Stats.Foreign.Add(1) }
 	conn, err := mqttclient.Dial(ctx, c)
 	if err != nil {
@@ -106,22 +108,45 @@ func (l *Link) open(ctx context.Context) error {
 	if err := l.conn.Subscribe(ctx, l.o.Topics.Hub(), 0, l.hearHub); err != nil {
 		return err
 	}
-	birth := wire.AppendState(nil, &wire.State{Online: true, Agent: l.o.Agent, Boot: l.o.Boot})
+	if l.o.Run != "" { // who had the name before; a broker whose access rules hide it only leaves us without an answer
+		if err := l.conn.Subscribe(ctx, l.o.Topics.State(l.o.Device), 0, l.hearState); err != nil && !errors.Is(err, mqttclient.ErrRefused) {
+			return err
+		}
+	}
+	birth := wire.AppendState(nil, &wire.State{Online: true, Agent: l.o.Agent, Boot: l.o.Boot, Run: l.o.Run})
 	if err := l.conn.Publish(ctx, l.o.Topics.State(l.o.Device), 1, true, birth); err != nil {
 		return fmt.Errorf("publish birth: %w", err)
 	}
 	return nil
 }
 
-// hearAck and hearHub run on the reader's path: they never wait.
+// hearAck and hearHub run on the reader's path: they never wait. A hub that takes devices over from another one
+// announces itself to each of them on its answer topic.
 func (l *Link) hearAck(m mqttclient.Message) {
 	a, err := wire.ParseAck(m.Payload)
 	if err != nil {
+		if up, err := wire.ParseHubUp(m.Payload); err == nil && !m.Retained {
+			l.deliver(up)
+			return
+		}
 		l.o.Stats.Malformed.Add(1)
 		return
 	}
 	l.deliver(a)
 }
+
+// hearState hears the last birth or will under our name: whose connection was the one before this.
+func (l *Link) hearState(m mqttclient.Message) {
+	if !m.Retained { // our own birth, as it goes out
+		return
+	}
+	if st, err := wire.ParseState(m.Payload); err == nil && st.Run != "" && st.Run != l.o.Run {
+		l.taken.Store(true)
+	}
+}
+
+// Taken reports whether another client, or an earlier run of this one, had our name before this connection.
+func (l *Link) Taken() bool { return l.taken.Load() }
 
 func (l *Link) hearHub(m mqttclient.Message) {
 	h, err := wire.ParseHubUp(m.Payload)
@@ -207,7 +232,7 @@ func (l *Link) Close() error {
 	select {
 	case <-l.conn.Done():
 	default: // not worth an error: the last will says the same if this does not arrive
-		_ = l.conn.Publish(ctx, l.o.Topics.State(l.o.Device), 1, true, wire.AppendState(nil, &wire.State{}))
+		_ = l.conn.Publish(ctx, l.o.Topics.State(l.o.Device), 1, true, wire.AppendState(nil, &wire.State{Run: l.o.Run}))
 	}
 	return l.end()
 }

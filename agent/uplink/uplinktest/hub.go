@@ -37,6 +37,7 @@ type HubEpoch struct {
 	ParentEnd         record.Offset
 	First, Next       record.Offset
 	Chain             uint64
+	Marks             []wire.Mark // where frames ended
 	Quarantined       bool
 	Rows              map[record.Offset]Row
 	Gaps              []record.Gap
@@ -73,7 +74,7 @@ func (h *Hub) Backup() *Hub {
 	for id, e := range h.epochs {
 		d := *e
 		d.Rows, d.Defined, d.Gaps = maps.Clone(e.Rows), maps.Clone(e.Defined), slices.Clone(e.Gaps)
-		d.Messages = slices.Clone(e.Messages)
+		d.Messages, d.Marks = slices.Clone(e.Messages), slices.Clone(e.Marks)
 		c.epochs[id] = &d
 	}
 	return &c
@@ -119,6 +120,14 @@ func (h *Hub) hello(m *wire.Hello) *wire.Ack {
 				if g.From < st.End && st.Low < g.To && len(p.Gaps) < wire.MaxAckGaps {
 					p.Gaps = append(p.Gaps, g)
 				}
+			}
+			if !st.ChainKnown || st.End != e.Next || st.ChainEnd != e.Chain {
+				for _, m := range e.Marks {
+					if m.Offset <= st.End {
+						p.Marks = append(p.Marks, m)
+					}
+				}
+				p.Marks = p.Marks[max(0, len(p.Marks)-wire.MaxAckMarks):]
 			}
 			a.Positions = append(a.Positions, p)
 		}
@@ -230,6 +239,7 @@ func (h *Hub) data(e *HubEpoch, d *wire.Data) wire.Verdict {
 		e.put(e.Next+record.Offset(i), Row{Num: r.Num, Quality: r.Quality})
 	}
 	e.Next, e.Chain, e.Defined = end, d.ChainEnd, defined
+	e.Marks = append(e.Marks, wire.Mark{Offset: end, Chain: d.ChainEnd})
 	e.Messages = append(e.Messages, d.Producers...)
 	e.taken++
 	return wire.VerdictOK
@@ -283,5 +293,6 @@ func (e *HubEpoch) gap(g *wire.Gap) wire.Verdict {
 	}
 	e.Gaps = append(e.Gaps, record.Gap{Epoch: g.Epoch, Range: record.Range{From: e.Next, To: g.To}, Reason: g.Reason, ChainFrom: e.Chain, ChainTo: g.ChainTo})
 	e.Next, e.Chain = g.To, g.ChainTo
+	e.Marks = append(e.Marks, wire.Mark{Offset: g.To, Chain: g.ChainTo})
 	return wire.VerdictOK
 }

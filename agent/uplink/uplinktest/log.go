@@ -345,3 +345,22 @@ func (Codec) Decode(dst []record.Record, _ record.Codec, _, count uint32, body [
 	}
 	return dst, nil
 }
+
+// Held is one record and where it stands.
+type Held struct {
+	Epoch  record.Epoch
+	Offset record.Offset
+	Record record.Record
+}
+
+// Records are all records that are not in a gap, in order.
+func (l *Log) Records() (out []Held) {
+	for _, e := range l.epochs {
+		for i, r := range e.recs {
+			if _, gone := e.gapAt(e.First + record.Offset(i)); !gone {
+				out = append(out, Held{e.Epoch.Epoch, e.First + record.Offset(i), r})
+			}
+		}
+	}
+	return out
+}

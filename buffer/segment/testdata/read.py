@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 sys.dont_write_bytecode = True
 from decode import Body, columns, fold, plain  # noqa: E402
 
-CORRUPT, FIXED, FOREVER = 2, 56, 1 << 64
+CORRUPT, FIXED, LEAST, FOREVER = 2, 30, 36, 1 << 64
 LIMIT = {1: 1 << 20, 2: 1 << 20, 3: 64 << 10, 4: 1 << 20, 5: 1 << 20}
 TABLE = []
 for n in range(256):
@@ -82,15 +82,22 @@ class State:
 class Block:
     def __init__(self, b, pos, salt):
         """The block whose header stands at pos; ValueError if there is none. salt None: of any file."""
-        if pos + FIXED > len(b):
+        if pos + LEAST > len(b):
             raise ValueError("end of file")
-        (self.salt, self.type, self.codec, ext, body, self.count, self.base, self.chain, self.chain_end, self.raw,
-         self.synced, self.body_crc, head_crc) = struct.unpack_from("<IBBHIIQQQIIII", b, pos)
-        at = pos + FIXED
+        (self.salt, head_crc, self.body_crc, self.type, self.codec, self.chain,
+         self.chain_end) = struct.unpack_from("<IIIBBQQ", b, pos)
+        f = Fields(b[pos + FIXED:pos + FIXED + 60])
+        try:
+            ext, body, self.count, self.base, raw, back = [f.uvarint() for _ in range(6)]
+        except AssertionError:
+            raise ValueError("no block") from None
+        at = pos + FIXED + f.at
+        self.ext, self.body = b[at:at + ext], b[at + ext:at + ext + body]
         if (salt not in (None, self.salt) or self.type not in LIMIT or ext > 60 << 10 or body > LIMIT[self.type]
-                or at + ext + body > len(b) or crc(struct.pack("<Q", pos) + b[pos:pos + 52] + b[at:at + ext]) != head_crc):
+                or at + ext + body > len(b)
+                or crc(struct.pack("<Q", pos) + b[pos:pos + 4] + b[pos + 8:at] + self.ext) != head_crc):
             raise ValueError("no block")
-        self.pos, self.ext, self.body = pos, b[at:at + ext], b[at + ext:at + ext + body]
+        self.pos, self.raw, self.synced = pos, raw or body, pos - back
         self.end, self.next = self.base + self.count, at + ext + body
 
     def good(self):
@@ -99,7 +106,7 @@ class Block:
 
 def resync(b, pos, salt):
     """The first block header at or behind pos, or None."""
-    while pos + FIXED <= len(b):
+    while pos + LEAST <= len(b):
         if salt is not None:
             pos = b.find(struct.pack("<I", salt), pos)
             if pos < 0:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 )
 
@@ -29,19 +28,12 @@ type RTUOptions struct {
 
 // RTU is a serial line, or a TCP connection to a converter that passes RTU frames through. It implements Line.
 type RTU struct {
-	o    RTUOptions
-	turn chan struct{} // holds one element while the line is free
-	done chan struct{}
-
-	mu     sync.Mutex // guards port and closed
-	port   Port
-	closed bool
+	held[Port]
+	o RTUOptions
 
 	// Owned by whose turn it is.
 	quiet    time.Time // when the last byte was seen or sent
 	dirty    bool      // an answer may still be coming: find silence first
-	failed   time.Time // when Open failed last
-	failure  error
 	buf      []byte
 	readWait time.Duration
 }
@@ -54,8 +46,8 @@ func NewRTU(o RTUOptions) *RTU {
 	if o.Pause <= 0 {
 		o.Pause = FramePause(o.Baud)
 	}
-	r := &RTU{o: o, turn: make(chan struct{}, 1), done: make(chan struct{})}
-	r.turn <- struct{}{}
+	r := &RTU{o: o}
+	r.init()
 	return r
 }
 
@@ -72,73 +64,23 @@ func (r *RTU) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 	if len(pdu) == 0 || len(pdu) > MaxPDU || unit > 254 {
 		return nil, fmt.Errorf("%w: unit %d, PDU of %d bytes", ErrRequest, unit, len(pdu))
 	}
-	select {
-	case <-r.turn:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-r.done:
-		return nil, ErrClosed
-	}
-	defer func() { r.turn <- struct{}{} }()
-	port, err := r.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := r.exchange(ctx, port, unit, pdu, timeout)
-	if errors.Is(err, ErrLine) {
-		r.drop(port)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil, ErrClosed
-	}
-	return answer, err
+	return r.held.exchange(ctx, func() ([]byte, error) {
+		port, used, err := r.get(ctx, r.o.Open)
+		if err != nil {
+			return nil, err
+		}
+		if !used {
+			r.dirty, r.readWait = true, 0
+		}
+		answer, err := r.ask(ctx, port, unit, pdu, timeout)
+		if errors.Is(err, ErrLine) {
+			r.drop(port)
+		}
+		return answer, err
+	})
 }
 
-func (r *RTU) open(ctx context.Context) (Port, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	port, closed := r.port, r.closed
-	r.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
-	}
-	if port != nil {
-		return port, nil
-	}
-	if r.failure != nil && time.Since(r.failed) < reopenDelay {
-		return nil, r.failure
-	}
-	port, err := r.o.Open(ctx)
-	if err != nil {
-		r.failed, r.failure = time.Now(), fmt.Errorf("%w: %w", ErrLine, err)
-		return nil, r.failure
-	}
-	r.failure, r.dirty, r.readWait = nil, true, 0
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		port.Close()
-		return nil, ErrClosed
-	}
-	r.port = port
-	return port, nil
-}
-
-// drop closes a port that failed; the next exchange opens it again.
-func (r *RTU) drop(port Port) {
-	r.mu.Lock()
-	if r.port == port {
-		r.port = nil
-	}
-	r.mu.Unlock()
-	port.Close()
-}
-
-func (r *RTU) exchange(ctx context.Context, port Port, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
+func (r *RTU) ask(ctx context.Context, port Port, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
 	if err := r.silence(ctx, port); err != nil {
 		return nil, err
 	}
@@ -266,17 +208,17 @@ func (r *RTU) fill(ctx context.Context, port Port, n int, deadline time.Time) er
 			return err
 		}
 		left := time.Until(deadline)
-		if left <= 0 {
-			if len(r.buf) > 0 {
-				return fmt.Errorf("%w: %d of %d bytes came: % x", ErrTimeout, len(r.buf), n, r.buf[:min(len(r.buf), 32)])
-			}
-			return ErrTimeout
-		}
 		got, err := r.read(port, b[:min(len(b), n-len(r.buf))], min(left, pollSlice))
 		if err != nil {
 			return err
 		}
-		r.buf = append(r.buf, b[:got]...)
+		if r.buf = append(r.buf, b[:got]...); got > 0 || left > 0 { // what came in time counts, however late it is looked for
+			continue
+		}
+		if len(r.buf) > 0 {
+			return fmt.Errorf("%w: %d of %d bytes came: % x", ErrTimeout, len(r.buf), n, r.buf[:min(len(r.buf), 32)])
+		}
+		return ErrTimeout
 	}
 	return nil
 }
@@ -297,27 +239,6 @@ func (r *RTU) read(port Port, b []byte, d time.Duration) (int, error) {
 		r.quiet = time.Now()
 	}
 	return n, nil
-}
-
-// Close implements Line.
-func (r *RTU) Close() error {
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil
-	}
-	r.closed = true
-	close(r.done)
-	port := r.port
-	r.port = nil
-	r.mu.Unlock()
-	var err error
-	if port != nil {
-		err = port.Close()
-	}
-	<-r.turn // the running exchange has returned; those that wait see done
-	r.turn <- struct{}{}
-	return err
 }
 
 func wait(ctx context.Context, done <-chan struct{}, d time.Duration) error {

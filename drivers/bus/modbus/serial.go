@@ -35,10 +35,8 @@ func (s *serialPort) SetReadTimeout(d time.Duration) error {
 }
 
 func (s *serialPort) Read(b []byte) (int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.wait)
-	defer cancel()
-	n, err := s.p.Read(ctx, b)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, serial.ErrTimeout) {
+	n, err := s.p.ReadWithin(context.Background(), b, s.wait)
+	if errors.Is(err, serial.ErrTimeout) {
 		err = nil
 	}
 	return n, err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -16,24 +15,15 @@ import (
 //
 //	transaction u16 | protocol u16 = 0 | length u16 | unit u8 | PDU        big-endian; length counts unit and PDU
 type TCP struct {
-	addr string
-	turn chan struct{}
-	done chan struct{}
-
-	mu     sync.Mutex // guards conn and closed
-	conn   net.Conn
-	closed bool
-
-	// Owned by whose turn it is.
-	transaction uint16
-	failed      time.Time
-	failure     error
+	held[net.Conn]
+	addr        string
+	transaction uint16 // owned by whose turn it is
 }
 
 // NewTCP makes a line to host:port; nothing is dialled yet. The usual port is 502.
 func NewTCP(addr string) *TCP {
-	t := &TCP{addr: addr, turn: make(chan struct{}, 1), done: make(chan struct{})}
-	t.turn <- struct{}{}
+	t := &TCP{addr: addr}
+	t.init()
 	return t
 }
 
@@ -42,79 +32,30 @@ func (t *TCP) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 	if len(pdu) == 0 || len(pdu) > MaxPDU {
 		return nil, fmt.Errorf("%w: PDU of %d bytes", ErrRequest, len(pdu))
 	}
-	select {
-	case <-t.turn:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-t.done:
-		return nil, ErrClosed
-	}
-	defer func() { t.turn <- struct{}{} }()
-	answer, used, err := t.once(ctx, unit, pdu, timeout)
-	if used && errors.Is(err, ErrLine) { // servers close idle connections: the next one is fresh
-		answer, _, err = t.once(ctx, unit, pdu, timeout)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return nil, ErrClosed
-	}
-	return answer, err
+	return t.held.exchange(ctx, func() ([]byte, error) {
+		answer, used, err := t.once(ctx, unit, pdu, timeout)
+		if used && errors.Is(err, ErrLine) { // servers close idle connections: the next one is fresh
+			answer, _, err = t.once(ctx, unit, pdu, timeout)
+		}
+		return answer, err
+	})
 }
 
 // once asks over the connection that stands, or over a new one; used tells which.
 func (t *TCP) once(ctx context.Context, unit byte, pdu []byte, timeout time.Duration) (answer []byte, used bool, err error) {
-	conn, used, err := t.dial(ctx)
+	conn, used, err := t.get(ctx, func(ctx context.Context) (net.Conn, error) { return dialOrDone(ctx, t.done, t.addr) })
 	if err != nil {
 		return nil, false, err
 	}
-	answer, err = t.exchange(ctx, conn, unit, pdu, timeout)
+	answer, err = t.ask(ctx, conn, unit, pdu, timeout)
 	if err != nil && !errors.Is(err, errKeep) {
-		t.mu.Lock()
-		if t.conn == conn {
-			t.conn = nil
-		}
-		t.mu.Unlock()
-		conn.Close()
+		t.drop(conn)
 	}
 	return answer, used, err
 }
 
 // errKeep marks failures after which the connection is still in step.
 var errKeep = errors.New("connection kept")
-
-func (t *TCP) dial(ctx context.Context) (conn net.Conn, used bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
-	}
-	t.mu.Lock()
-	conn = t.conn
-	closed := t.closed
-	t.mu.Unlock()
-	if closed {
-		return nil, false, ErrClosed
-	}
-	if conn != nil {
-		return conn, true, nil
-	}
-	if t.failure != nil && time.Since(t.failed) < reopenDelay {
-		return nil, false, t.failure
-	}
-	conn, err = dialOrDone(ctx, t.done, t.addr)
-	if err != nil {
-		t.failed, t.failure = time.Now(), fmt.Errorf("%w: %w", ErrLine, err)
-		return nil, false, t.failure
-	}
-	t.failure = nil
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		conn.Close()
-		return nil, false, ErrClosed
-	}
-	t.conn = conn
-	return conn, false, nil
-}
 
 func dialOrDone(ctx context.Context, done <-chan struct{}, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -136,7 +77,7 @@ func dialOrDone(ctx context.Context, done <-chan struct{}, addr string) (net.Con
 	return conn, err
 }
 
-func (t *TCP) exchange(ctx context.Context, conn net.Conn, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
+func (t *TCP) ask(ctx context.Context, conn net.Conn, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLine, err)
 	}
@@ -193,27 +134,6 @@ func readMBAP(r io.Reader) (transaction uint16, unit byte, pdu []byte, err error
 	pdu = make([]byte, n)
 	_, err = io.ReadFull(r, pdu)
 	return be.Uint16(h[:]), h[6], pdu, err
-}
-
-// Close implements Line.
-func (t *TCP) Close() error {
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil
-	}
-	t.closed = true
-	close(t.done)
-	conn := t.conn
-	t.conn = nil
-	t.mu.Unlock()
-	var err error
-	if conn != nil {
-		err = conn.Close()
-	}
-	<-t.turn
-	t.turn <- struct{}{}
-	return err
 }
 
 // DialPort connects to a converter that passes raw bytes of a serial line over TCP ("RTU over TCP"), as a Port for NewRTU.

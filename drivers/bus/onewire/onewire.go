@@ -51,6 +51,18 @@ type Bus interface {
 	Close() error
 }
 
+// Transaction is one Tx of a batch, without strong pull-up. Err is what that Tx would have returned.
+type Transaction struct {
+	W, R []byte
+	Err  error
+}
+
+// Batcher is a Bus that does several transactions at the cost of one round trip to its adapter. An error means that
+// the adapter failed: nothing is known of any of them.
+type Batcher interface {
+	TxBatch(ctx context.Context, ts []Transaction) error
+}
+
 // Address is the 64-bit ROM of a chip, family in the low byte and CRC in the high one, as they go over the wire.
 type Address uint64
 

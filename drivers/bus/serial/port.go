@@ -22,6 +22,7 @@ type Port struct {
 	file   *os.File // nil: not connected
 	opened int      // how often Connect opened the device
 	baud   int
+	stop   int // stop bits
 	closed bool
 }
 
@@ -31,7 +32,7 @@ func New(o Options) (*Port, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
-	return &Port{o: o, baud: o.Baud}, nil
+	return &Port{o: o, baud: o.Baud, stop: o.StopBits}, nil
 }
 
 // Name is the device that was asked for.
@@ -56,7 +57,7 @@ func (p *Port) Connect(ctx context.Context) (fresh bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p.file, p.baud = f, p.o.Baud
+	p.file, p.baud, p.stop = f, p.o.Baud, p.o.StopBits
 	p.opened++
 	return true, nil
 }
@@ -89,7 +90,7 @@ func (p *Port) setUp(f *os.File) error {
 		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			return fmt.Errorf("%w: %s is locked by another program", ErrBusy, p.o.Device)
 		}
-		if err := p.setTermios(fd, p.o.Baud); err != nil {
+		if err := p.setTermios(fd, p.o.Baud, p.o.StopBits); err != nil {
 			return fmt.Errorf("set up %s: %w (is it a serial port?)", p.o.Device, err)
 		}
 		if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
@@ -143,6 +144,11 @@ func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
 	return p.readUntil(ctx, b, time.Now().Add(p.o.ReadTimeout))
 }
 
+// ReadWithin is Read with a time-out of its own.
+func (p *Port) ReadWithin(ctx context.Context, b []byte, timeout time.Duration) (int, error) {
+	return p.readUntil(ctx, b, time.Now().Add(timeout))
+}
+
 // ReadFull fills b or fails as Read does, the time-out being that of the whole. n is what was read before an error.
 func (p *Port) ReadFull(ctx context.Context, b []byte, timeout time.Duration) (n int, err error) {
 	end := time.Now().Add(timeout)
@@ -163,6 +169,15 @@ func (p *Port) readUntil(ctx context.Context, b []byte, end time.Time) (int, err
 	}
 	defer bounded(ctx, end, f.SetReadDeadline)()
 	n, err := f.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+		// A box that stood still for longer than the time-out finds both it and the data: the data count.
+		_ = control(f, func(fd int) error {
+			if m, late := unix.Read(fd, b); late == nil && m > 0 {
+				n = m
+			}
+			return nil
+		})
+	}
 	if n > 0 || len(b) == 0 {
 		return n, nil
 	}

@@ -295,3 +295,25 @@ func TestOptions(t *testing.T) {
 		t.Errorf("a character of 8E1 at 9600 takes %s", d)
 	}
 }
+
+// TestLateReadTakesWhatIsThere: a time-out that is over before anybody looked does not hide data that came in time.
+func TestLateReadTakesWhatIsThere(t *testing.T) {
+	s := socket(t)
+	p := connect(t, serial.Options{Device: s.Link()})
+	if _, err := s.Master().WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4)
+	for end := time.Now().Add(5 * time.Second); ; { // the line discipline takes a moment to hand it over
+		n, err := p.ReadWithin(t.Context(), buf, -time.Second)
+		if n == 1 && err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	if n, err := p.ReadWithin(t.Context(), buf, -time.Second); n != 0 || !errors.Is(err, serial.ErrTimeout) {
+		t.Errorf("%d, %v", n, err)
+	}
+}

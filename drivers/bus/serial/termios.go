@@ -12,7 +12,7 @@ import (
 )
 
 // setTermios sets raw mode and the line parameters. TCSETS2 with BOTHER takes any speed, not only the listed ones.
-func (p *Port) setTermios(fd, baud int) error {
+func (p *Port) setTermios(fd, baud, stopBits int) error {
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
 	if err != nil {
 		return err
@@ -20,7 +20,7 @@ func (p *Port) setTermios(fd, baud int) error {
 	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
 	t.Cflag = unix.CREAD | unix.CLOCAL | unix.BOTHER
 	t.Cflag |= map[int]uint32{5: unix.CS5, 6: unix.CS6, 7: unix.CS7, 8: unix.CS8}[p.o.DataBits]
-	if p.o.StopBits == 2 {
+	if stopBits == 2 {
 		t.Cflag |= unix.CSTOPB
 	}
 	switch p.o.Parity {
@@ -59,18 +59,30 @@ func (p *Port) on(what string, do func(fd int) error) error {
 
 // SetBaud changes the speed at once: Drain first if something is on its way.
 func (p *Port) SetBaud(baud int) error {
-	if baud < MinBaud || baud > MaxBaud {
-		return fmt.Errorf("%w: baud %d", ErrConfig, baud)
+	p.mu.Lock()
+	stop := p.stop
+	p.mu.Unlock()
+	return p.SetSpeed(baud, stop)
+}
+
+// SetSpeed changes speed and stop bits at once. Two stop bits leave a slow device time between characters, whatever
+// the host sends.
+func (p *Port) SetSpeed(baud, stopBits int) error {
+	if baud < MinBaud || baud > MaxBaud || stopBits < 1 || stopBits > 2 {
+		return fmt.Errorf("%w: baud %d, %d stop bits", ErrConfig, baud, stopBits)
 	}
-	if p.Baud() == baud {
+	p.mu.Lock()
+	same := p.baud == baud && p.stop == stopBits
+	p.mu.Unlock()
+	if same {
 		return nil
 	}
-	if err := p.on("set speed", func(fd int) error { return p.setTermios(fd, baud) }); err != nil {
+	if err := p.on("set speed", func(fd int) error { return p.setTermios(fd, baud, stopBits) }); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.baud = baud
+	p.baud, p.stop = baud, stopBits
 	return nil
 }
 

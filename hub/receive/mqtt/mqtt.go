@@ -22,7 +22,10 @@ type Options struct {
 	Spread time.Duration // over which agents spread the hellos that an announcement asks for, whole seconds
 	// Quiet is how long nothing may come while devices have credit before the connection is made anew: a broker that
 	// has forgotten a subscription looks just like that. It doubles while only hellos come, up to MaxQuiet.
-	Quiet  time.Duration
+	Quiet time.Duration
+	// Mine says which devices are this hub's where several share a broker; nil: all. Frames and hellos of others are
+	// ignored unread. It must be quick.
+	Mine   func(device string) bool
 	Events Events
 }
 
@@ -62,6 +65,7 @@ type counters struct {
 	connected         atomic.Bool
 	connects, dropped atomic.Uint64
 	bytesIn, bytesOut atomic.Uint64
+	foreign           atomic.Uint64
 }
 
 // Stats counts since the adapter was made.
@@ -69,6 +73,7 @@ type Stats struct {
 	Connected         bool
 	Connects          uint64
 	DroppedAcks       uint64
+	Foreign           uint64 // messages of devices that are another hub's
 	BytesIn, BytesOut uint64 // MQTT packets of connections that have ended, and of this one as of a second ago
 }
 
@@ -93,7 +98,7 @@ func New(o Options, r Receiver) (*Adapter, error) {
 func (a *Adapter) Stats() Stats {
 	c := &a.stats
 	return Stats{Connected: c.connected.Load(), Connects: c.connects.Load(), DroppedAcks: c.dropped.Load(),
-		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load()}
+		Foreign: c.foreign.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load()}
 }
 
 // errQuiet ends a connection on which nothing came for too long.
@@ -220,6 +225,9 @@ func (a *Adapter) data(m mqttclient.Message) {
 		a.receiver.Hostile(t.Device)
 		return
 	}
+	if a.theirs(t.Device) {
+		return
+	}
 	f, err := wire.ParseFrame(t.Stream, m.Payload)
 	if err != nil {
 		a.receiver.Hostile(t.Device)
@@ -234,12 +242,42 @@ func (a *Adapter) hello(m mqttclient.Message) {
 		a.receiver.Hostile(t.Device)
 		return
 	}
+	if a.theirs(t.Device) {
+		return
+	}
 	h, err := wire.ParseHello(m.Payload)
 	if err != nil {
 		a.receiver.Hostile(t.Device)
 		return
 	}
 	a.receiver.Handle(t.Device, h, a.reply(t.Device))
+}
+
+// theirs counts a message of a device that another hub serves.
+func (a *Adapter) theirs(device string) bool {
+	if a.o.Mine == nil || a.o.Mine(device) {
+		return false
+	}
+	a.stats.foreign.Add(1)
+	return true
+}
+
+// Greet asks devices that this hub serves from now on to say hello, on their answer topics, so that those of other hubs
+// go on undisturbed. It waits while the connection is busy; without one it has nothing to do, because every connection
+// begins with an announcement to all.
+func (a *Adapter) Greet(ctx context.Context, devices []string) error {
+	up := wire.AppendHubUp(nil, &wire.HubUp{SpreadSeconds: uint16(a.o.Spread / time.Second)})
+	for _, d := range devices {
+		if !a.stats.connected.Load() {
+			return nil
+		}
+		select {
+		case a.out <- outgoing{a.o.Topics.Answer(d), up}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // state takes a birth or a will.

@@ -226,7 +226,8 @@ func TestBrokerRestarts(t *testing.T) {
 // TestSilence: credit was given and nothing comes: the connection is made anew, later and later while nothing changes.
 func TestSilence(t *testing.T) {
 	_, addr := broker(t, "127.0.0.1:0")
-	r := newRig(t, addr, mqtt.Options{Quiet: 200 * time.Millisecond})
+	const quiet = 200 * time.Millisecond
+	r := newRig(t, addr, mqtt.Options{Quiet: quiet})
 	await(t, r.connected, "connection")
 	select {
 	case <-r.quiet:
@@ -239,7 +240,8 @@ func TestSilence(t *testing.T) {
 	first := await(t, r.quiet, "word of silence")
 	await(t, r.connected, "second connection")
 	await(t, d.ups, "announcement")
-	if second := await(t, r.quiet, "second word of silence"); second < first+100*time.Millisecond {
+	// The bounds that the adapter keeps; how much later it notices is the machine's affair.
+	if second := await(t, r.quiet, "second word of silence"); first <= quiet || second <= 2*quiet {
 		t.Errorf("silences of %v and %v", first, second)
 	}
 }

@@ -64,6 +64,9 @@ func readBack(c *store.Change) bool {
 }
 
 func (s *Store) apply(c *store.Change) store.Result {
+	if f := c.Fence; f != (store.Fence{}) && (f.Number == 0 || s.leases[f.Lease].Number != f.Number) {
+		return store.Result{Fenced: true}
+	}
 	d := s.devices[c.Device]
 	var e *epoch
 	if d != nil {
@@ -123,7 +126,7 @@ func (d *device) matches(e *epoch, c *store.Change) bool {
 		}
 	}
 	for _, p := range c.Producers {
-		var was, now *record.ProducerPosition
+		var was, now *store.Producer
 		for i := range c.ProducersFrom {
 			if f := &c.ProducersFrom[i]; f.Name == p.Name && f.Incarnation == p.Incarnation {
 				was = f
@@ -132,14 +135,14 @@ func (d *device) matches(e *epoch, c *store.Change) bool {
 		if d != nil {
 			now = d.producer(p)
 		}
-		if (was == nil) != (now == nil) || was != nil && was.Sequence != now.Sequence {
+		if (was == nil) != (now == nil) || was != nil && !was.Taken.Equal(&now.Taken) {
 			return false
 		}
 	}
 	return true
 }
 
-func (d *device) producer(p record.ProducerPosition) *record.ProducerPosition {
+func (d *device) producer(p store.Producer) *store.Producer {
 	for i := range d.producers {
 		if q := &d.producers[i]; q.Name == p.Name && q.Incarnation == p.Incarnation {
 			return q
@@ -149,9 +152,10 @@ func (d *device) producer(p record.ProducerPosition) *record.ProducerPosition {
 }
 
 // setProducer moves a producer; of each name the newest incarnations stay.
-func (d *device) setProducer(p record.ProducerPosition) {
+func (d *device) setProducer(p store.Producer) {
+	p.Taken = p.Taken.Clone()
 	if q := d.producer(p); q != nil {
-		q.Sequence = p.Sequence
+		q.Taken = p.Taken
 		return
 	}
 	d.producers = append(d.producers, p)
@@ -162,7 +166,7 @@ func (d *device) setProducer(p record.ProducerPosition) {
 		}
 	}
 	if of > store.KeepIncarnations {
-		i := slices.IndexFunc(d.producers, func(q record.ProducerPosition) bool { return q.Name == p.Name })
+		i := slices.IndexFunc(d.producers, func(q store.Producer) bool { return q.Name == p.Name })
 		d.producers = slices.Delete(d.producers, i, i+1)
 	}
 }
@@ -175,6 +179,9 @@ func (e *epoch) gapAt(g store.GapShrink) int {
 func (e *epoch) take(c *store.Change) {
 	p := &e.pos
 	p.Next, p.ChainNext = c.To, c.ToChain
+	if c.To > c.From {
+		p.Marks = store.AddMark(p.Marks, store.Mark{Offset: c.To, Chain: c.ToChain})
+	}
 	p.Quarantined = p.Quarantined || c.Quarantine
 	if c.Boot != "" {
 		p.Boot = c.Boot

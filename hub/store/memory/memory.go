@@ -23,13 +23,14 @@ type Store struct {
 
 	mu      sync.Mutex // guards what follows
 	devices map[string]*device
+	leases  map[string]store.Lease
 	commits int
 	closed  bool
 }
 
 type device struct {
 	epochs    []*epoch // in order of creation
-	producers []record.ProducerPosition
+	producers []store.Producer
 	anchors   []record.Anchor
 }
 
@@ -52,7 +53,7 @@ func New(fault Fault) *Store {
 	if fault == nil {
 		fault = func(string) (before, after error) { return nil, nil }
 	}
-	return &Store{fault: fault, devices: map[string]*device{}}
+	return &Store{fault: fault, devices: map[string]*device{}, leases: map[string]store.Lease{}}
 }
 
 // Positions implements store.Store.
@@ -85,7 +86,7 @@ func (s *Store) Positions(ctx context.Context, name string) (store.DeviceState, 
 			}
 			return 0
 		})
-		st.Producers = slices.Clone(d.producers)
+		st.Producers = cloneProducers(d.producers)
 	}
 	return st, after
 }
@@ -143,8 +144,16 @@ func (s *Store) ready(ctx context.Context) error {
 }
 
 func clonePosition(p store.Position) store.Position {
-	p.Gaps, p.Skipped, p.Series = slices.Clone(p.Gaps), slices.Clone(p.Skipped), nil
+	p.Gaps, p.Skipped, p.Marks, p.Series = slices.Clone(p.Gaps), slices.Clone(p.Skipped), slices.Clone(p.Marks), nil
 	return p
+}
+
+func cloneProducers(list []store.Producer) []store.Producer {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Taken = out[i].Taken.Clone()
+	}
+	return out
 }
 
 // Backup is a copy of everything; Restore puts it back, as a hub restored from a backup does.
@@ -153,8 +162,9 @@ func (s *Store) Backup() *Store {
 	defer s.mu.Unlock()
 	b := New(nil)
 	b.commits = s.commits
+	b.leases = maps.Clone(s.leases)
 	for name, d := range s.devices {
-		c := &device{producers: slices.Clone(d.producers), anchors: slices.Clone(d.anchors)}
+		c := &device{producers: cloneProducers(d.producers), anchors: slices.Clone(d.anchors)}
 		for _, e := range d.epochs {
 			c.epochs = append(c.epochs, &epoch{pos: clonePosition(e.pos), rows: slices.Clone(e.rows),
 				definitions: slices.Clone(e.definitions), dead: slices.Clone(e.dead)})
@@ -169,7 +179,7 @@ func (s *Store) Restore(b *Store) {
 	b = b.Backup()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.devices = b.devices
+	s.devices, s.leases = b.devices, b.leases
 }
 
 // Devices lists the devices that the store has heard of, ascending.

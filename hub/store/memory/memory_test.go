@@ -13,6 +13,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return memory.New(nil) })
+	storetest.RunLeases(t, func(*testing.T) (a, b store.Store) { a = memory.New(nil); return a, a })
 }
 
 func one() []store.Change {

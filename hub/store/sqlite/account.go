@@ -6,34 +6,11 @@ import (
 	"fmt"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
 )
 
-// EpochAccount is the account of one epoch: Next − First = Rows + Removed + the sums of Skipped and Gaps.
-type EpochAccount struct {
-	Device, Stream string
-	Epoch, Parent  record.Epoch
-	First, Next    record.Offset
-	End            record.Offset // where a child says it ends, 0 while none is known
-	Rows, Removed  uint64        // rows held; rows that went by retention
-	Late           uint64        // of both, those that filled a gap
-	Skipped, Gaps  map[string]uint64
-	Quarantined    bool
-	Arrived        int64 // µs UTC: when the hub last took something of it
-	LastTime       int64 // µs UTC of the last row then, 0 while there is none
-	Series         uint64
-}
-
-// Remainder is what the account does not explain. Anything but 0 is a bug and an alarm.
-func (a EpochAccount) Remainder() int64 {
-	left := int64(a.Next-a.First) - int64(a.Rows) - int64(a.Removed)
-	for _, n := range a.Skipped {
-		left -= int64(n)
-	}
-	for _, n := range a.Gaps {
-		left -= int64(n)
-	}
-	return left
-}
+// EpochAccount is the account of one epoch.
+type EpochAccount = store.EpochAccount
 
 // Accounts reads the account of every epoch, by device, stream and first offset, in one read transaction. The sums
 // of skips and gaps come from their lists, not from the counters that the positions carry.
@@ -81,13 +58,7 @@ func accounts(c *conn) ([]EpochAccount, error) {
 }
 
 // Info is the state of the file.
-type Info struct {
-	Schema      int64
-	UsedBytes   int64
-	FileBytes   int64
-	Corrections int64 // pending time corrections
-	DeadLetters int64
-}
+type Info = store.Info
 
 // Info reads the state of the file.
 func (s *Store) Info(ctx context.Context) (i Info, err error) {

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"bytes"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -84,21 +86,27 @@ func (t *tx) matches(device int64, e *epochRow, c *store.Change) (bool, error) {
 }
 
 func (t *tx) producersMatch(device int64, c *store.Change) (bool, error) {
-	for _, p := range c.Producers {
-		now, known, err := t.c.one("SELECT sequence FROM producer WHERE device = ? AND name = ? AND incarnation = ?",
-			device, p.Name, int64(p.Incarnation))
+	for i := range c.Producers {
+		p := &c.Producers[i]
+		known, same := false, false
+		was := producerIn(c.ProducersFrom, p)
+		err := t.c.query("SELECT taken FROM producer WHERE device = ? AND name = ? AND incarnation = ?",
+			func(v []driver.Value) error {
+				b, _ := v[0].([]byte)
+				known, same = true, was != nil && bytes.Equal(b, was.Taken.Append(nil))
+				return nil
+			}, device, p.Name, int64(p.Incarnation))
 		if err != nil {
 			return false, err
 		}
-		was := producerIn(c.ProducersFrom, p)
-		if known != (was != nil) || known && was.Sequence != uint64(now) {
+		if known != (was != nil) || known && !same {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-func producerIn(list []record.ProducerPosition, p record.ProducerPosition) *record.ProducerPosition {
+func producerIn(list []store.Producer, p *store.Producer) *store.Producer {
 	for i := range list {
 		if list[i].Name == p.Name && list[i].Incarnation == p.Incarnation {
 			return &list[i]

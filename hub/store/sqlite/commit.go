@@ -38,11 +38,15 @@ type tx struct {
 	epochs map[epochKey]*epochRow
 	order  []*epochRow         // in the order of their first use: what finish writes
 	latest map[int64]lastValue // by series, until flushLatest
+	fences map[string]uint64   // lease numbers that this transaction has read
 }
 
 func (t *tx) apply(c *store.Change) (store.Result, error) {
 	if err := check(c); err != nil {
 		return store.Result{}, err
+	}
+	if fenced, err := t.fenced(c.Fence); err != nil || fenced {
+		return store.Result{Fenced: fenced}, err
 	}
 	device, err := t.device(c.Device)
 	if err != nil {
@@ -79,6 +83,11 @@ func (t *tx) apply(c *store.Change) (store.Result, error) {
 		}
 	}
 	e.pos.Next, e.pos.ChainNext = c.To, c.ToChain
+	if c.To > c.From {
+		if err := e.mark(store.Mark{Offset: c.To, Chain: c.ToChain}); err != nil {
+			return store.Result{}, err
+		}
+	}
 	e.pos.Quarantined = e.pos.Quarantined || c.Quarantine
 	e.dirty = true
 	return t.result(e, true)
@@ -161,8 +170,8 @@ func (t *tx) create(device int64, c *store.Change) (*epochRow, error) {
 	}
 	e.firstID = last + 1
 	err = t.c.exec(`INSERT INTO epoch (device, stream, epoch, parent, parent_end, first, next, chain_next, ends,
-		quarantined, rows, removed, skipped, gapped, first_id, arrived, last_t)
-		VALUES (?,?,?,?,?,?,?,?,?, 0,0,0,0,0, ?,?,0)`, device, c.Stream, int64(c.Epoch), int64(c.Parent),
+		quarantined, rows, removed, skipped, gapped, first_id, arrived, last_t, marks)
+		VALUES (?,?,?,?,?,?,?,?,?, 0,0,0,0,0, ?,?,0,x'')`, device, c.Stream, int64(c.Epoch), int64(c.Parent),
 		int64(c.ParentEnd), int64(c.First), int64(c.First), int64(c.FromChain), end, e.firstID, t.now)
 	if err != nil {
 		return nil, err
@@ -245,10 +254,12 @@ func (t *tx) series(device int64, s record.Series) (int64, error) {
 
 // applyProducers moves producers. Of the incarnations of one producer the newest are kept.
 func (t *tx) applyProducers(e *epochRow, c *store.Change) error {
-	for _, p := range c.Producers {
-		err := t.c.exec(`INSERT INTO producer VALUES (?,?,?,?,?)
-			ON CONFLICT DO UPDATE SET sequence = excluded.sequence, moved = excluded.moved`,
-			e.device, p.Name, int64(p.Incarnation), int64(p.Sequence), t.now)
+	for i := range c.Producers {
+		p := &c.Producers[i]
+		last, _ := p.Taken.Last()
+		err := t.c.exec(`INSERT INTO producer VALUES (?,?,?,?,?,?)
+			ON CONFLICT DO UPDATE SET sequence = excluded.sequence, taken = excluded.taken, moved = excluded.moved`,
+			e.device, p.Name, int64(p.Incarnation), int64(last), p.Taken.Append(nil), t.now)
 		if err != nil {
 			return err
 		}
@@ -272,8 +283,8 @@ func (t *tx) finish() error {
 			continue
 		}
 		err := t.c.exec(`UPDATE epoch SET next = ?, chain_next = ?, ends = ?, quarantined = ?, rows = ?, skipped = ?,
-			gapped = ?, arrived = ?, last_t = ? WHERE ref = ?`, int64(e.pos.Next), int64(e.pos.ChainNext),
-			int64(e.pos.End), e.pos.Quarantined, int64(e.pos.Rows), e.skipped, e.gapped, t.now, e.lastT, e.ref)
+			gapped = ?, arrived = ?, last_t = ?, marks = ? WHERE ref = ?`, int64(e.pos.Next), int64(e.pos.ChainNext),
+			int64(e.pos.End), e.pos.Quarantined, int64(e.pos.Rows), e.skipped, e.gapped, t.now, e.lastT, notNil(e.marks), e.ref)
 		if err != nil {
 			return err
 		}

@@ -4,13 +4,12 @@ import (
 	"context"
 	"database/sql/driver"
 	"strings"
+
+	"github.com/edgelog/edgelog/hub/store"
 )
 
-// Filter picks observations. Empty fields match everything.
-type Filter struct {
-	Device, Stream string
-	SeriesLike     string // SQL LIKE pattern of name{label="value",…}
-}
+// Filter picks observations.
+type Filter = store.Filter
 
 // Count counts observations. It reads every row, in one read transaction.
 func (s *Store) Count(ctx context.Context, f Filter) (n int64, err error) {

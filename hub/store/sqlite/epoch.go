@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"fmt"
 	"slices"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -12,6 +13,7 @@ import (
 type epochRow struct {
 	ref, device int64
 	pos         store.Position // without its lists
+	marks       []byte         // as stored
 	skipped     int64
 	gapped      int64
 	removed     int64
@@ -33,7 +35,7 @@ type epochKey struct {
 }
 
 const epochColumns = `ref, device, stream, epoch, parent, parent_end, first, next, chain_next, ends, quarantined,
-	rows, removed, skipped, gapped, boot, first_id, last_t`
+	rows, removed, skipped, gapped, boot, first_id, last_t, marks`
 
 func scanEpoch(v []driver.Value) *epochRow {
 	return &epochRow{ref: asInt(v[0]), device: asInt(v[1]), pos: store.Position{Stream: asText(v[2]),
@@ -41,7 +43,7 @@ func scanEpoch(v []driver.Value) *epochRow {
 		First: record.Offset(asInt(v[6])), Next: record.Offset(asInt(v[7])), ChainNext: uint64(asInt(v[8])),
 		End: record.Offset(asInt(v[9])), Quarantined: asInt(v[10]) != 0, Rows: uint64(asInt(v[11]))},
 		removed: asInt(v[12]), skipped: asInt(v[13]), gapped: asInt(v[14]), boot: asInt(v[15]),
-		firstID: asInt(v[16]), lastT: asInt(v[17])}
+		firstID: asInt(v[16]), lastT: asInt(v[17]), marks: asBytes(v[18])}
 }
 
 func readGaps(c *conn, e record.Epoch, ref int64) (out []record.Gap, err error) {
@@ -111,7 +113,17 @@ func (e *epochRow) lists(c *conn) (err error) {
 	return nil
 }
 
-// position is what callers see of the epoch, without its series.
+// mark notes where a change has moved the position to.
+func (e *epochRow) mark(m store.Mark) error {
+	marks, err := store.ParseMarks(make([]store.Mark, 0, store.MaxMarks+1), e.marks)
+	if err != nil {
+		return fmt.Errorf("%w: marks of %s %s: %w", ErrDamaged, e.pos.Stream, e.pos.Epoch, err)
+	}
+	e.marks = store.AppendMarks(e.marks[:0], store.AddMark(marks, m))
+	return nil
+}
+
+// position is what callers see of the epoch, without its series and marks.
 func (e *epochRow) position(c *conn, boot string) (store.Position, error) {
 	if err := e.lists(c); err != nil {
 		return store.Position{}, err

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+
+	"github.com/edgelog/edgelog/hub/store"
 )
 
 // correction is one row of that table.
@@ -58,11 +60,8 @@ func correctChunkOf(c *conn, k *correction) (int64, error) {
 	return max(to-k.done, 1), err
 }
 
-// Retention bounds what the store keeps. Zero values keep everything.
-type Retention struct {
-	AgeMicros int64 // rows taken longer ago than this go
-	MaxBytes  int64 // above it the rows that arrived first go
-}
+// Retention bounds what the store keeps.
+type Retention = store.Retention
 
 // Maintain does what is due: time corrections, then retention. The hub calls it now and then.
 func (s *Store) Maintain(ctx context.Context, r Retention) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // Schema is the version that this program writes, kept in PRAGMA user_version.
-const Schema = 1
+const Schema = 2
 
 // applicationID marks the file as ours (PRAGMA application_id): "Edge".
 const applicationID = 0x45646765
@@ -32,7 +32,11 @@ var (
 )
 
 // migrations lists what brings a file of schema i+1 to schema i+2.
-func migrations() []string { return nil }
+func migrations() []string { return []string{leaseSQL} }
+
+// leaseSQL came with schema 2: the rights that hubs sharing the file hold.
+const leaseSQL = `CREATE TABLE lease (name TEXT PRIMARY KEY, owner TEXT NOT NULL, number INTEGER NOT NULL,
+  beat INTEGER NOT NULL, ttl_ms INTEGER NOT NULL, note TEXT NOT NULL) WITHOUT ROWID`
 
 // prepareSchema creates or migrates the schema. Only the writing connection calls it.
 func prepareSchema(c *conn) error {
@@ -53,7 +57,7 @@ func prepareSchema(c *conn) error {
 	if version == Schema {
 		return nil
 	}
-	return c.within("BEGIN IMMEDIATE", func() error {
+	return c.within(beginWrite, func() error {
 		// Another process may have done it since; look again under the lock.
 		version, fresh, err := schemaState(c)
 		if err != nil {
@@ -75,7 +79,7 @@ func prepareSchema(c *conn) error {
 }
 
 func createSchema(c *conn) error {
-	if err := c.script(schemaSQL + readingsSQL); err != nil {
+	if err := c.script(schemaSQL + leaseSQL + ";" + readingsSQL); err != nil {
 		return err
 	}
 	for r := record.ReasonRetention; r <= record.ReasonSeveral; r++ {

@@ -1,4 +1,4 @@
--- Schema 1 of the hub's store. Tables are singular and hold integers; views are plural and made to be read.
+-- The hub's store. Tables are singular and hold integers; views are plural and made to be read.
 -- Times are integer µs since 1970 UTC. Epochs and chains are 64-bit values stored as signed integers.
 
 CREATE TABLE device (
@@ -42,6 +42,7 @@ CREATE TABLE epoch (
   first_id    INTEGER NOT NULL, -- no row of this epoch has a smaller id
   arrived     INTEGER NOT NULL, -- when the hub last took something of it
   last_t      INTEGER NOT NULL, -- time of the last row then, 0 while none
+  marks       BLOB NOT NULL,    -- where frames have ended, and the chain there
   UNIQUE (device, stream, epoch)
 );
 CREATE INDEX epoch_boot ON epoch (boot);
@@ -141,7 +142,8 @@ CREATE TABLE producer (
   device      INTEGER NOT NULL,
   name        TEXT NOT NULL,
   incarnation INTEGER NOT NULL,
-  sequence    INTEGER NOT NULL,
+  sequence    INTEGER NOT NULL, -- the highest of those taken
+  taken       BLOB NOT NULL,    -- all of them, as ranges
   moved       INTEGER NOT NULL, -- when the hub last took a message of it
   PRIMARY KEY (device, name, incarnation)
 ) WITHOUT ROWID;

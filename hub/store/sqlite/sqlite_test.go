@@ -235,7 +235,7 @@ func TestGapsFillsSkipsAndProducers(t *testing.T) {
 	c1.Definitions = []record.Definition{temperature()}
 	c1.Skips = []store.Skip{{Range: record.Range{From: 101, To: 102}, Reason: "repeat"}, {Range: record.Range{From: 103, To: 104}, Reason: "dead-letter"}}
 	c1.DeadLetters = []store.DeadLetter{{Offset: 103, Reason: "text is not UTF-8", Canonical: []byte{1}}}
-	c1.Producers = []record.ProducerPosition{{Name: "node-1", Incarnation: 1 << 63, Sequence: 4}}
+	c1.Producers = []store.Producer{{Name: "node-1", Incarnation: 1 << 63, Taken: store.Sequences{Ranges: []store.SequenceRange{{First: 4, Last: 4}}}}}
 	g := b.gap(10)
 	c2 := b.change(decimal(5, 5), decimal(6, 6))
 	c2.Skips = []store.Skip{{Range: record.Range{From: 114, To: 115}, Reason: "repeat"}}
@@ -258,7 +258,7 @@ func TestGapsFillsSkipsAndProducers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Series = []record.SeriesID{1}
+	r.Series, r.Marks = []record.SeriesID{1}, st.Positions[0].Marks
 	if !reflect.DeepEqual(st.Positions, []store.Position{r}) || !reflect.DeepEqual(st.Producers, c1.Producers) {
 		t.Errorf("positions:\n%+v\n%+v", st, r)
 	}

@@ -7,20 +7,13 @@ import (
 	"sort"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
 )
 
-// VerifyReport is what Verify found. It is sound if Faults is empty.
-type VerifyReport struct {
-	Rows, Epochs uint64
-	Duplicates   uint64 // rows whose (epoch, offset) another row has
-	Disorder     uint64 // rows behind a later one of their epoch that are not marked late
-	Misplaced    uint64 // rows outside their epoch's range, or inside a gap or a skip
-	Missing      uint64 // offsets that nothing explains
-	Faults       []string
-	MoreFaults   int
-}
+// VerifyReport is what Verify found.
+type VerifyReport = store.VerifyReport
 
-func (r *VerifyReport) fault(format string, a ...any) {
+func fault(r *VerifyReport, format string, a ...any) {
 	if len(r.Faults) >= maxVerifyFaults {
 		r.MoreFaults++
 		return
@@ -61,7 +54,7 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) (
 					p := proofs[asInt(v[1])]
 					if p == nil {
 						r.Misplaced++
-						r.fault("row %d belongs to no epoch", to)
+						fault(&r, "row %d belongs to no epoch", to)
 						return nil
 					}
 					r.Rows++
@@ -123,7 +116,7 @@ func (p *epochProof) take(r *VerifyReport, o record.Offset) {
 	p.rows++
 	if o < p.First || o >= p.Next {
 		r.Misplaced++
-		r.fault("%s/%s %s: offset %d lies outside [%d,%d)", p.Device, p.Stream, p.Epoch, o, p.First, p.Next)
+		fault(r, "%s/%s %s: offset %d lies outside [%d,%d)", p.Device, p.Stream, p.Epoch, o, p.First, p.Next)
 		return
 	}
 	n := len(p.held)
@@ -138,12 +131,12 @@ func (p *epochProof) take(r *VerifyReport, o record.Offset) {
 	i := sort.Search(n, func(i int) bool { return p.held[i].To > o })
 	if p.held[i].From <= o {
 		r.Duplicates++
-		r.fault("%s/%s %s: offset %d is there twice", p.Device, p.Stream, p.Epoch, o)
+		fault(r, "%s/%s %s: offset %d is there twice", p.Device, p.Stream, p.Epoch, o)
 		return
 	}
 	if !contains(p.late, o) {
 		r.Disorder++
-		r.fault("%s/%s %s: offset %d came after %d", p.Device, p.Stream, p.Epoch, o, p.held[n-1].To-1)
+		fault(r, "%s/%s %s: offset %d came after %d", p.Device, p.Stream, p.Epoch, o, p.held[n-1].To-1)
 	}
 	p.insert(i, o)
 }
@@ -211,12 +204,12 @@ func (p *epochProof) judge(r *VerifyReport, holes []record.Range, removedNow uin
 	name := fmt.Sprintf("%s/%s %s", p.Device, p.Stream, p.Epoch)
 	if left := p.Remainder(); left != 0 {
 		r.Missing += uint64(max(left, 0))
-		r.fault("%s: the account of [%d,%d) leaves %d", name, p.First, p.Next, left)
+		fault(r, "%s: the account of [%d,%d) leaves %d", name, p.First, p.Next, left)
 	}
 	slack := removedNow - p.Removed
 	if p.rows > p.Rows || p.rows+slack < p.Rows {
 		r.Missing += p.Rows - min(p.rows, p.Rows)
-		r.fault("%s: %d rows are there, the account says %d", name, p.rows, p.Rows)
+		fault(r, "%s: %d rows are there, the account says %d", name, p.rows, p.Rows)
 	}
 	sort.Slice(holes, func(i, j int) bool { return holes[i].From < holes[j].From })
 	i := 0
@@ -226,7 +219,7 @@ func (p *epochProof) judge(r *VerifyReport, holes []record.Range, removedNow uin
 		}
 		if i < len(p.held) && p.held[i].From < h.To {
 			r.Misplaced++
-			r.fault("%s: rows [%d,%d) lie in a gap or skip [%d,%d)", name, p.held[i].From, p.held[i].To, h.From, h.To)
+			fault(r, "%s: rows [%d,%d) lie in a gap or skip [%d,%d)", name, p.held[i].From, p.held[i].To, h.From, h.To)
 		}
 	}
 }

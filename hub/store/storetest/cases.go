@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 
@@ -212,41 +213,117 @@ func testDefinitions(t *testing.T, s store.Store) {
 	}
 }
 
-func producer(name string, incarnation, sequence uint64) record.ProducerPosition {
-	return record.ProducerPosition{Name: name, Incarnation: incarnation, Sequence: sequence}
+// producer is one of which these sequences were taken.
+func producer(name string, incarnation uint64, sequences ...uint64) store.Producer {
+	p := store.Producer{Name: name, Incarnation: incarnation}
+	for _, n := range sequences {
+		p.Taken.Add(n)
+	}
+	return p
 }
 
 func testProducers(t *testing.T, s store.Store) {
 	h := newHistory("box", "events", 1)
 	c := h.create(2)
-	c.Producers = []record.ProducerPosition{producer("npu", 7, 0), producer("node", math.MaxUint64, math.MaxUint64)}
+	c.Producers = []store.Producer{producer("npu", 7, 0), producer("node", math.MaxUint64, math.MaxUint64)}
 	apply(t, s, c)
 	blind := *h
 	bad := blind.rows(1)
-	bad.Producers = []record.ProducerPosition{producer("npu", 7, 3)} // not said on what it builds
+	bad.Producers = []store.Producer{producer("npu", 7, 3)} // not said on what it builds
 	refuse(t, s, bad)
-	bad.ProducersFrom = []record.ProducerPosition{producer("npu", 7, 1)}
+	bad.ProducersFrom = []store.Producer{producer("npu", 7, 1)}
 	refuse(t, s, bad)
 	good := h.rows(1)
-	good.Producers = []record.ProducerPosition{producer("npu", 7, 3)}
-	good.ProducersFrom = []record.ProducerPosition{producer("npu", 7, 0)}
+	good.Producers = []store.Producer{producer("npu", 7, 3)}
+	good.ProducersFrom = []store.Producer{producer("npu", 7, 0)}
 	apply(t, s, good)
 	// positions are of the device, over all streams and epochs
 	k := newHistory("box", "telemetry", 2)
 	other := k.create(1)
-	other.Producers = []record.ProducerPosition{producer("npu", 7, 4)}
-	other.ProducersFrom = []record.ProducerPosition{producer("npu", 7, 3)}
+	other.Producers = []store.Producer{producer("npu", 7, 4)}
+	other.ProducersFrom = []store.Producer{producer("npu", 7, 3)}
 	fresh := h.rows(1)
-	fresh.Producers = []record.ProducerPosition{producer("npu", 8, 0)}
+	fresh.Producers = []store.Producer{producer("npu", 8, 0)}
 	apply(t, s, other, fresh)
 	got := state(t, s, "box").Producers
-	want := []record.ProducerPosition{producer("node", math.MaxUint64, math.MaxUint64), producer("npu", 7, 4), producer("npu", 8, 0)}
+	want := []store.Producer{producer("node", math.MaxUint64, math.MaxUint64), producer("npu", 7, 4), producer("npu", 8, 0)}
 	same(t, store.DeviceState{Producers: got}, store.DeviceState{Producers: want})
+	// what was taken is kept number by number: one that comes late is not in it
+	holes := h.rows(1)
+	holes.Producers = []store.Producer{producer("npu", 8, 0, 5, 6, 9)}
+	holes.ProducersFrom = []store.Producer{producer("npu", 8, 0)}
+	apply(t, s, holes)
+	blinder := h.rows(1)
+	blinder.Producers = []store.Producer{producer("npu", 8, 0, 5, 6, 7, 9)}
+	blinder.ProducersFrom = []store.Producer{producer("npu", 8, 0, 5, 9)} // the highest is the same, the set is not
+	*h = blind
+	h.next, h.chain = holes.To, holes.ToChain
+	refuse(t, s, blinder)
+	filled := h.rows(1)
+	filled.Producers = blinder.Producers
+	filled.ProducersFrom = holes.Producers
+	apply(t, s, filled)
 	// one that is created must not be there
 	again := h.rows(1)
-	again.Producers = []record.ProducerPosition{producer("later", 1, 1)}
-	again.ProducersFrom = []record.ProducerPosition{producer("later", 1, 0)}
+	again.Producers = []store.Producer{producer("later", 1, 1)}
+	again.ProducersFrom = []store.Producer{producer("later", 1, 0)}
 	refuse(t, s, again)
+}
+
+// testSequences: as many ranges as there may be, and what was forgotten, come back as they were stored.
+func testSequences(t *testing.T, s store.Store) {
+	h := newHistory("box", "events", 1)
+	c := h.create(1)
+	p := store.Producer{Name: "gappy", Incarnation: 1 << 63}
+	for i := range uint64(2 * store.MaxSequenceRanges) {
+		p.Taken.Add(1000 + 3*i)
+	}
+	p.Taken.Add(math.MaxUint64)
+	c.Producers = []store.Producer{p}
+	apply(t, s, c)
+	got := state(t, s, "box").Producers
+	if len(got) != 1 || !got[0].Taken.Equal(&p.Taken) {
+		t.Fatalf("stored %+v, want %+v", got, p)
+	}
+	if got[0].Taken.Has(1000) || !got[0].Taken.Unsure(1000) || got[0].Taken.Unsure(math.MaxUint64-1) || !got[0].Taken.Has(math.MaxUint64) {
+		t.Errorf("what was forgotten is not known as that: %+v", got[0].Taken)
+	}
+	d := h.rows(1)
+	next := got[0]
+	next.Taken = next.Taken.Clone()
+	next.Taken.Add(999)
+	d.ProducersFrom, d.Producers = got, []store.Producer{next}
+	apply(t, s, d)
+	same(t, store.DeviceState{Producers: state(t, s, "box").Producers}, store.DeviceState{Producers: []store.Producer{next}})
+}
+
+// testMarks: the borders of what was taken, by the rule of AddMark, over rows and gaps and over transactions; a change
+// that does not move the position adds none.
+func testMarks(t *testing.T, s store.Store) {
+	h := newHistory("box", "telemetry", 1)
+	var want []store.Mark
+	taken := func(c ...store.Change) {
+		t.Helper()
+		apply(t, s, c...)
+		for i := range c {
+			if c[i].To > c[i].From {
+				want = store.AddMark(want, store.Mark{Offset: c[i].To, Chain: c[i].ToChain})
+			}
+		}
+		if got := position(t, s, "box", 1).Marks; !slices.Equal(got, want) {
+			t.Fatalf("marks at %d:\n got %v\nwant %v", h.next, got, want)
+		}
+	}
+	taken(h.create(3))
+	taken(h.rows(1), h.gap(2, record.ReasonCorrupt), h.rows(5), h.at())
+	for range 3 * store.MaxMarks {
+		taken(h.rows(1), h.rows(2))
+	}
+	old := *h
+	refuse(t, s, func() store.Change { c := old.rows(1); c.FromChain++; return c }())
+	q := h.at()
+	q.Quarantine = true
+	taken(q)
 }
 
 func testIncarnations(t *testing.T, s store.Store) {
@@ -255,12 +332,12 @@ func testIncarnations(t *testing.T, s store.Store) {
 	const n = 3 * store.KeepIncarnations
 	for i := range uint64(n) {
 		c := h.rows(1)
-		c.Producers = []record.ProducerPosition{producer("node", i+1, i)}
+		c.Producers = []store.Producer{producer("node", i+1, i)}
 		apply(t, s, c)
 	}
 	kept := map[uint64]bool{}
 	for _, p := range state(t, s, "box").Producers {
-		kept[p.Incarnation] = p.Sequence == p.Incarnation-1
+		kept[p.Incarnation] = p.Taken.Has(p.Incarnation - 1)
 	}
 	for i := range uint64(store.KeepIncarnations) {
 		if !kept[n-i] {
@@ -330,7 +407,7 @@ func testReadBack(t *testing.T, s store.Store) {
 func testDevices(t *testing.T, s store.Store) {
 	a, b := newHistory("box", "telemetry", 1), newHistory("crate", "telemetry", 2)
 	ca, cb := a.create(2), b.create(3)
-	ca.Producers = []record.ProducerPosition{producer("npu", 1, 1)}
+	ca.Producers = []store.Producer{producer("npu", 1, 1)}
 	apply(t, s, ca, cb, a.rows(1), b.rows(1))
 	sa, sb := state(t, s, "box"), state(t, s, "crate")
 	if len(sa.Positions) != 1 || sa.Positions[0].Next != 3 || len(sb.Positions) != 1 || sb.Positions[0].Next != 4 || len(sb.Producers) != 0 {
@@ -437,7 +514,7 @@ func testContext(t *testing.T, s store.Store) {
 func (h *history) everything(t *testing.T, s store.Store) store.DeviceState {
 	c := h.create(6)
 	c.Skips = []store.Skip{{Range: record.Range{From: 1, To: 3}, Reason: "repeat"}}
-	c.Producers = []record.ProducerPosition{producer("npu", 3, 4)}
+	c.Producers = []store.Producer{producer("npu", 3, 4)}
 	c.Boot = "b1"
 	apply(t, s, c, h.gap(3, record.ReasonErased), h.rows(2))
 	k := newHistory(h.device, h.stream, h.epoch+1)

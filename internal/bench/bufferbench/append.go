@@ -128,6 +128,7 @@ func (l *logFile) roll() error {
 	}
 	if l.w != nil {
 		err = errors.Join(l.w.Seal(&st), l.w.Close(), os.Remove(l.w.Path()))
+		w.TakeBuffer(l.w)
 	}
 	l.w = w
 	return err
@@ -145,7 +146,7 @@ func (l *logFile) commit(bodies [][]byte) error {
 				return err
 			}
 		}
-		k := segment.Block{Codec: record.CodecColumns, Count: 100, Base: l.next, RawLen: uint32(len(b)), BodyCRC: segment.Checksum(b)}
+		k := segment.Block{Codec: record.CodecColumns, Count: 100, Base: l.next, RawLen: uint32(len(b))}
 		k.Ext.Boot = segment.Times{Has: true, Min: int64(l.next) * 1e9, Max: int64(l.next)*1e9 + 1e9}
 		if err := l.w.Batch(&k, b); err != nil {
 			return err

@@ -9,34 +9,45 @@ import (
 
 // Adapter connects a wire with a socket. Answer must not run twice at a time.
 type Adapter struct {
-	Socket *Socket
-	wire   *Wire
-	chip   func(baud int, b byte) []byte
-	fresh  func() // power-on, when it is plugged in
-	pace   bool
-	busy   time.Time // the line and the wire are busy until then
-	mute   atomic.Bool
-	log    func(baud int, in, out []byte)
+	Socket  *Socket
+	wire    *Wire
+	chip    func(baud int, b byte) []byte
+	fresh   func() // power-on, when it is plugged in
+	pace    bool
+	late    time.Duration
+	oneStop bool
+	buffer  bool // the chip loses what comes while one byte is at work and one waits
+	lost    atomic.Int64
+	mute    atomic.Bool
+	log     func(baud int, in, out []byte)
 }
 
-// Options of an adapter. Pace makes it as slow as the real thing: the time of each character on the serial line or of
-// the slots on the wire, whichever is longer. Log sees every exchange.
+// Options of an adapter. Pace makes it as slow as the real thing: each character takes its time on the serial line, and
+// a DS2480B takes that of the slots before it answers, and loses what comes faster. Log sees every exchange of an
+// adapter without pace.
 type Options struct {
 	Pace bool
-	Log  func(baud int, in, out []byte)
+	// Latency of each answer, as USB adapters have it; OneStop is an adapter that sends one stop bit whatever it is
+	// told. Both with Pace only.
+	Latency time.Duration
+	OneStop bool
+	Log     func(baud int, in, out []byte)
 }
 
 // NewDS2480B is a DS2480B, as in a DS9097U, on the socket.
 func NewDS2480B(s *Socket, w *Wire, o Options) *Adapter {
 	d := &ds2480b{wire: w}
-	return &Adapter{Socket: s, wire: w, chip: d.receive, fresh: func() { *d = ds2480b{wire: w} }, pace: o.Pace, log: o.Log}
+	return &Adapter{Socket: s, wire: w, chip: d.receive, fresh: func() { *d = ds2480b{wire: w} }, pace: o.Pace, late: o.Latency, oneStop: o.OneStop, buffer: true, log: o.Log}
 }
 
 // NewDS9097 is a passive adapter on the socket.
 func NewDS9097(s *Socket, w *Wire, o Options) *Adapter {
 	d := &ds9097{wire: w}
-	return &Adapter{Socket: s, wire: w, chip: d.receive, fresh: func() {}, pace: o.Pace, log: o.Log}
+	return &Adapter{Socket: s, wire: w, chip: d.receive, fresh: func() {}, pace: o.Pace, late: o.Latency, oneStop: o.OneStop, log: o.Log}
 }
+
+// Lost is how many bytes came too fast for the chip.
+func (a *Adapter) Lost() int { return int(a.lost.Load()) }
 
 // Mute makes the adapter take everything and answer nothing, like one whose chip hangs.
 func (a *Adapter) Mute(on bool) { a.mute.Store(on) }
@@ -45,57 +56,41 @@ func (a *Adapter) Mute(on bool) { a.mute.Store(on) }
 func (a *Adapter) Answer() error {
 	m := a.Socket.Master()
 	a.fresh()
+	if m == nil {
+		return nil
+	}
+	if a.pace {
+		return a.ended(m, a.answerPaced(m))
+	}
 	buf := make([]byte, 512)
-	for m != nil {
+	for {
 		n, err := m.Read(buf)
 		if err != nil {
-			if errors.Is(err, os.ErrClosed) || a.Socket.Master() != m {
-				return nil
-			}
-			return err
+			return a.ended(m, err)
 		}
 		if a.mute.Load() {
 			continue
 		}
 		baud := baudOf(m)
-		before := a.wire.Look()
 		var out []byte
 		for _, b := range buf[:n] {
 			out = append(out, a.chip(baud, b)...)
 		}
-		a.wait(baud, n, before)
 		if a.log != nil {
 			a.log(baud, append([]byte(nil), buf[:n]...), out)
 		}
 		if _, err := m.Write(out); err != nil {
-			if errors.Is(err, os.ErrClosed) || a.Socket.Master() != m {
-				return nil
-			}
-			return err
+			return a.ended(m, err)
 		}
 	}
-	return nil
 }
 
-// slotTime and resetTime are those of a DS2480B at flexible speed (datasheet table 6); a passive adapter's slot is one
-// character at 115200 baud.
-const (
-	slotTime  = 70 * time.Microsecond
-	resetTime = 1100 * time.Microsecond
-)
-
-func (a *Adapter) wait(baud, n int, before Counts) {
-	if !a.pace || baud == 0 {
-		return
+// ended is nil for the error of an adapter that was unplugged.
+func (a *Adapter) ended(m *os.File, err error) error {
+	if errors.Is(err, os.ErrClosed) || a.Socket.Master() != m {
+		return nil
 	}
-	after := a.wire.Look()
-	line := time.Duration(n) * 10 * time.Second / time.Duration(baud)
-	wire := time.Duration(after.Slots-before.Slots)*slotTime + time.Duration(after.Resets-before.Resets)*resetTime
-	if now := time.Now(); a.busy.Before(now) {
-		a.busy = now
-	}
-	a.busy = a.busy.Add(max(line, wire))
-	time.Sleep(time.Until(a.busy))
+	return err
 }
 
 // Look reads the counters of resets and slots without clearing them.

@@ -10,7 +10,6 @@ type ds2480b struct {
 	search    bool
 	pullAfter bool // armed: each byte is followed by a strong pull-up
 	pulsing   bool
-	found     []byte
 	param     [8]byte
 }
 
@@ -49,12 +48,13 @@ func (d *ds2480b) dataByte(b byte) []byte {
 		}
 		return []byte{r}
 	}
-	if d.found = append(d.found, b); len(d.found) < 16 {
-		return nil
-	}
-	out := make([]byte, 16)
-	for i := range 64 {
-		want := d.found[i/4] >> (i%4*2 + 1) & 1
+	return []byte{d.step(b)}
+}
+
+// step is a byte of the search accelerator: four bits of the ROM, twelve slots.
+func (d *ds2480b) step(b byte) (out byte) {
+	for i := range 4 {
+		want := b >> (i*2 + 1) & 1
 		id, complement := d.wire.slot(1), d.wire.slot(1)
 		taken, differ := id, byte(0)
 		switch {
@@ -64,9 +64,8 @@ func (d *ds2480b) dataByte(b byte) []byte {
 			taken, differ = 1, 1
 		}
 		d.wire.slot(taken)
-		out[i/4] |= differ<<(i%4*2) | taken<<(i%4*2+1)
+		out |= differ<<(i*2) | taken<<(i*2+1)
 	}
-	d.found = nil
 	return out
 }
 
@@ -107,7 +106,7 @@ func (d *ds2480b) command(b byte) []byte {
 		}
 		return []byte{b&0xfc | r<<1 | r}
 	case 0xa0:
-		d.search, d.found = b&0x10 != 0, nil
+		d.search = b&0x10 != 0
 	case 0xe0: // pulse: 111 1ot p 1; ED and EF arm and disarm, F1 ends
 		if b == 0xf1 {
 			return nil

@@ -96,15 +96,24 @@ func (s *Socket) Master() *os.File {
 
 // baudOf is the speed that the client has set, read at the master's end.
 func baudOf(m *os.File) int {
-	baud := 0
+	baud, _ := speedOf(m)
+	return baud
+}
+
+// speedOf is baudOf with the stop bits.
+func speedOf(m *os.File) (baud, stopBits int) {
+	stopBits = 1
 	_ = control(m, func(fd int) error {
 		t, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
 		if err == nil {
 			baud = int(t.Ospeed)
+			if t.Cflag&unix.CSTOPB != 0 {
+				stopBits = 2
+			}
 		}
 		return err
 	})
-	return baud
+	return baud, stopBits
 }
 
 func control(f *os.File, do func(fd int) error) error {

@@ -10,7 +10,7 @@ func Encode(rom string, v, resolution int) Scratchpad {
 		half := whole << 1
 		p[0], p[1] = byte(half), byte(half>>8)
 		p[4], p[6] = 0xff, byte(16-(v+4-whole<<4))
-		p[8] = crc8(p[:8])
+		p[8] = CRC8(p[:8])
 		return p
 	}
 	undefined := 1<<(12-resolution) - 1
@@ -18,7 +18,7 @@ func Encode(rom string, v, resolution int) Scratchpad {
 	p[0], p[1] = byte(raw), byte(raw>>8)
 	p[4] = byte(resolution-9)<<5 | 0x1f
 	p[6] = 0x10 - p[0]&15
-	p[8] = crc8(p[:8])
+	p[8] = CRC8(p[:8])
 	return p
 }
 
@@ -28,14 +28,14 @@ func PowerOn(rom string) Scratchpad {
 	if rom[:2] == "10" {
 		p = Scratchpad{0xaa, 0x00, 0x4b, 0x46, 0xff, 0xff, 0x0c, 0x10}
 	}
-	p[8] = crc8(p[:8])
+	p[8] = CRC8(p[:8])
 	return p
 }
 
 // NoConversion is 127.94 °C, the answer of a sensor whose conversion did not complete.
 func NoConversion() Scratchpad {
 	p := Scratchpad{0xff, 0x07, 0x4b, 0x46, 0x7f, 0xff, 0x0c, 0x10}
-	p[8] = crc8(p[:8])
+	p[8] = CRC8(p[:8])
 	return p
 }
 
@@ -48,8 +48,8 @@ func Damaged(p Scratchpad, n int) Scratchpad {
 	return p
 }
 
-// milliCelsius is what the kernel prints as t=.
-func milliCelsius(rom string, p Scratchpad) int {
+// MilliCelsius is what the kernel prints as t=.
+func MilliCelsius(rom string, p Scratchpad) int {
 	raw := int(int16(uint16(p[0]) | uint16(p[1])<<8))
 	if rom[:2] == "10" {
 		if p[7] == 0 {
@@ -60,7 +60,8 @@ func milliCelsius(rom string, p Scratchpad) int {
 	return raw * 1000 / 16
 }
 
-func crc8(p []byte) byte {
+// CRC8 is the checksum of a scratchpad.
+func CRC8(p []byte) byte {
 	var crc byte
 	for _, b := range p {
 		for range 8 {

@@ -138,7 +138,7 @@ func (t *Tree) Set(rom string, p Scratchpad, yes bool) error {
 	if s == nil {
 		return fmt.Errorf("set sensor: %s is not on the bus", rom)
 	}
-	return t.show(filepath.Join(master, rom), s, p, yes && crc8(p[:]) == 0)
+	return t.show(filepath.Join(master, rom), s, p, yes && CRC8(p[:]) == 0)
 }
 
 // SetSixteenths makes the next reads answer a temperature in 1/16 °C at the sensor's resolution.
@@ -155,13 +155,13 @@ func (t *Tree) SetText(rom, text string) error {
 }
 
 func (t *Tree) show(dir string, s *sensor, p Scratchpad, yes bool) error {
-	milli, verdict := milliCelsius(s.rom, p), "NO"
+	milli, verdict := MilliCelsius(s.rom, p), "NO"
 	temperature := ""
 	if yes {
 		s.good, verdict = p, "YES"
 		temperature = strconv.Itoa(milli) + "\n"
 	}
-	slave := fmt.Sprintf("% x : crc=%02x %s\n% x t=%d\n", p[:], crc8(p[:8]), verdict, s.good[:], milli)
+	slave := fmt.Sprintf("% x : crc=%02x %s\n% x t=%d\n", p[:], CRC8(p[:8]), verdict, s.good[:], milli)
 	return errors.Join(
 		t.write(filepath.Join(dir, "w1_slave"), slave),
 		t.write(filepath.Join(dir, "temperature"), temperature),
@@ -219,7 +219,7 @@ func attributes(rom string) map[string]string {
 	for i := len(serial) - 1; i >= 0; i-- {
 		id = append(id, serial[i])
 	}
-	id = append(id, crc8(id))
+	id = append(id, CRC8(id))
 	m := map[string]string{
 		"name": rom + "\n", "id": string(id), "ext_power": "1\n", "alarms": "-55 100\n", "eeprom_cmd": "",
 		"features": "0\n", "conv_time": "750\n",

@@ -1,6 +1,9 @@
 // Package ds2480b is a 1-Wire master with the serial line driver DS2480B: DS9097U, LinkUSB and most "USB to 1-Wire"
 // adapters. It uses the chip's search accelerator and its strong pull-up.
 //
+// The chip holds one byte beside the one that it turns into slots; what comes faster is lost (datasheet p. 22). So a
+// stream of bytes goes out whole only where a character lasts longer than eight slots, and otherwise two at a time.
+//
 // Sources: DS2480B datasheet (19-5047), Maxim application note 192.
 package ds2480b
 
@@ -14,8 +17,8 @@ import (
 	"github.com/edgelog/edgelog/drivers/bus/serial"
 )
 
-// Options of a master. Port.Baud is the speed to work at: 9600 (default), 19200, 57600 or 115200. At 9600 the host
-// cannot overrun the chip, which takes as long for a byte on the wire; above, batches are bounded.
+// Options of a master. Port.Baud is the speed to work at: 9600, 19200, 57600 or 115200. With 0 the master chooses:
+// 115200 behind a UART that answers at once, else 19200 with two stop bits, and 9600 once that has failed.
 type Options struct {
 	Port serial.Options
 }
@@ -34,41 +37,38 @@ const (
 	singleBit   = 0x85
 	bitOne      = 0x10
 	bitPower    = 0x02
-
-	settle     = 5 * time.Millisecond
-	breakTime  = 20 * time.Millisecond
-	syncWait   = 100 * time.Millisecond
-	slack      = 500 * time.Millisecond // for USB and a loaded host, on top of the time of the bytes
-	batch      = 48                     // bytes on their way at once
-	resetTime  = 6 * time.Millisecond   // of a reset on a shorted bus, at most
-	maxInitial = 8
 )
 
 // Bus is a master on one port.
 type Bus struct {
 	port   *serial.Port
-	baud   int
+	auto   bool // the speed is the master's to choose
+	baud   int  // to work at
+	stop   int  // stop bits at that speed
+	fails  int  // of the adapter, while it worked at a speed chosen
 	ready  bool // the chip is in command mode at the speed of the port
 	strong bool // a strong pull-up runs
-	out    []byte
+	line   line
 	in     []byte
+	one    [1]onewire.Transaction
 }
 
 // New checks the options. The port is opened by the first transaction, and again after its cable was pulled.
 func New(o Options) (*Bus, error) {
-	if o.Port.Baud == 0 {
-		o.Port.Baud = 9600
+	b := &Bus{auto: o.Port.Baud == 0, baud: o.Port.Baud, stop: 1}
+	if b.auto {
+		b.baud = fastest
 	}
-	baud := o.Port.Baud
-	if code(baud) < 0 {
-		return nil, fmt.Errorf("%w: a DS2480B works at 9600, 19200, 57600 or 115200 baud, not %d", serial.ErrConfig, baud)
+	if code(b.baud) < 0 {
+		return nil, fmt.Errorf("%w: a DS2480B works at 9600, 19200, 57600 or 115200 baud, not %d", serial.ErrConfig, b.baud)
 	}
 	o.Port.Baud, o.Port.LowLatency = 9600, true
 	p, err := serial.New(o.Port)
 	if err != nil {
 		return nil, err
 	}
-	return &Bus{port: p, baud: baud}, nil
+	b.port = p
+	return b, nil
 }
 
 func code(baud int) int {
@@ -83,74 +83,73 @@ func code(baud int) int {
 // Close makes a running transaction return.
 func (b *Bus) Close() error { return b.port.Close() }
 
-// Tx implements onewire.Bus. The whole transaction goes out at once where it is short, so that the latency of a USB
-// adapter counts once.
+// Tx implements onewire.Bus. The whole transaction goes out at once where the speed allows, so that the latency of a
+// USB adapter counts once.
 func (b *Bus) Tx(ctx context.Context, w, r []byte, power onewire.Pullup) error {
-	if len(w)+len(r) > onewire.MaxTx || power == onewire.StrongPullup && (len(w) == 0 || len(r) > 0) {
-		return fmt.Errorf("%w: transaction of %d and %d bytes", onewire.ErrBus, len(w), len(r))
+	strong := power == onewire.StrongPullup
+	if strong && (len(w) == 0 || len(r) > 0) {
+		return fmt.Errorf("%w: strong pull-up behind %d bytes written and %d read", onewire.ErrBus, len(w), len(r))
+	}
+	b.one[0] = onewire.Transaction{W: w, R: r}
+	if strong {
+		b.one[0].W = w[:len(w)-1]
+	}
+	if err := b.TxBatch(ctx, b.one[:]); err != nil {
+		return err
+	}
+	if b.one[0].Err != nil || !strong {
+		return b.one[0].Err
+	}
+	return b.powerByte(ctx, w[len(w)-1])
+}
+
+// TxBatch implements onewire.Batcher.
+func (b *Bus) TxBatch(ctx context.Context, ts []onewire.Transaction) error {
+	for i := range ts {
+		if n := len(ts[i].W) + len(ts[i].R); n > onewire.MaxTx {
+			return fmt.Errorf("%w: transaction of %d bytes", onewire.ErrBus, n)
+		}
 	}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	slots := w
-	if power == onewire.StrongPullup {
-		slots = w[:len(w)-1]
-	}
-	n := len(slots) + len(r)
-	b.in = append(b.in[:0], make([]byte, n)...)
-	if err := b.reset(ctx, slots, b.in); err != nil {
-		return err
-	}
-	for i, c := range slots {
-		if b.in[i] != c {
-			return fmt.Errorf("%w: wrote %02x, the wire had %02x", onewire.ErrBus, c, b.in[i])
+	for len(ts) > 0 {
+		n, answers := 0, 0
+		b.line.clear()
+		for n < len(ts) && (n == 0 || len(b.line.out) < batch) {
+			b.line.transaction(&ts[n])
+			answers += 1 + len(ts[n].W) + len(ts[n].R)
+			n++
 		}
-	}
-	copy(r, b.in[len(slots):])
-	if power == onewire.StrongPullup {
-		return b.powerByte(ctx, w[len(w)-1])
+		b.in = append(b.in[:0], make([]byte, answers)...)
+		if err := b.exchange(ctx, b.in); err != nil {
+			return err
+		}
+		in := b.in
+		for i := range ts[:n] {
+			t := &ts[i]
+			slots := in[1 : 1+len(t.W)+len(t.R)]
+			if t.Err = b.presence(in[0]); t.Err == nil {
+				t.Err = written(t.W, slots)
+			}
+			copy(t.R, slots[len(t.W):])
+			if errors.Is(t.Err, onewire.ErrAdapter) {
+				return t.Err
+			}
+			in = in[1+len(slots):]
+		}
+		ts = ts[n:]
 	}
 	return nil
 }
 
-// reset resets the bus and does len(in) bytes of slots: those of w, then reading ones.
-func (b *Bus) reset(ctx context.Context, w, in []byte) error {
-	b.out = append(b.out[:0], reset)
-	if len(in) > 0 {
-		b.out = append(b.out, modeData)
-	}
-	answer := make([]byte, 1+len(in))
-	got := 0
-	want := 1
-	for i := range in {
-		c := byte(0xff)
-		if i < len(w) {
-			c = w[i]
-		}
-		if b.out = append(b.out, c); c == modeCommand {
-			b.out = append(b.out, c)
-		}
-		want++
-		if i == len(in)-1 {
-			b.out = append(b.out, modeCommand)
-		} else if len(b.out) < batch {
-			continue
-		}
-		if err := b.exchange(ctx, answer[got:want]); err != nil {
-			return err
-		}
-		got = want
-		b.out = b.out[:0]
-	}
-	if got == 0 {
-		if err := b.exchange(ctx, answer[:1]); err != nil {
-			return err
+// written compares what was to be written with what the wire had.
+func written(w, had []byte) error {
+	for i, c := range w {
+		if had[i] != c {
+			return fmt.Errorf("%w: wrote %02x, the wire had %02x", onewire.ErrBus, c, had[i])
 		}
 	}
-	if err := b.presence(answer[0]); err != nil {
-		return err
-	}
-	copy(in, answer[1:])
 	return nil
 }
 
@@ -169,7 +168,7 @@ func (b *Bus) presence(answer byte) error {
 
 // powerByte writes a byte as eight single bits, the last of which starts the strong pull-up.
 func (b *Bus) powerByte(ctx context.Context, c byte) error {
-	b.out = b.out[:0]
+	b.line.clear()
 	for i := range 8 {
 		bit := byte(singleBit)
 		if c>>i&1 != 0 {
@@ -178,7 +177,7 @@ func (b *Bus) powerByte(ctx context.Context, c byte) error {
 		if i == 7 {
 			bit |= bitPower
 		}
-		b.out = append(b.out, bit)
+		b.line.ask(bit)
 	}
 	var answer [8]byte
 	if err := b.exchange(ctx, answer[:]); err != nil {
@@ -205,17 +204,21 @@ func (b *Bus) Search(ctx context.Context, alarm bool) ([]onewire.Address, error)
 }
 
 func (b *Bus) pass(ctx context.Context, command byte, path onewire.Address) (rom, differ onewire.Address, err error) {
-	b.out = append(b.out[:0], reset, modeData, command, modeCommand, searchOn, modeData)
+	l := &b.line
+	l.clear()
+	l.search = true
+	l.ask(reset)
+	l.tell(modeData)
+	l.ask(command)
+	l.tell(modeCommand, searchOn, modeData)
 	var taken [16]byte
 	for i := range 64 {
 		taken[i/4] |= byte(path>>i&1) << (i%4*2 + 1)
 	}
 	for _, c := range taken {
-		if b.out = append(b.out, c); c == modeCommand {
-			b.out = append(b.out, c)
-		}
+		l.data(c)
 	}
-	b.out = append(b.out, modeCommand, searchOff)
+	l.tell(modeCommand, searchOff)
 	var answer [18]byte
 	if err := b.exchange(ctx, answer[:]); err != nil {
 		return 0, 0, err
@@ -223,8 +226,8 @@ func (b *Bus) pass(ctx context.Context, command byte, path onewire.Address) (rom
 	if err := b.presence(answer[0]); err != nil {
 		return 0, 0, err
 	}
-	if answer[1] != command {
-		return 0, 0, fmt.Errorf("%w: wrote %02x, the wire had %02x", onewire.ErrBus, command, answer[1])
+	if err := written([]byte{command}, answer[1:]); err != nil {
+		return 0, 0, err
 	}
 	for i := range 64 {
 		pair := answer[2+i/4] >> (i % 4 * 2)
@@ -245,6 +248,9 @@ func (b *Bus) prepare(ctx context.Context) error {
 	}
 	if fresh {
 		b.ready = false
+		if b.auto {
+			b.baud, b.stop, b.fails = fastest, 1, 0
+		}
 	}
 	if !b.ready {
 		if err := b.sync(ctx); err != nil {
@@ -255,7 +261,10 @@ func (b *Bus) prepare(ctx context.Context) error {
 		return nil
 	}
 	// AN 192, owLevel: the end of this pulse, then one without pull-up to disarm.
-	b.out = append(b.out[:0], stopPulse, pulse, stopPulse)
+	b.line.clear()
+	b.line.ask(stopPulse)
+	b.line.tell(pulse)
+	b.line.ask(stopPulse)
 	var answer [2]byte
 	if err := b.exchange(ctx, answer[:]); err != nil {
 		return err
@@ -267,28 +276,47 @@ func (b *Bus) prepare(ctx context.Context) error {
 	return nil
 }
 
-// exchange writes b.out and reads len(in) bytes.
+// exchange sends what stands in b.line and reads its answers, as many as in is long.
 func (b *Bus) exchange(ctx context.Context, in []byte) error {
-	if _, err := b.port.Write(ctx, b.out); err != nil {
-		return b.failed(err)
+	baud := b.port.Baud()
+	window := b.line.window(baud, b.stop)
+	char := 11 * time.Second / time.Duration(baud)
+	sent, got, at := 0, 0, 0 // at: the byte of the line behind the last one that was answered
+	for {
+		if end := b.line.reach(at, window); end > sent {
+			if _, err := b.port.Write(ctx, b.line.out[sent:end]); err != nil {
+				return b.failed(err)
+			}
+			sent = end
+		}
+		if got == len(in) {
+			return nil
+		}
+		limit := slack + time.Duration(sent-at+1)*(char+resetTime)
+		n, err := b.port.ReadWithin(ctx, in[got:], limit)
+		if err != nil {
+			return b.failed(err)
+		}
+		got += n
+		at = b.line.behind(at, n)
 	}
-	n := len(b.out) + len(in)
-	limit := slack + resetTime + time.Duration(n)*20*time.Second/time.Duration(b.port.Baud())
-	if _, err := b.port.ReadFull(ctx, in, limit); err != nil {
-		return b.failed(err)
-	}
-	return nil
 }
 
-// lost makes the next transaction look for the chip again.
+// lost makes the next transaction look for the chip again. A speed that this master chose is given up after some
+// failures: the adapter may not keep the pauses that it is told to.
 func (b *Bus) lost(err error) error {
+	if b.auto && b.ready {
+		if b.fails++; b.fails >= maxFails {
+			b.baud, b.stop = 9600, 1
+		}
+	}
 	b.ready = false
 	return fmt.Errorf("%w: DS2480B on %s: %w", onewire.ErrAdapter, b.port.Name(), err)
 }
 
 func (b *Bus) failed(err error) error {
-	b.ready = false
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, serial.ErrClosed) {
+		b.ready = false
 		return err
 	}
 	return b.lost(err)

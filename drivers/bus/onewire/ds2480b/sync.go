@@ -28,6 +28,11 @@ func (b *Bus) sync(ctx context.Context) error {
 	if err := b.setSpeed(ctx); err != nil {
 		return b.failed(err)
 	}
+	if b.auto && b.baud == fastest {
+		if err := b.choose(ctx); err != nil {
+			return b.failed(err)
+		}
+	}
 	// The strong pull-up lasts until it is ended.
 	if err := b.expect(ctx, []byte{0x3f}, []byte{0x3e}, []byte{0xff}); err != nil {
 		return b.failed(err)
@@ -39,7 +44,7 @@ func (b *Bus) sync(ctx context.Context) error {
 // find asks for the chip at one speed. The commands are those of AN 192: pull-down slew rate 1.37 V/µs, write-1 low
 // time 10 µs, sample offset and recovery 8 µs, read the speed, one bit.
 func (b *Bus) find(ctx context.Context, baud int) error {
-	if err := b.port.SetBaud(baud); err != nil {
+	if err := b.port.SetSpeed(baud, 1); err != nil {
 		return err
 	}
 	if baud == 9600 {
@@ -69,10 +74,29 @@ func (b *Bus) find(ctx context.Context, baud int) error {
 		[]byte{0x16, 0x44, 0x5a, byte(speed << 1), 0x90}, []byte{0xff, 0xff, 0xff, 0xff, 0xfc})
 }
 
+// choose measures the way to the chip and back at the highest speed, where the slots are what takes time as long as
+// every answer is followed by the next byte at once. If the way is too long for that (USB), a speed is taken at which
+// nothing has to be waited for.
+func (b *Bus) choose(ctx context.Context) error {
+	best := time.Hour
+	for range probes {
+		started := time.Now()
+		if err := b.expect(ctx, []byte{0x0f}, []byte{byte(code(b.baud) << 1)}, []byte{0xff}); err != nil {
+			return err
+		}
+		best = min(best, time.Since(started))
+	}
+	if best <= promptness {
+		return nil
+	}
+	b.baud, b.stop = streaming, 2
+	return b.setSpeed(ctx)
+}
+
 // setSpeed changes to the wanted speed; the answer comes at the new one, and may be lost in the change.
 func (b *Bus) setSpeed(ctx context.Context) error {
 	if b.port.Baud() == b.baud {
-		return nil
+		return b.port.SetSpeed(b.baud, b.stop)
 	}
 	if _, err := b.port.Write(ctx, []byte{byte(0x71 | code(b.baud)<<1)}); err != nil {
 		return err
@@ -83,7 +107,7 @@ func (b *Bus) setSpeed(ctx context.Context) error {
 	if err := wait(ctx, settle); err != nil {
 		return err
 	}
-	if err := b.port.SetBaud(b.baud); err != nil {
+	if err := b.port.SetSpeed(b.baud, b.stop); err != nil {
 		return err
 	}
 	if err := wait(ctx, settle); err != nil {

@@ -150,3 +150,28 @@ func TestPowerOn(t *testing.T) {
 		})
 	}
 }
+
+// FuzzJudge: whatever a chip answers, what is called good is a number that its register can hold, and what is bad has none.
+func FuzzJudge(f *testing.F) {
+	f.Add(byte(0x28), []byte{0x57, 0x01, 0x4b, 0x46, 0x7f, 0xff, 0x09, 0x10, 0xc7})
+	f.Add(byte(0x10), []byte{0xaa, 0x00, 0x4b, 0x46, 0xff, 0xff, 0x0c, 0x10, 0x87})
+	f.Add(byte(0x3b), make([]byte, 9))
+	f.Fuzz(func(t *testing.T, family byte, b []byte) {
+		if len(b) < 9 {
+			return
+		}
+		s := thermo.Scratchpad(b[:9])
+		var h thermo.History
+		for _, sum := range []byte{s[8], onewire.CRC8(s[:8])} { // as it is, and with a right checksum
+			s[8] = sum
+			v, q := thermo.Judge(thermo.Family(family), &h, &s, true)
+			if q.Bad() && v != 0 {
+				t.Fatalf("% x: %d, %s", s, v, q)
+			}
+			if !q.Bad() && (v < -16385_0000 || v > 16385_0000) {
+				t.Fatalf("% x: %d/10000 °C is %s", s, v, q)
+			}
+			_ = thermo.Suspect(onewire.NewAddress(family, uint64(b[0])), &s)
+		}
+	})
+}

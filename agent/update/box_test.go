@@ -1,0 +1,318 @@
+package update_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgelog/edgelog/agent/update"
+	"github.com/edgelog/edgelog/agent/update/install"
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/trust"
+	"github.com/edgelog/edgelog/internal/trust/repo"
+	"github.com/edgelog/edgelog/internal/vfs"
+	"github.com/klauspost/compress/zstd"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+)
+
+var day0 = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fleet is a repository as a release engineer makes it: one role for each kind of path.
+type fleet struct {
+	t    *testing.T
+	dir  string
+	repo *repo.Repo
+	keys map[string]repo.Key
+}
+
+var roles = []string{"agent", "config", "models", "releases"}
+
+func newFleet(t *testing.T) *fleet {
+	f := &fleet{t: t, dir: t.TempDir(), keys: map[string]repo.Key{}}
+	f.repo = repo.At(f.dir)
+	for _, name := range append([]string{"root", "targets", "snapshot", "timestamp"}, roles...) {
+		k, err := repo.NewKey()
+		must(t, err)
+		f.keys[name] = k
+	}
+	file, err := f.repo.Root(map[string]repo.Holders{"root": f.holders("root"), "targets": f.holders("targets"),
+		"snapshot": f.holders("snapshot"), "timestamp": f.holders("timestamp")}, day0)
+	must(t, err)
+	must(t, repo.Sign(file, f.keys["root"]))
+	var ds []repo.Delegation
+	for _, r := range roles {
+		ds = append(ds, repo.Delegation{Name: r, Paths: []string{r + "/*"}, Holders: f.holders(r)})
+	}
+	file, err = f.repo.Targets(ds, day0)
+	must(t, err)
+	must(t, repo.Sign(file, f.keys["targets"]))
+	return f
+}
+
+func (f *fleet) holders(name string) repo.Holders {
+	k, err := f.keys[name].Public()
+	must(f.t, err)
+	return repo.Holders{Keys: []*metadata.Key{k}, Threshold: 1}
+}
+
+// add signs content as a role.
+func (f *fleet) add(role, path string, content []byte) release.Pin {
+	f.t.Helper()
+	pin, err := f.repo.Add(path, bytes.NewReader(content))
+	must(f.t, err)
+	file, err := f.repo.Role(role, []release.Pin{pin}, day0)
+	must(f.t, err)
+	must(f.t, repo.Sign(file, f.keys[role]))
+	return pin
+}
+
+// release publishes a release with an agent, a configuration and a model; edit may spoil its manifest.
+func (f *fleet) release(name string, counter uint64, edit func(*release.Manifest)) {
+	f.t.Helper()
+	m := &release.Manifest{Schema: 1, Release: name, Counter: counter, Created: day0,
+		Compatible: map[string][]string{"product": {"edgebox-2"}},
+		Probation:  release.Probation{SoakSeconds: 0, DeadlineSeconds: 60, Checks: []string{"ingest"}}}
+	for i, c := range []struct {
+		kind                release.Kind
+		role, name, content string
+	}{{release.Config, "config", "config/base", "device: " + name + "\n"}, {release.Model, "models", "model/defect", "weights " + name},
+		{release.Agent, "agent", "agent", string(programs(f.t, name))}} {
+		pin := f.add(c.role, fmt.Sprintf("%s/%s-%s", c.role, strings.ReplaceAll(c.name, "/", "-"), name), []byte(c.content))
+		m.Components = append(m.Components, release.Component{Name: c.name, Kind: c.kind, Version: name, Order: i, Pin: pin})
+	}
+	if edit != nil {
+		edit(m)
+	}
+	data, err := json.Marshal(m)
+	must(f.t, err)
+	f.add("releases", "releases/"+name+".json", data)
+	must(f.t, f.repo.Publish(f.keys["snapshot"], f.keys["timestamp"], day0))
+}
+
+func programs(t *testing.T, version string) []byte {
+	var b bytes.Buffer
+	z, err := zstd.NewWriter(&b)
+	must(t, err)
+	w := tar.NewWriter(z)
+	script := []byte("#!/bin/sh\necho agent " + version + "\n")
+	must(t, w.WriteHeader(&tar.Header{Name: "bin/edge-agent", Typeflag: tar.TypeReg, Size: int64(len(script)), Mode: 0o644}))
+	_, err = w.Write(script)
+	must(t, errors.Join(err, w.Close(), z.Close()))
+	return b.Bytes()
+}
+
+// machine is a box on a real disk whose agent is always well.
+type machine struct {
+	update.Box
+	dir       string
+	candidate bool
+}
+
+func newMachine(t *testing.T, f *fleet) *machine {
+	root, err := f.repo.FactoryRoot()
+	must(t, err)
+	m := &machine{dir: t.TempDir()}
+	m.Box = update.Box{FS: vfs.OS{}, Root: filepath.Join(m.dir, "edge"), StateDir: filepath.Join(m.dir, "state"), FactoryRoot: root,
+		Facts: release.Facts{"product": "edgebox-2", "arch": "arm64"}, Now: func() time.Time { return day0 },
+		Units: m, Judge: update.Judge{Agent: m}, Nodes: update.Nodes{}, Running: func() []string { return nil }}
+	return m
+}
+
+func (m *machine) StartCandidate(context.Context) error        { m.candidate = true; return nil }
+func (m *machine) StartStable(context.Context) error           { m.candidate = false; return nil }
+func (m *machine) CandidateRuns(context.Context) (bool, error) { return m.candidate, nil }
+func (m *machine) CandidateLog(context.Context) string         { return "" }
+func (m *machine) Status(context.Context) (*api.Status, error) { return &api.Status{}, nil }
+
+func (m *machine) open(t *testing.T) *update.Session {
+	t.Helper()
+	s, err := m.Open()
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func source(t *testing.T, dir string) *update.Directory {
+	t.Helper()
+	d, err := update.OpenDirectory(dir)
+	must(t, err)
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// TestStick: a release is carried to a box in a directory, installed, and its programs run from there.
+func TestStick(t *testing.T) {
+	f := newFleet(t)
+	f.release("2026.11.1", 1, nil)
+	m := newMachine(t, f)
+	s := m.open(t)
+	src := source(t, f.dir)
+	offer, err := s.Check(src, "")
+	must(t, err)
+	txn, err := s.Apply(t.Context(), src, offer, "a", 1)
+	must(t, err)
+	if txn.State != install.Committed {
+		t.Fatalf("%+v", txn)
+	}
+	got, err := os.ReadFile(filepath.Join(m.dir, "edge/stable/config/base"))
+	if err != nil || string(got) != "device: 2026.11.1\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	info, err := os.Stat(filepath.Join(m.dir, "edge/stable/agent/bin/edge-agent"))
+	if err != nil || info.Mode().Perm()&0o111 != 0o111 {
+		t.Errorf("the program cannot be run: %v, %v", info, err)
+	}
+	// The newest is found, and an older one is a rollback from then on.
+	f.release("2026.11.2", 2, nil)
+	offer, err = s.Check(src, "")
+	must(t, err)
+	if offer.Plan.Manifest.Release != "2026.11.2" {
+		t.Errorf("newest is %s", offer.Plan.Manifest.Release)
+	}
+	_, err = s.Apply(t.Context(), src, offer, "b", 1)
+	must(t, err)
+	if _, err = s.Check(src, "2026.11.1"); update.Reason(err) != install.Replayed {
+		t.Errorf("25: an older release: %v", err)
+	}
+	if _, err := m.Open(); !errors.Is(err, vfs.ErrLocked) {
+		t.Errorf("two updaters at once: %v", err)
+	}
+	// Damage is found, and the release before it runs again.
+	agent := filepath.Join(m.dir, "edge/stable/agent/bin/edge-agent")
+	must(t, os.WriteFile(agent, []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	damage, did, err := s.Rescue(t.Context())
+	must(t, err)
+	if len(damage) != 1 || !strings.Contains(did, "2026.11.1 is in force again") {
+		t.Errorf("62: %v, %s", damage, did)
+	}
+}
+
+// TestAdmission: what is offered and may not be installed. Numbers are those of docs/updates.md.
+func TestAdmission(t *testing.T) {
+	other := strings.Repeat("ab", 32)
+	for name, c := range map[string]struct {
+		edit   func(*release.Manifest)
+		spoil  func(t *testing.T, f *fleet)
+		want   string
+		byName string
+	}{
+		"18 hash of another":      {edit: func(m *release.Manifest) { m.Components[1].SHA256 = m.Components[0].SHA256 }, want: install.BadHash},
+		"18 unsigned file":        {edit: func(m *release.Manifest) { m.Components[1].Path = "models/unsigned" }, want: string(trust.NotThere)},
+		"14 role beyond its path": {edit: func(m *release.Manifest) { m.Components[2].Path = m.Components[1].Path }, want: install.BadHash},
+		"23 other product":        {edit: func(m *release.Manifest) { m.Compatible["product"] = []string{"edgebox-9"} }, want: install.NotOurs},
+		"64 other chip": {edit: func(m *release.Manifest) {
+			m.Components[1].Selector = map[string][]string{"soc_version": {"Ascend310P3"}}
+		}, want: install.NotOurs},
+		"requires":             {edit: func(m *release.Manifest) { m.Components[2].Requires = []string{"config/base>=2030"} }, want: install.NotOurs},
+		"20 newer schema":      {edit: func(m *release.Manifest) { m.Schema = 9 }, want: install.BadFile},
+		"26 no such release":   {byName: "2030.1.1", want: string(trust.NotThere)},
+		"other release's name": {edit: func(m *release.Manifest) { m.Release = "2026.11.99" }, byName: "2026.11.1", want: install.BadFile},
+		"41 changed file": {spoil: func(t *testing.T, f *fleet) {
+			must(t, os.WriteFile(f.repo.Path("releases/2026.11.1.json"), []byte(`{"schema":1}`), 0o644))
+		}, byName: "2026.11.1", want: install.BadHash},
+		"51 link out of the stick": {spoil: func(t *testing.T, f *fleet) {
+			must(t, os.Remove(f.repo.Path("releases/2026.11.1.json")))
+			must(t, os.Symlink("/etc/passwd", f.repo.Path("releases/2026.11.1.json")))
+		}, byName: "2026.11.1", want: string(trust.NotThere)},
+		"01 flipped signature": {spoil: func(t *testing.T, f *fleet) {
+			file := filepath.Join(f.dir, "metadata/timestamp.json")
+			data, err := os.ReadFile(file)
+			must(t, err)
+			must(t, os.WriteFile(file, bytes.Replace(data, []byte(`"version": 1`), []byte(`"version": 2`), 1), 0o644))
+		}, want: string(trust.BadSignature)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			f.add("models", "models/other", []byte(other))
+			f.release("2026.11.1", 1, c.edit)
+			if c.spoil != nil {
+				c.spoil(t, f)
+			}
+			s := newMachine(t, f).open(t)
+			byName := c.byName
+			if byName == "" {
+				byName = "2026.11.1"
+			}
+			if _, err := s.Check(source(t, f.dir), byName); update.Reason(err) != c.want {
+				t.Errorf("%q: %v; want %s", update.Reason(err), err, c.want)
+			}
+		})
+	}
+}
+
+// TestExpiredStick: case 9. Old metadata starts no install, and a newer timestamp heals it.
+func TestExpiredStick(t *testing.T) {
+	f := newFleet(t)
+	f.release("2026.11.1", 1, nil)
+	m := newMachine(t, f)
+	later := day0.Add(60 * 24 * time.Hour)
+	m.Now = func() time.Time { return later }
+	s := m.open(t)
+	if _, err := s.Check(source(t, f.dir), ""); update.Reason(err) != string(trust.Expired) {
+		t.Fatal(err)
+	}
+	must(t, f.repo.Publish(f.keys["snapshot"], f.keys["timestamp"], later))
+	if _, err := s.Check(source(t, f.dir), ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJudge: what did not work before is not held against a candidate.
+func TestJudge(t *testing.T) {
+	started := day0
+	ok := api.Status{Started: started, Sources: api.Sources{OK: 10, Rate: 100}, Uplink: api.Uplink{State: api.UplinkOnline,
+		LastAck: started.Add(time.Minute)}, Streams: []api.Stream{{Name: "telemetry", State: "ok"}}}
+	for name, c := range map[string]struct {
+		check         string
+		before, after func(*api.Status)
+		want          string
+	}{
+		"well":                   {check: "ingest"},
+		"slower":                 {check: "ingest", after: func(s *api.Status) { s.Sources.Rate = 79 }, want: "79.0 readings/s"},
+		"a little slower":        {check: "ingest", after: func(s *api.Status) { s.Sources.Rate = 81 }},
+		"stream failing":         {check: "ingest", after: func(s *api.Status) { s.Streams[0].State = "failing" }, want: "is failing"},
+		"58 offline before, too": {check: "acks", before: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }, after: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }},
+		"57 offline since":       {check: "acks", after: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }, want: "was online"},
+		"no ack yet":             {check: "acks", after: func(s *api.Status) { s.Uplink.LastAck = started.Add(-time.Minute) }, want: "acknowledged nothing"},
+		"nine of ten nodes":      {check: "nodes>=90%", after: func(s *api.Status) { s.Sources.OK = 9 }},
+		"eight of ten nodes":     {check: "nodes>=90%", after: func(s *api.Status) { s.Sources.OK = 8 }, want: "8 sources"},
+		"a check of a newer one": {check: "karma", want: "does not know"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := ok, ok
+			before.Streams, after.Streams = append([]api.Stream{}, ok.Streams...), append([]api.Stream{}, ok.Streams...)
+			if c.before != nil {
+				c.before(&before)
+			}
+			if c.after != nil {
+				c.after(&after)
+			}
+			base, err := update.Judge{Agent: answer{&before}}.Baseline(t.Context())
+			must(t, err)
+			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), []string{c.check}, base)
+			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+type answer struct{ s *api.Status }
+
+func (a answer) Status(context.Context) (*api.Status, error) { return a.s, nil }

@@ -1,0 +1,20 @@
+package install
+
+import "time"
+
+const (
+	maxAttempts     = 2 // starts of one candidate
+	maxPast         = 10
+	maxFailed       = 64
+	maxJournalBytes = 4 << 20
+	maxLogBytes     = 256 << 10
+
+	maxArchiveFiles = 4096
+	maxArchiveBytes = 1 << 30  // of all files of an archive, unpacked
+	maxWindow       = 64 << 20 // zstd window, and so memory of unpacking
+	copyBytes       = 256 << 10
+
+	probeEvery = 5 * time.Second
+	// An install leaves at least so much of the disk to the log.
+	reserveBytes = 64 << 20
+)

@@ -1,0 +1,401 @@
+package install
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/twoslot"
+)
+
+// Updater carries transactions out, one at a time. One goroutine uses it.
+type Updater struct {
+	o       Options
+	slots   *twoslot.Slots
+	journal Journal
+	// Recovered says what of the journal was damaged when it was opened.
+	Recovered []string
+}
+
+// Options of an Updater. All fields but Changed are needed.
+type Options struct {
+	Layout *Layout
+	Dir    string // of the journal
+	Units  Units
+	Judge  Judge
+	Nodes  Nodes
+	// Raise makes counters below the release's unacceptable from now on; it is called after the decision.
+	Raise func(counter uint64) error
+	// Running are the paths of the programs that run, so that none is collected.
+	Running func() []string
+	// Changed is told of every state once it is durable.
+	Changed func(Txn)
+}
+
+// Open reads the journal. A journal of which nothing sound is left counts as empty: then stable is in force, whatever
+// was going on.
+func Open(o Options) (*Updater, error) {
+	if err := o.Layout.make(); err != nil {
+		return nil, err
+	}
+	u := &Updater{o: o}
+	var content []byte
+	var err error
+	u.slots, content, u.Recovered, err = twoslot.Open(o.Layout.fs, o.Dir, "txn", maxJournalBytes, func(b []byte) error {
+		var j Journal
+		return json.Unmarshal(b, &j)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if content != nil {
+		err = json.Unmarshal(content, &u.journal)
+	}
+	return u, err
+}
+
+// Journal is what is remembered.
+func (u *Updater) Journal() Journal { return u.journal }
+
+// ErrBusy is the refusal of a transaction while another is open.
+var ErrBusy = errors.New("an update is being installed")
+
+// Begin opens a transaction for a verified plan; nothing is changed by it. attempt is the operator's count of tries for
+// this manifest: what has failed under it is not tried again.
+func (u *Updater) Begin(id string, p *release.Plan, manifest string, attempt int, started time.Time) error {
+	if !u.journal.Txn.State.Terminal() {
+		return fmt.Errorf("begin %s: %w: %s", id, ErrBusy, u.journal.Txn.Release)
+	}
+	if reason, failed := u.journal.Failed[failedKey(manifest, attempt)]; failed {
+		return &Error{Policy, fmt.Errorf("release %s failed before (%s); it is tried again with a higher attempt", p.Manifest.Release, reason)}
+	}
+	from, err := u.o.Layout.Release(Stable)
+	if err != nil {
+		return err
+	}
+	if from == p.Manifest.Release {
+		tree, err := u.o.Layout.Tree(from)
+		if err == nil && tree.Manifest == manifest {
+			return &Error{Policy, fmt.Errorf("release %s is in force already", from)}
+		}
+		return &Error{Policy, fmt.Errorf("release %s is in force with other content; a release's name is used once", from)}
+	}
+	t := Txn{ID: id, Release: p.Manifest.Release, Counter: p.Manifest.Counter, Manifest: manifest, From: from, State: Begun,
+		Started: started, Components: p.Components, Probation: p.Manifest.Probation, Tries: attempt}
+	if err := u.space(&t); err != nil {
+		return err
+	}
+	u.archive()
+	u.journal.Txn = t
+	return u.to(Begun)
+}
+
+func failedKey(manifest string, attempt int) string { return fmt.Sprintf("%s/%d", manifest, attempt) }
+
+// space refuses what would take room from the log.
+func (u *Updater) space(t *Txn) error {
+	need := uint64(reserveBytes)
+	for _, c := range t.Components {
+		if _, err := u.o.Layout.fs.Stat(u.o.Layout.entry(c)); err == nil {
+			continue
+		}
+		if need += uint64(c.Size); isTree(c) {
+			need += 3 * uint64(c.Size) // unpacked
+		}
+	}
+	usage, err := u.o.Layout.fs.Usage(u.o.Layout.root)
+	if err != nil {
+		return diskError("look at the disk", err)
+	}
+	if usage.Free < need {
+		return &Error{NoSpace, fmt.Errorf("%d MiB free, %d MiB needed; records of the log are not deleted for it",
+			usage.Free>>20, need>>20)}
+	}
+	return nil
+}
+
+// archive moves the ended transaction to the past.
+func (u *Updater) archive() {
+	if u.journal.Txn.ID == "" {
+		return
+	}
+	for i := range u.journal.Past {
+		u.journal.Past[i].LastLog = ""
+	}
+	u.journal.Past = append([]Txn{u.journal.Txn}, u.journal.Past...)
+	u.journal.Past = u.journal.Past[:min(len(u.journal.Past), maxPast)]
+}
+
+// to makes a state durable. What it stands for is done after it, never before.
+func (u *Updater) to(s State) error {
+	before := u.journal.Txn
+	u.journal.Txn.State, u.journal.Txn.Since = s, time.Now().UTC().Truncate(time.Second)
+	if err := u.save(); err != nil {
+		u.journal.Txn = before
+		return err
+	}
+	if u.o.Changed != nil {
+		u.o.Changed(u.journal.Txn)
+	}
+	return nil
+}
+
+func (u *Updater) save() error {
+	body, err := json.Marshal(u.journal)
+	if err != nil {
+		return fmt.Errorf("encode journal: %w", err)
+	}
+	if err := u.slots.Write(body); err != nil {
+		return diskError("write journal", err)
+	}
+	return nil
+}
+
+// Run brings the open transaction to its end, from wherever it stood; content opens a component as the agent has
+// staged it. It returns an error where the journal cannot be written or ctx ends: what is open stays open, and Run is
+// called again. How a transaction ended is its state.
+func (u *Updater) Run(ctx context.Context, content func(release.Component) (io.ReadCloser, error)) error {
+	fresh := false // this Run has started the candidate itself
+	for !u.journal.Txn.State.Terminal() {
+		if err := ctx.Err(); err != nil && u.journal.Txn.State != Decided && u.journal.Txn.State != RollingBack {
+			return err
+		}
+		var err error
+		switch u.journal.Txn.State {
+		case Begun:
+			err = u.install(content)
+		case Installed:
+			fresh = true
+			err = u.try(ctx)
+		case Probation:
+			if !fresh {
+				err = u.interrupted(ctx)
+				break
+			}
+			err = u.observe(ctx)
+		case Decided:
+			err = u.forward(ctx)
+		case RollingBack:
+			err = u.back(ctx)
+		default:
+			// A journal of a newer updater, or a bug: what runs is stable, and that is where it ends.
+			err = u.rollBack(BadFile, fmt.Sprintf("state %q is unknown", u.journal.Txn.State))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// install fills the store and builds the release directory.
+func (u *Updater) install(content func(release.Component) (io.ReadCloser, error)) error {
+	t := &u.journal.Txn
+	err := u.fill(t, content)
+	if err == nil {
+		err = u.o.Layout.build(t)
+	}
+	if err != nil {
+		return u.fail(err)
+	}
+	return u.to(Installed)
+}
+
+func (u *Updater) fill(t *Txn, content func(release.Component) (io.ReadCloser, error)) error {
+	for _, c := range t.Components {
+		r, err := content(c)
+		if err != nil {
+			return &Error{DiskIO, fmt.Errorf("open staged %s: %w", c.Name, err)}
+		}
+		err = u.o.Layout.put(c, r)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail ends a transaction that has activated nothing.
+func (u *Updater) fail(cause error) error {
+	t := &u.journal.Txn
+	t.Reason, t.Detail = reasonOf(cause), cause.Error()
+	u.remember()
+	return u.to(Failed)
+}
+
+// remember notes the manifest as failed, so that it is not tried again by itself.
+func (u *Updater) remember() {
+	t := &u.journal.Txn
+	if u.journal.Failed == nil || len(u.journal.Failed) >= maxFailed {
+		u.journal.Failed = map[string]string{}
+	}
+	u.journal.Failed[failedKey(t.Manifest, t.Tries)] = t.Reason
+}
+
+// try starts the candidate.
+func (u *Updater) try(ctx context.Context) error {
+	t := &u.journal.Txn
+	before, err := u.o.Judge.Baseline(ctx)
+	if err != nil {
+		return u.rollBack(Unwell, "the box could not be asked how it does before the update: "+err.Error())
+	}
+	for _, c := range t.firmware() {
+		if err := u.o.Nodes.Stage(ctx, c, u.o.Layout.entry(c)); err != nil {
+			return u.rollBack(Unwell, fmt.Sprintf("%s: image not taken by its nodes: %v", c.Name, err))
+		}
+	}
+	t.Before = before
+	t.Attempt++
+	if err := u.to(Probation); err != nil {
+		return err
+	}
+	if err := u.o.Layout.Point(Candidate, t.Release); err != nil {
+		return u.rollBack(DiskIO, err.Error())
+	}
+	for _, c := range t.firmware() {
+		if err := u.o.Nodes.Try(ctx, c, u.o.Layout.entry(c)); err != nil {
+			return u.rollBack(Unwell, fmt.Sprintf("%s: %v", c.Name, err))
+		}
+	}
+	if err := u.o.Units.StartCandidate(ctx); err != nil {
+		return u.rollBack(Unwell, "the candidate did not start: "+err.Error())
+	}
+	return nil
+}
+
+func (t *Txn) firmware() []release.Component {
+	return slices.DeleteFunc(slices.Clone(t.Components), func(c release.Component) bool { return c.Kind != release.Firmware })
+}
+
+// observe watches the candidate until every check has held for the soak time, or the deadline has passed.
+func (u *Updater) observe(ctx context.Context) error {
+	t := &u.journal.Txn
+	soak, deadline := time.Duration(t.Probation.SoakSeconds)*time.Second, time.Duration(t.Probation.DeadlineSeconds)*time.Second
+	began := time.Now()
+	good := began // since when all checks hold
+	failed := ""
+	for {
+		runs, err := u.o.Units.CandidateRuns(ctx)
+		if ctx.Err() != nil {
+			return u.rollBack(Policy, "stopped by an operator")
+		}
+		if err != nil || !runs {
+			return u.rollBack(Unwell, "the candidate ended")
+		}
+		if failed = u.o.Judge.Check(ctx, t.Probation.Checks, t.Before); failed != "" {
+			good = time.Now()
+		} else if time.Since(good) >= soak {
+			return u.to(Decided)
+		}
+		if time.Since(began) >= deadline {
+			if failed == "" {
+				failed = fmt.Sprintf("all checks hold, but not yet for %v", soak)
+			}
+			return u.rollBack(Unwell, "within "+deadline.String()+": "+failed)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(probeEvery):
+		}
+	}
+}
+
+// interrupted is what a probation comes to that another run of the updater began: the machine or the updater was
+// stopped in it, so stable runs or will; it is tried again once.
+func (u *Updater) interrupted(ctx context.Context) error {
+	t := &u.journal.Txn
+	if t.Attempt >= maxAttempts {
+		return u.rollBack(Unwell, fmt.Sprintf("interrupted in probation %d times", t.Attempt))
+	}
+	if left := u.undo(ctx); len(left) > 0 {
+		return u.rollBack(Unwell, "interrupted in probation, and not all could be restored for another try")
+	}
+	return u.to(Installed)
+}
+
+// rollBack makes the decision to go back durable.
+func (u *Updater) rollBack(reason, detail string) error {
+	t := &u.journal.Txn
+	t.Reason, t.Detail = reason, detail
+	return u.to(RollingBack)
+}
+
+// undo restores what runs: nodes, links, units. It names what it could not restore.
+func (u *Updater) undo(ctx context.Context) (left []string) {
+	// Going back is finished even when an operator or the system stops the updater.
+	ctx = context.WithoutCancel(ctx)
+	t := &u.journal.Txn
+	if err := u.o.Layout.Unpoint(Candidate); err != nil {
+		left = append(left, err.Error())
+	}
+	if err := u.o.Units.StartStable(ctx); err != nil {
+		left = append(left, "agent: "+err.Error())
+	}
+	for _, c := range t.firmware() {
+		old := ""
+		if tree, err := u.o.Layout.Tree(t.From); err == nil {
+			for _, was := range tree.Components {
+				if was.Name == c.Name {
+					old = u.o.Layout.entry(was)
+				}
+			}
+		}
+		if err := u.o.Nodes.Revert(ctx, c, old); err != nil {
+			left = append(left, c.Name+": "+err.Error())
+		}
+	}
+	return left
+}
+
+// back carries the way back out.
+func (u *Updater) back(ctx context.Context) error {
+	t := &u.journal.Txn
+	if t.LastLog == "" {
+		log := u.o.Units.CandidateLog(context.WithoutCancel(ctx))
+		t.LastLog = log[max(0, len(log)-maxLogBytes):]
+	}
+	t.Unfinished = u.undo(ctx)
+	u.remember()
+	return u.to(RolledBack)
+}
+
+// forward carries the decision out.
+func (u *Updater) forward(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	t := &u.journal.Txn
+	if t.From != "" {
+		if err := u.o.Layout.Point(Previous, t.From); err != nil {
+			return err
+		}
+	}
+	if err := u.o.Layout.Point(Stable, t.Release); err != nil {
+		return err
+	}
+	t.Unfinished = nil
+	for _, c := range t.firmware() {
+		if err := u.o.Nodes.Keep(ctx, c, u.o.Layout.entry(c)); err != nil {
+			t.Unfinished = append(t.Unfinished, c.Name+": "+err.Error())
+		}
+	}
+	if err := u.o.Raise(t.Counter); err != nil {
+		return err
+	}
+	if err := u.o.Units.StartStable(ctx); err != nil {
+		t.Unfinished = append(t.Unfinished, "agent: "+err.Error())
+	}
+	if err := u.o.Layout.Unpoint(Candidate); err != nil {
+		return err
+	}
+	t.Reason, t.Detail = "", ""
+	return u.to(Committed)
+}
+
+// Clean removes what is not needed any more, where no transaction is open.
+func (u *Updater) Clean() ([]string, error) {
+	return u.o.Layout.Collect(&u.journal.Txn, u.o.Running())
+}

@@ -1,0 +1,291 @@
+package dcmi
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+	"github.com/edgelog/edgelog/ascend/standin"
+)
+
+var lib *Library
+
+func control(t testing.TB, lines string) {
+	t.Helper()
+	sym, err := purego.Dlsym(lib.handle, "standin_control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f func(string) int32
+	purego.RegisterFunc(&f, sym)
+	if bad := f(lines); bad != 0 {
+		t.Fatalf("stand-in does not understand %q", lines)
+	}
+}
+
+func TestMain(m *testing.M) {
+	path := os.Getenv("STANDIN_DCMI")
+	if path == "" {
+		libs, err := standin.Cached(standin.Options{})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "the tests need the stand-in library:", err)
+			os.Exit(1)
+		}
+		path = libs.DCMI
+	}
+	if want := os.Getenv("DCMI_OPEN"); want != "" { // a helper process: opening must fail
+		_, err := Open(path)
+		fmt.Println(err)
+		os.Exit(0)
+	}
+	var err error
+	if lib, err = Open(path); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	for _, a := range os.Args {
+		if strings.HasPrefix(a, "-test.run=") {
+			os.Exit(code)
+		}
+	}
+	sym, _ := purego.Dlsym(lib.handle, "standin_calls")
+	var calls func(string) uint64
+	purego.RegisterFunc(&calls, sym)
+	symbols, err := standin.Symbols()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	for _, s := range symbols {
+		if s.Library == "dcmi" && calls(s.Name) == 0 {
+			fmt.Fprintln(os.Stderr, "FAIL: no test calls", s.Name)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Every field has the table's signature, every function of the table a field, every structure its size.
+func TestTable(t *testing.T) {
+	symbols, err := standin.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, s := range symbols {
+		if s.Library == "dcmi" {
+			want[s.Name] = s.Signature
+		}
+	}
+	letters := map[reflect.Type]string{reflect.TypeFor[int32](): "i32", reflect.TypeFor[uint32](): "u32", reflect.TypeFor[*int32](): "*i32",
+		reflect.TypeFor[*uint32](): "*u32", reflect.TypeFor[*byte](): "B", reflect.TypeFor[eventFilter](): "dcmi_event_filter"}
+	a := reflect.TypeFor[api]()
+	for i := range a.NumField() {
+		name, f := a.Field(i).Tag.Get("dcmi"), a.Field(i).Type
+		ret, args, _ := strings.Cut(strings.TrimSuffix(want[name], ")"), "(")
+		list := strings.Fields(args)
+		ok := want[name] != "" && f.NumIn() == len(list) && letters[f.Out(0)] == ret
+		for k := 0; ok && k < len(list); k++ {
+			ok = letters[f.In(k)] == list[k] || f.In(k).Kind() == reflect.UnsafePointer && strings.HasPrefix(list[k], "*dcmi_")
+		}
+		if !ok {
+			t.Errorf("%s has type %s, the table says %q", name, f, want[name])
+		}
+		delete(want, name)
+	}
+	for name := range want {
+		t.Errorf("%s is in the table and not bound", name)
+	}
+	pins, err := standin.Pins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m memoryV3
+	var h hbm
+	sizes := map[string]uintptr{"dcmi_get_memory_info_stru": unsafe.Sizeof(m), "dcmi_get_memory_info_stru.freq@": unsafe.Offsetof(m.FreqMHz),
+		"dcmi_get_memory_info_stru.hugepagesize@": unsafe.Offsetof(m.HugePageKB), "dcmi_get_memory_info_stru.utiliza@": unsafe.Offsetof(m.UtilPct),
+		"dcmi_memory_info": unsafe.Sizeof(memoryV2{}), "dcmi_hbm_info": unsafe.Sizeof(h), "dcmi_hbm_info.memory_usage@": unsafe.Offsetof(h.UsedMB),
+		"dcmi_hbm_info.temp@": unsafe.Offsetof(h.TempC), "dcmi_chip_info_v2": unsafe.Sizeof(chipV2{}), "dcmi_chip_info": unsafe.Sizeof(chipV1{}),
+		"dcmi_ecc_info": unsafe.Sizeof(ecc{}), "dcmi_dvpp_ratio": unsafe.Sizeof(dvppRatio{}), "dcmi_aicore_info": unsafe.Sizeof(aicoreInfo{}),
+		"dcmi_aicpu_info": unsafe.Sizeof(aicpuInfo{}), "dcmi_pcie_info_all": unsafe.Sizeof(pcieInfo{}), "dcmi_board_info": unsafe.Sizeof(boardInfo{}),
+		"dcmi_elabel_info": unsafe.Sizeof(elabelInfo{}), "dcmi_proc_mem_info": unsafe.Sizeof(procMemory{}), "dcmi_event_filter": unsafe.Sizeof(eventFilter{}),
+		"dcmi_dms_fault_event": unsafe.Sizeof(faultEvent{}), "dcmi_event": unsafe.Sizeof(event{})}
+	values := map[string]string{"DCMI_FREQ_DDR": fmt.Sprint(freqDDR), "DCMI_FREQ_CTRLCPU": fmt.Sprint(freqCtrlCPU), "DCMI_FREQ_AICORE_CURRENT_": fmt.Sprint(freqAICore),
+		"DCMI_FREQ_AICORE_MAX": fmt.Sprint(freqAICoreMax), "DCMI_FREQ_VECTORCORE_CURRENT": fmt.Sprint(freqVector), "DCMI_UTILIZATION_RATE_DDR": fmt.Sprint(utilDDR),
+		"DCMI_UTILIZATION_RATE_AICORE": fmt.Sprint(utilAICore), "DCMI_UTILIZATION_RATE_AICPU": fmt.Sprint(utilAICPU), "DCMI_UTILIZATION_RATE_CTRLCPU": fmt.Sprint(utilCtrlCPU),
+		"DCMI_UTILIZATION_RATE_DDR_BANDWIDTH": fmt.Sprint(utilDDRBandwidth), "DCMI_UTILIZATION_RATE_VECTORCORE": fmt.Sprint(utilVector),
+		"DCMI_UTILIZATION_RATE_NPU": fmt.Sprint(utilNPU), "DCMI_DEVICE_TYPE_DDR": fmt.Sprint(eccDDR), "NPU_TYPE": fmt.Sprint(unitNPU)}
+	for name, n := range sizes {
+		values[name] = fmt.Sprint(n)
+	}
+	for _, p := range pins {
+		if got, ok := values[p.Name]; ok && got != p.Value {
+			t.Errorf("%s is %s here, %s in the table", p.Name, got, p.Value)
+		}
+		delete(values, p.Name)
+		if p.Kind == "dcmi-errcode" && p.Value != "0" {
+			if n, _ := strconv.Atoi(p.Value); codeTexts[Code(n)] == "" && n > -8100 {
+				t.Logf("code %s (%s) has no text of its own", p.Value, p.Name)
+			}
+		}
+	}
+	for name := range values {
+		t.Errorf("%s is not in the table", name)
+	}
+}
+
+func gauges(t *testing.T) map[string]Gauge {
+	t.Helper()
+	chips, err := lib.Chips()
+	if err != nil || len(chips) == 0 {
+		t.Fatal(chips, err)
+	}
+	m := map[string]Gauge{}
+	for _, g := range lib.Gauges(chips[0]) {
+		m[g.Name] = g
+	}
+	return m
+}
+
+func TestGauges(t *testing.T) {
+	m := gauges(t)
+	for name, want := range map[string]Gauge{"temperature": {Unit: "Cel", Value: 47}, "board_power": {Unit: "W", Value: 42.1}, "voltage": {Unit: "V", Value: 0.8},
+		"frequency.aicore": {Unit: "MHz", Value: 960}, "memory.total": {Unit: "By", Value: 256 << 20}, "utilization.jpegd": {Unit: "%", Value: 5},
+		"ecc.single_total": {Unit: "1", Value: 5}, "frequency.aicpu": {Unit: "MHz", Value: 1900}} {
+		g := m[name]
+		if g.Err != nil || g.Unit != want.Unit || math.Abs(g.Value-want.Value) > 1e-9 {
+			t.Errorf("%s is %+v, want %+v", name, g, want)
+		}
+	}
+	for _, name := range []string{"power", "hbm.total", "utilization.vector", "utilization.npu"} {
+		if g := m[name]; !errors.Is(g.Err, ErrUnsupported) {
+			t.Errorf("%s, which a 310P does not have, is %+v", name, g)
+		}
+	}
+}
+
+func TestIdentityAndState(t *testing.T) {
+	control(t, "set cards 2;set chips 2;set reverse_cards 1")
+	defer control(t, "set cards 1;set chips 1;set reverse_cards 0")
+	chips, err := lib.Chips()
+	if err != nil || len(chips) != 4 || chips[3] != (Chip{1, 1, 3, 3}) {
+		t.Fatal(chips, err)
+	}
+	id, err := lib.Identity(chips[0])
+	if err != nil || id.Name != "310P3" || id.PCI != "0000:01:00.0" || id.Vendor != "19e5:d500" || id.Serial != "STANDIN0000" || id.AICores != 8 {
+		t.Errorf("%+v %v", id, err)
+	}
+	if v := lib.Versions(); v.Driver != "24.1.rc1" || v.DCMI != "24.1.rc1" {
+		t.Error(v)
+	}
+	if h, codes, err := lib.DriverHealth(); h != 0 || len(codes) != 0 || err != nil {
+		t.Error(h, codes, err)
+	}
+	if ok, err := lib.Started(chips[0]); !ok || err != nil {
+		t.Error(ok, err)
+	}
+	if p, err := lib.Processes(chips[0]); err != nil || len(p) != 32 || p[31].Bytes != 32<<20 {
+		t.Error(p, err)
+	}
+	// The older functions, as an older driver would have them used.
+	old := &Library{api: lib.api, seen: map[string]int{}}
+	old.api.CardList, old.api.DeviceIDs, old.api.ChipInfoV2, old.api.MemoryV3 = nil, nil, nil, nil
+	if again, err := old.Chips(); err != nil || len(again) != 4 {
+		t.Error(again, err)
+	}
+	if id, err := old.Identity(chips[0]); err != nil || !strings.HasPrefix(id.Name, "310P3-stand-in") || len(id.Name) != 32 {
+		t.Errorf("%+v %v", id, err)
+	}
+	if g := old.memory(chips[0]); g[0].Value != 256<<20 || !errors.Is(g[1].Err, ErrMissing) {
+		t.Error(g)
+	}
+}
+
+func TestFaultsOfTheDevice(t *testing.T) {
+	chips, err := lib.Chips()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := chips[0]
+	control(t, "set health 3;set error_code 0x80e01801;set error_codes 128")
+	if h, err := lib.Health(c); h != Critical || err != nil {
+		t.Error(h, err)
+	}
+	if f, err := lib.Faults(c); err != nil || len(f) != 128 || f[0].String() != "0x80E01801 stand-in error 80E01801" {
+		t.Error(len(f), err)
+	}
+	control(t, "set error_codes 0;set health 0")
+	if f, err := lib.Faults(c); err != nil || len(f) != 0 {
+		t.Error(f, err)
+	}
+	control(t, "set not_ready 1")
+	if h, err := lib.Health(c); h != Dead || err != nil {
+		t.Error("a card that dropped:", h, err)
+	}
+	control(t, "set not_ready 0;set drop 1")
+	if h, err := lib.Health(c); h != Dead || err != nil {
+		t.Error("a card that is gone:", h, err)
+	}
+	control(t, "set drop 0;set events 200")
+	for i := range 200 { // a storm
+		if e, err := lib.NextEvent(c, 2, time.Millisecond); err != nil || e == nil || e.ID != 0x80e01801 || e.Severity != 2 || e.Name != "stand-in event" {
+			t.Fatal(i, e, err)
+		}
+	}
+	if e, err := lib.NextEvent(c, 2, time.Millisecond); e != nil || err != nil {
+		t.Error(e, err)
+	}
+	for lines, name := range map[string]string{"set temperature 0x7ffd": "temperature", "set utilization 600": "utilization.aicore", "on dcmi_get_device_voltage 1 return -8006": "voltage"} {
+		control(t, lines)
+		if g := gauges(t)[name]; g.Err == nil || errors.Is(g.Err, ErrUnsupported) {
+			t.Errorf("%s gives %+v", lines, g)
+		}
+		control(t, "clear;set temperature 47;set utilization -1")
+	}
+	if lib.Errors()["-8006"] == 0 {
+		t.Error("errors are not counted:", lib.Errors())
+	}
+}
+
+func TestGrownStructures(t *testing.T) {
+	before := gauges(t)
+	control(t, "set growth 1")
+	defer control(t, "set growth 0")
+	n := lib.Grown()
+	after := gauges(t)
+	if lib.Grown() == n {
+		t.Error("nobody noticed that structures grew")
+	}
+	for name, g := range before {
+		if a := after[name]; a.Value != g.Value && !strings.HasPrefix(name, "utilization") {
+			t.Errorf("%s is %v with grown structures, %v without", name, a, g)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	if _, err := Open("/nonexistent/libdcmi.so"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "/nonexistent") {
+		t.Error(err)
+	}
+	if lib.Simulated() == "" || lib.Path() == "" || len(lib.Missing()) != 0 {
+		t.Error(lib.Simulated(), lib.Path(), lib.Missing())
+	}
+	e := &Error{Call: "dcmi_init", Code: codeInner}
+	if !strings.Contains(e.Error(), "no driver, or another container") {
+		t.Error(e)
+	}
+	for code, want := range map[Code]string{codeUnsupported: "too new", codePermission: "root", codeParameter: "invalid"} {
+		if e := (&Error{Call: "dcmi_init", Code: code}); !strings.Contains(e.Error(), want) {
+			t.Error(e)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package npu
+
+import "time"
+
+// Bounds of the worker.
+const (
+	MaxModels       = 16
+	MaxInputs       = 32      // directories and windows
+	MaxBatch        = 64      // items in one execution, so that their records fit one message
+	MaxQueue        = 65536   // items waiting for a model
+	MaxModelBytes   = 4 << 30 // of a model file
+	MaxGoldenFloats = 1 << 20
+	MaxOutputBytes  = 64 << 20 // of one execution
+	MaxSeries       = 64       // in a window
+	MaxWindow       = 65536    // values of a series in a window
+	MaxRaw          = 1024     // elements of a raw tensor in a record
+	MaxBoxes        = 100      // detections in a record
+	MaxTop          = 20
+	MaxConcurrency  = 4
+	MaxWaiting      = 256 // messages that the agent has not acknowledged; then the intake waits
+	maxRefs         = 4096
+	maxJournalBytes = 1 << 20
+	maxNotes        = 64 // records without input that wait
+	maxAttempts     = 3  // of one message over restarts; then it is given up, as a record that says so
+	maxTries        = 2  // of one batch within a run
+	maxInFlight     = 2  // executions queued on the device
+	maxPathBytes    = 1024
+	maxRecordText   = 512
+	latencySamples  = 1024
+	doneKept        = 10_000           // finished files that are kept
+	loadLimit       = 10 * time.Minute // of opening the device and loading a model
+	hungGrace       = 5 * time.Second
+	scanEvery       = 2 * time.Second
+	settle          = 2 * time.Second // a file nobody announced is complete when it is so old
+	rebuildsInRow   = 3               // of a session before the worker restarts
+	monitorEvery    = 10 * time.Second
+	modelRetryEvery = 30 * time.Second
+)

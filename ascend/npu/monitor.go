@@ -1,0 +1,126 @@
+package npu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/edgelog/edgelog/ascend/dcmi"
+	"github.com/edgelog/edgelog/internal/api"
+)
+
+// monitor reads the chips through the management library, independently of the runtime: it goes on when that hangs.
+type monitor struct {
+	w *Worker
+
+	mu     sync.Mutex
+	driver string
+	chips  []api.NPUChip
+	at     time.Time
+}
+
+func newMonitor(w *Worker) *monitor { return &monitor{w: w} }
+
+// run reads at each interval; without the library it says so once.
+func (m *monitor) run(ctx context.Context) error {
+	if m.w.c.DCMI == "none" {
+		return nil
+	}
+	tick := time.NewTicker(m.w.c.Monitor)
+	defer tick.Stop()
+	var lib *dcmi.Library
+	for {
+		if lib == nil {
+			var err error
+			if lib, err = dcmi.Open(m.w.c.DCMI); err != nil {
+				lib = nil
+				m.w.raise("N010", "dcmi", "NPU", err.Error())
+			} else {
+				m.w.clear("N010", "dcmi")
+			}
+		}
+		if lib != nil {
+			m.read(lib)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (m *monitor) read(lib *dcmi.Library) {
+	chips, err := lib.Chips()
+	if err != nil {
+		m.w.raise("N010", "dcmi", "NPU", err.Error())
+		return
+	}
+	m.w.clear("N010", "dcmi")
+	var out []api.NPUChip
+	var records []api.IngestRecord
+	for _, c := range chips {
+		id, _ := lib.Identity(c) // a chip that is gone has no name; its health says so
+		chip := api.NPUChip{ID: fmt.Sprintf("%d/%d", c.Card, c.Device), Name: id.Name, Product: id.Product, Serial: id.Serial, PCI: id.PCI, Gauges: map[string]float64{}}
+		labels := map[string]string{"chip": chip.ID}
+		if id.Serial != "" {
+			labels["serial"] = id.Serial
+		}
+		if lib.Simulated() != "" {
+			labels["simulated"] = "true"
+		}
+		h, err := lib.Health(c)
+		chip.Health = h.String()
+		if err != nil {
+			chip.Health = "unknown"
+		}
+		for _, g := range lib.Gauges(c) {
+			switch {
+			case errors.Is(g.Err, dcmi.ErrUnsupported), errors.Is(g.Err, dcmi.ErrMissing):
+			case g.Err != nil:
+				records = append(records, api.IngestRecord{Name: seriesName(g.Name), Labels: labels, Unit: g.Unit, Type: "float", Value: json.RawMessage("null"), Quality: "bad:device"})
+			default:
+				chip.Gauges[g.Name] = g.Value
+				records = append(records, api.IngestRecord{Name: seriesName(g.Name), Labels: labels, Unit: g.Unit, Type: "float",
+					Value: json.RawMessage(strconv.FormatFloat(g.Value, 'g', -1, 64))})
+			}
+		}
+		faults, err := lib.Faults(c)
+		if err == nil {
+			for _, f := range faults[:min(len(faults), 8)] {
+				chip.Errors = append(chip.Errors, f.String())
+			}
+		}
+		records = append(records, api.IngestRecord{Name: "npu.health", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(int(h)))},
+			api.IngestRecord{Name: "npu.errors", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(len(faults)))})
+		if h != dcmi.Healthy || len(faults) > 0 {
+			m.w.raise("N011", chip.ID, "NPU chip "+chip.ID, strings.TrimSpace("health "+chip.Health+" "+strings.Join(chip.Errors, ", ")))
+		} else {
+			m.w.clear("N011", chip.ID)
+		}
+		out = append(out, chip)
+	}
+	if n := lib.Grown(); n > 0 {
+		m.w.raise("N012", "dcmi", "NPU driver", fmt.Sprintf("%d answers were longer than documented: this driver is newer than what it was made for; the known part is used", n))
+	}
+	m.w.tell(records...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.driver, m.chips, m.at = lib.Versions().Driver, out, time.Now()
+}
+
+func (m *monitor) snapshot() (driver string, chips []api.NPUChip) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	chips = []api.NPUChip{}
+	for _, c := range m.chips {
+		c.Age = time.Since(m.at).Seconds()
+		chips = append(chips, c)
+	}
+	return m.driver, chips
+}

@@ -1,0 +1,436 @@
+package npu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/edgelog/edgelog/ascend/acl"
+	"github.com/edgelog/edgelog/internal/api"
+)
+
+// item is one input.
+type item struct {
+	ref    ref
+	at     time.Time
+	read   func() ([]byte, error)
+	record bool                // write the result into the log
+	done   func(api.NPUResult) // called once: when the result is durable, or will not be recorded
+	drop   func(reason string) // called instead of done, if the item was never begun
+}
+
+// errFull is returned where the queue of a model is full and the newest item is dropped.
+var errFull = errors.New("queue of the model is full")
+
+// States of a model.
+const (
+	stateLoading = "loading"
+	stateReady   = "ready"
+	stateFailed  = "failed"
+)
+
+// generation is one version of a model with its sessions.
+type generation struct {
+	m        Model
+	sum      string
+	selfTest string
+	info     acl.Info
+	maxBatch int
+	sessions []*session
+	jobs     chan *job
+	stop     context.CancelFunc
+	ended    sync.WaitGroup
+}
+
+// runner is one model: its queue, its batches, its sessions.
+type runner struct {
+	w    *Worker
+	name string
+	wake chan struct{}
+	prep chan struct{} // a place for each batch that is bound and not finished
+
+	mu      sync.Mutex
+	queue   []*item
+	gen     *generation // nil until the first one is ready
+	want    Model       // as the configuration has it
+	state   string
+	err     string
+	refused string
+	stats   modelStats
+}
+
+type modelStats struct {
+	done, bad, batches uint64
+	dropped            map[string]uint64
+	latency            [latencySamples]float64 // ms
+	n                  int
+	last               string
+}
+
+func newRunner(w *Worker, m Model) *runner {
+	return &runner{w: w, name: m.Name, want: m, state: stateLoading, wake: make(chan struct{}, 1), prep: make(chan struct{}, 8),
+		stats: modelStats{dropped: map[string]uint64{}}}
+}
+
+// offer puts an item into the queue. With DropOldest there is always room; with DropNewest it may be errFull.
+func (r *runner) offer(it *item) error {
+	r.mu.Lock()
+	var old *item
+	if len(r.queue) >= r.want.Queue {
+		r.stats.dropped["queue full"]++
+		if r.want.Overload == DropNewest {
+			r.mu.Unlock()
+			return errFull
+		}
+		old, r.queue = r.queue[0], r.queue[1:]
+	}
+	r.queue = append(r.queue, it)
+	r.mu.Unlock()
+	if old != nil && old.drop != nil {
+		old.drop("queue full")
+	}
+	r.kick()
+	return nil
+}
+
+func (r *runner) kick() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// room is how many items may still be offered.
+func (r *runner) room() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.want.Queue - len(r.queue)
+}
+
+// take waits for a batch: until it is full or its first item has waited long enough.
+func (r *runner) take(ctx context.Context) (items []*item, g *generation) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		wait := time.Hour
+		if g = r.gen; g != nil && r.state == stateReady && len(r.queue) > 0 {
+			if wait = g.m.Batch.Wait - time.Since(r.queue[0].at); len(r.queue) >= g.maxBatch || wait <= 0 {
+				n := min(len(r.queue), g.maxBatch)
+				items = append(items, r.queue[:n]...)
+				r.queue = slices.Delete(r.queue, 0, n)
+				r.mu.Unlock()
+				return items, g
+			}
+		}
+		r.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-r.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// run forms batches until ctx ends, then waits for those under way.
+func (r *runner) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		items, g := r.take(ctx)
+		if items == nil {
+			return nil
+		}
+		select {
+		case r.prep <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			defer func() { <-r.prep }()
+			var kept, shown []*item
+			for _, it := range items {
+				if it.record {
+					kept = append(kept, it)
+				} else {
+					shown = append(shown, it)
+				}
+			}
+			if len(kept) > 0 {
+				if msg := r.w.bind(ctx, r.name, kept); msg != nil {
+					r.work(ctx, g, msg)
+				}
+			}
+			if len(shown) > 0 {
+				r.work(ctx, g, &message{model: r.name, items: shown})
+			}
+		}()
+	}
+}
+
+// work prepares the inputs of a message and has them executed; it returns when the results stand in the message.
+func (r *runner) work(ctx context.Context, g *generation, msg *message) {
+	j := &job{in: make([][]byte, len(msg.items))}
+	wrong := make([]error, len(msg.items))
+	sums := make([]string, len(msg.items))
+	for i, it := range msg.items {
+		data, err := it.read()
+		if err == nil {
+			sums[i] = digest(data)
+			j.in[i], err = tensorOf(data, g.info.Inputs[0], g.m.Input)
+		}
+		wrong[i] = err
+	}
+	finished := make(chan struct{}, maxTries+1)
+	j.finish = func(*job) { finished <- struct{}{} }
+	for {
+		j.err = nil
+		select {
+		case g.jobs <- j:
+		case <-ctx.Done():
+			return // it stays bound, and is done after the next start
+		}
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			select { // the session ends what it has begun
+			case <-finished:
+			case <-time.After(g.m.Deadline):
+				return
+			}
+		}
+		if deadly(j.err) || errors.Is(j.err, context.Canceled) {
+			return
+		}
+		if j.tries++; j.err == nil || j.tries >= maxTries || acl.ClassOf(j.err) == acl.ClassCaller {
+			break
+		}
+	}
+	r.results(g, msg, j, wrong, sums)
+}
+
+// results decodes the outputs and completes the message.
+func (r *runner) results(g *generation, msg *message, j *job, wrong []error, sums []string) {
+	now := time.Now()
+	o := g.m.Output
+	for i, it := range msg.items {
+		err := wrong[i]
+		if err == nil {
+			err = j.err
+		}
+		var out *outcome
+		if err == nil {
+			out, err = decode(o, j.out[i])
+		}
+		ms := float64(now.Sub(it.at).Microseconds()) / 1000
+		msg.add(r.w.record(g, it, out, err, ms, j, sums[i]))
+		r.count(ms, err)
+	}
+	r.mu.Lock()
+	r.stats.batches++
+	r.mu.Unlock()
+	r.w.complete(msg)
+}
+
+func (r *runner) count(ms float64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.done++
+	r.stats.latency[r.stats.n%latencySamples] = ms
+	r.stats.n++
+	if err != nil {
+		r.stats.bad++
+		r.stats.last = cut(err.Error())
+	}
+}
+
+// supervise brings the wanted model up, keeps its sessions alive, and changes to a new one when the configuration
+// asks for it. Changes come through want.
+func (r *runner) supervise(ctx context.Context, changes <-chan Model) error {
+	defer func() {
+		if g := r.current(); g != nil {
+			g.stop()
+			g.ended.Wait()
+		}
+	}()
+	for {
+		m := r.wanted()
+		err := r.bring(ctx, m)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var again <-chan time.Time
+		if err != nil && !errors.Is(err, errModel) { // the device may come back; a bad file stays bad
+			again = time.After(modelRetryEvery)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case next := <-changes:
+			r.mu.Lock()
+			r.want = next
+			r.mu.Unlock()
+		case <-again:
+		}
+	}
+}
+
+func (r *runner) wanted() Model {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.want
+}
+
+func (r *runner) current() *generation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gen
+}
+
+// bring loads a model beside the one at work, tests it, and changes over between two batches; or keeps the old one
+// and says why.
+func (r *runner) bring(ctx context.Context, m Model) error {
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	g := &generation{m: m, jobs: make(chan *job, 1), stop: stop}
+	var err error
+	for range m.Concurrency {
+		s := newSession(r.w.lib, r.w.c.Device, m, g.jobs, r.w.fatal)
+		g.sessions = append(g.sessions, s)
+		r.w.watchSession(s, true)
+		g.ended.Add(1)
+		go func() {
+			defer g.ended.Done()
+			defer r.w.watchSession(s, false)
+			r.keep(run, g, s)
+		}()
+		select {
+		case err = <-s.ready:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			break
+		}
+		g.info, g.sum, g.selfTest, g.maxBatch = s.info, s.m.SHA256, s.selfTest, s.maxBatch()
+	}
+	old := r.current()
+	if err != nil {
+		stop()
+		g.ended.Wait()
+		r.mu.Lock()
+		if old != nil {
+			r.refused = cut(err.Error())
+		} else {
+			r.state, r.err = stateFailed, cut(err.Error())
+		}
+		r.mu.Unlock()
+		r.w.modelRefused(m, err, old != nil)
+		return err
+	}
+	r.mu.Lock()
+	r.gen, r.state, r.err, r.refused = g, stateReady, "", ""
+	r.mu.Unlock()
+	r.kick()
+	r.w.modelReady(g)
+	if old != nil { // batches that were formed for it end on it
+		r.w.retire(func() { r.drain(ctx, old) })
+	}
+	return nil
+}
+
+// drain ends a generation when no batch needs it any more.
+func (r *runner) drain(ctx context.Context, old *generation) {
+	for range cap(r.prep) { // every batch formed before holds a place
+		select {
+		case r.prep <- struct{}{}:
+		case <-ctx.Done():
+		}
+	}
+	for range cap(r.prep) {
+		select {
+		case <-r.prep:
+		default:
+		}
+	}
+	old.stop()
+	old.ended.Wait()
+}
+
+// keep runs a session again after a fault of the device, at most a few times in a row: then the process restarts.
+func (r *runner) keep(ctx context.Context, g *generation, s *session) {
+	for row := 0; ; {
+		begun := time.Now()
+		err := s.run(ctx)
+		if ctx.Err() != nil || err == nil || r.current() != g || errors.Is(err, errModel) {
+			if r.current() != g || ctx.Err() != nil || err == nil {
+				return
+			}
+			r.fail(ctx, g, err)
+			return
+		}
+		r.w.deviceFault(g.m, err)
+		if time.Since(begun) > time.Minute {
+			row = 0
+		}
+		if row++; row > rebuildsInRow {
+			r.w.fatal(fmt.Errorf("model %s: %d faults in a row: %w", g.m.Name, row, err))
+			return
+		}
+		if acl.ClassOf(err) == acl.ClassMemory && s.m.Batch.Max > 1 {
+			s.m.Batch.Max /= 2
+			r.mu.Lock()
+			g.maxBatch = max(min(g.maxBatch, s.m.Batch.Max), 1)
+			r.mu.Unlock()
+		}
+		s.m.SHA256 = g.m.SHA256
+		s.ready = make(chan error, 1)
+	}
+}
+
+// fail is the end of a generation whose model cannot be loaded any more: what is bound to it gets bad results.
+func (r *runner) fail(ctx context.Context, g *generation, err error) {
+	r.mu.Lock()
+	r.state, r.err = stateFailed, cut(err.Error())
+	r.mu.Unlock()
+	r.w.modelRefused(g.m, err, false)
+	for {
+		select {
+		case j := <-g.jobs:
+			j.err, j.tries = err, maxTries
+			j.finish(j)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *runner) status() api.NPUModel {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.stats
+	m := api.NPUModel{Name: r.name, Version: r.want.Version, State: r.state, Error: r.err, Done: s.done, Bad: s.bad, Queue: len(r.queue), QueueMax: r.want.Queue,
+		Batches: s.batches, LastError: s.last, Refused: r.refused, Dropped: map[string]uint64{}}
+	for k, v := range s.dropped {
+		m.Dropped[k] = v
+	}
+	if g := r.gen; g != nil {
+		m.Version, m.SHA256, m.SelfTest, m.MaxBatch = g.m.Version, g.sum, g.selfTest, g.maxBatch
+	}
+	l := slices.Clone(s.latency[:min(s.n, latencySamples)])
+	slices.Sort(l)
+	at := func(q float64) float64 {
+		if len(l) == 0 {
+			return 0
+		}
+		return l[min(int(q*float64(len(l))), len(l)-1)]
+	}
+	m.P50, m.P90, m.P99 = at(0.5), at(0.9), at(0.99)
+	return m
+}

@@ -1,0 +1,190 @@
+package npu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/api"
+)
+
+// Bounds of the socket.
+const (
+	maxPosts    = 256 // inputs under way
+	readTimeout = 10 * time.Second
+	maxRefBytes = 256
+)
+
+// server is the worker's socket: status, and inputs that programs post.
+type server struct {
+	w     *Worker
+	l     net.Listener
+	path  string
+	posts chan struct{}
+}
+
+func newServer(w *Worker) (*server, error) {
+	if err := os.MkdirAll(w.c.RunDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	s := &server{w: w, path: filepath.Join(w.c.RunDir, api.NPUSocket), posts: make(chan struct{}, maxPosts)}
+	if c, err := net.Dial("unix", s.path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("open socket %s: another worker listens on it", s.path)
+	}
+	tmp := s.path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove stale socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	if g, err := user.LookupGroup(w.c.Group); err == nil {
+		if gid, err := strconv.Atoi(g.Gid); err == nil && os.Chown(tmp, -1, gid) != nil {
+			w.log.Warn("socket stays with the worker's own group", "group", w.c.Group)
+		}
+	}
+	if err = os.Chmod(tmp, 0o660); err == nil {
+		err = os.Rename(tmp, s.path)
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	s.l = l
+	return s, nil
+}
+
+func (s *server) run(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/npu", func(out http.ResponseWriter, _ *http.Request) { answer(out, http.StatusOK, s.w.Status()) })
+	mux.HandleFunc("POST /v1/infer/{model}", s.infer)
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: 2 * api.MaxNPUWait, IdleTimeout: time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	done := make(chan error, 1)
+	go func() { done <- h.Serve(s.l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	_ = os.Remove(s.path) // it may be gone already
+	stop, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if h.Shutdown(stop) != nil {
+		h.Close()
+	}
+	<-done
+	return nil
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"cannot encode the answer"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(text, '\n')) //nolint:errcheck // the reader has gone
+}
+
+func problem(w http.ResponseWriter, status int, code, format string, args ...any) {
+	answer(w, status, api.Problem{SchemaVersion: api.SchemaVersion, Code: code, Error: fmt.Sprintf(format, args...)})
+}
+
+func (s *server) infer(w http.ResponseWriter, req *http.Request) {
+	select {
+	case s.posts <- struct{}{}:
+		defer func() { <-s.posts }()
+	default:
+		problem(w, http.StatusTooManyRequests, api.CodeBusy, "%d inputs are under way; try again in a moment", maxPosts)
+		return
+	}
+	name, id := req.PathValue("model"), req.URL.Query().Get("ref")
+	r := s.w.runners[name]
+	if r == nil {
+		problem(w, http.StatusNotFound, api.CodeNotFound, "there is no model %q", name)
+		return
+	}
+	if len(id) > maxRefBytes {
+		problem(w, http.StatusBadRequest, api.CodeBadRequest, "ref has %d bytes, at most %d are possible", len(id), maxRefBytes)
+		return
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxNPUInput))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, api.CodeTooLarge, "an input has at most %d bytes: %v", api.MaxNPUInput, err)
+		return
+	}
+	if st := r.status(); st.State == stateFailed {
+		problem(w, http.StatusServiceUnavailable, api.CodeUnavailable, "model %s cannot be used: %s", name, st.Error)
+		return
+	}
+	if id != "" && !s.w.claim("frame "+id) {
+		problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
+		return
+	}
+	if id != "" {
+		defer s.w.release("frame " + id)
+		if seq := s.w.journal.known(id); seq != 0 {
+			if _, acked := s.w.journal.position(); seq <= acked {
+				answer(w, http.StatusOK, api.NPUResult{SchemaVersion: api.SchemaVersion, Model: name, Quality: "good", Recorded: true, Repeated: true, Simulated: s.w.simulated()})
+				return
+			}
+		}
+	}
+	got, dropped := make(chan api.NPUResult, 1), make(chan string, 1)
+	it := &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },
+		done: func(res api.NPUResult) { got <- res }, drop: func(why string) { dropped <- why }}
+	if err := r.offer(it); err != nil {
+		problem(w, http.StatusTooManyRequests, api.CodeFull, "%v", err)
+		return
+	}
+	select {
+	case res := <-got:
+		answer(w, http.StatusOK, res)
+	case why := <-dropped:
+		problem(w, http.StatusTooManyRequests, api.CodeFull, "the input was dropped: %s", why)
+	case <-time.After(api.MaxNPUWait):
+		problem(w, http.StatusServiceUnavailable, api.CodeUnavailable, "no result in time; it may still come into the log")
+	case <-req.Context().Done():
+	}
+}
+
+// Status is what the worker tells of itself.
+func (w *Worker) Status() *api.NPUStatus {
+	next, acked := w.journal.position()
+	w.mu.Lock()
+	s := &api.NPUStatus{SchemaVersion: api.SchemaVersion, Time: time.Now().UTC(), Started: w.started, Version: w.o.Version, PID: os.Getpid(), Simulated: w.simulated(),
+		Runtime: w.version.Runtime, CANN: w.version.CANN, Warning: w.version.Warning, Restarts: w.restarts, LastRestart: w.restart, LastError: w.last,
+		Sequence: next - 1, Durable: acked, Waiting: int(next - 1 - acked), Chips: []api.NPUChip{}, Models: []api.NPUModel{}, Faults: []api.NPUFault{}}
+	for _, f := range w.faults {
+		s.Faults = append(s.Faults, f)
+	}
+	w.mu.Unlock()
+	s.Driver, s.Chips = w.monitor.snapshot()
+	s.Goroutines = runtime.NumGoroutine()
+	if w.lib != nil {
+		s.Handles = w.lib.Live().Sum()
+	}
+	for _, m := range w.c.Models {
+		st := w.runners[m.Name].status()
+		if st.LastError != "" && s.LastError == "" {
+			s.LastError = m.Name + ": " + st.LastError
+		}
+		s.Models = append(s.Models, st)
+	}
+	return s
+}

@@ -1,0 +1,124 @@
+package npu
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/edgelog/edgelog/ascend/acl"
+	"github.com/edgelog/edgelog/internal/api"
+)
+
+// windows keeps the newest values of some series.
+type window struct {
+	c      Window
+	keys   []string    // the series that each pattern fits, "" until one was seen
+	values [][]float64 // oldest first
+	last   string      // the newest record in it
+	fresh  bool        // something came since the last snapshot
+}
+
+func newWindow(c Window) *window {
+	return &window{c: c, keys: make([]string, len(c.Series)), values: make([][]float64, len(c.Series))}
+}
+
+// take looks whether a record belongs to the window. A bad reading has no value and is passed over.
+func (w *window) take(r *api.Record) {
+	var v float64
+	if r.Series == "" || json.Unmarshal(r.Value, &v) != nil {
+		return
+	}
+	for i, pattern := range w.c.Series {
+		if w.keys[i] == "" && (r.Series == pattern || strings.Contains(r.Series, pattern)) {
+			w.keys[i] = r.Series // the first that fits; another that fits, too, is not mixed in
+		}
+		if w.keys[i] != r.Series {
+			continue
+		}
+		if len(w.values[i]) == w.c.Length {
+			copy(w.values[i], w.values[i][1:])
+			w.values[i] = w.values[i][:w.c.Length-1]
+		}
+		w.values[i] = append(w.values[i], v)
+		w.last, w.fresh = fmt.Sprintf("%s/%s/%d", r.Stream, r.Epoch, r.Offset), true
+	}
+}
+
+// snapshot is the window as a tensor of float32, series by series; false until every series is full.
+func (w *window) snapshot() ([]float64, bool) {
+	if !w.fresh {
+		return nil, false
+	}
+	var out []float64
+	for _, v := range w.values {
+		if len(v) < w.c.Length {
+			return nil, false
+		}
+		out = append(out, v...)
+	}
+	w.fresh = false
+	return out, true
+}
+
+// tensorFloats is values as the elements of an input.
+func tensorFloats(v []float64, t acl.Tensor) ([]byte, error) {
+	if t.Type != acl.Float32 || t.Items() != len(v) {
+		return nil, fmt.Errorf("input %s takes %d of %s, the window has %d values", t.Name, t.Items(), t.Type, len(v))
+	}
+	out := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(float32(x)))
+	}
+	return out, nil
+}
+
+// followWindow follows the stream and offers the window to its model at each interval.
+func (w *Worker) followWindow(ctx context.Context, c Window) error {
+	win := newWindow(c)
+	r := w.runners[c.Model]
+	due := time.Now().Add(c.Every)
+	offer := func() {
+		if now := time.Now(); now.Before(due) {
+			return
+		} else if due = due.Add(c.Every); due.Before(now) {
+			due = now.Add(c.Every)
+		}
+		v, ok := win.snapshot()
+		if !ok {
+			return
+		}
+		it := &item{ref: ref{Kind: refWindow, Name: c.Name, ID: win.last}, at: time.Now(), record: true}
+		it.read = func() ([]byte, error) {
+			g := r.current()
+			if g == nil {
+				return nil, fmt.Errorf("model %s is not ready", c.Model)
+			}
+			return tensorFloats(v, g.info.Inputs[0])
+		}
+		_ = r.offer(it) // a window that finds no room is dropped, and counted by the queue
+	}
+	n := min(api.MaxTail, c.Length*len(c.Series)*8) // so that a restart begins with a full window where it can
+	for ctx.Err() == nil {
+		run, cancel := context.WithCancel(ctx)
+		_, err := w.agent.Tail(run, c.Stream, n, true, func(rec *api.Record) error {
+			win.take(rec)
+			offer()
+			return nil
+		})
+		cancel()
+		if ctx.Err() == nil && err != nil {
+			w.raise("N009", c.Name, "window "+c.Name, "cannot follow stream "+c.Stream+": "+err.Error())
+		}
+		n = 1
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+			w.clear("N009", c.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,5 @@
+package standin
+
+import "runtime"
+
+const hostArch = runtime.GOARCH

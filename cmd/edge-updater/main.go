@@ -1,0 +1,316 @@
+// Edge-updater verifies a release and puts it in force on this box. It is the only program that writes to /opt/edge, runs
+// as root without a network, and believes nobody but the fleet's signed metadata.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/edgelog/edgelog/agent/update"
+	"github.com/edgelog/edgelog/agent/update/install"
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/trust"
+	"github.com/edgelog/edgelog/internal/version"
+	"github.com/edgelog/edgelog/internal/vfs"
+)
+
+const usage = `edge-updater: verifies a release and puts it in force on this box
+
+  edge-updater check  --from DIR [--release NAME]           verify only; nothing is installed
+  edge-updater apply  --from DIR [--release NAME] [--retry] verify, install, watch, and commit or roll back
+  edge-updater resume    finish what a restart interrupted (edge-updater.service)
+  edge-updater status    [--json] the update that is open or was the last, and the releases on this box
+  edge-updater rescue    re-hash the release in force; if it is damaged, go back (edge-rescue.service)
+  edge-updater version
+
+DIR holds metadata/ and targets/, as a mounted USB stick does. Without --release the newest release is taken.
+  --root DIR       of releases (/opt/edge)
+  --state DIR      of trust and journal (/var/lib/edge-updater)
+  --run-dir DIR    of the agent's sockets (/run/edge-agent)
+  --trust FILE     the fleet's first root (/etc/edge-agent/root.json)
+  --product FILE   what this box is, NAME=VALUE lines (/etc/edge-agent/product)
+Exit status: 0 fine, 1 error, 2 usage, 3 the update failed or was rolled back, 5 not trusted.
+`
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitError  = 1
+	exitUsage  = 2
+	exitFailed = 3
+	exitTrust  = 5
+)
+
+type options struct {
+	from, release, root, state, runDir, trust, product string
+	retry, json                                        bool
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	var o options
+	f := flag.NewFlagSet("edge-updater "+args[0], flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.from, "from", "", "")
+	f.StringVar(&o.release, "release", "", "")
+	f.StringVar(&o.root, "root", "/opt/edge", "")
+	f.StringVar(&o.state, "state", "/var/lib/edge-updater", "")
+	f.StringVar(&o.runDir, "run-dir", "/run/edge-agent", "")
+	f.StringVar(&o.trust, "trust", "/etc/edge-agent/root.json", "")
+	f.StringVar(&o.product, "product", "/etc/edge-agent/product", "")
+	f.BoolVar(&o.retry, "retry", false, "")
+	f.BoolVar(&o.json, "json", false, "")
+	if err := f.Parse(args[1:]); err != nil || f.NArg() > 0 {
+		fmt.Fprintf(stderr, "edge-updater: %v\n\n%s", errors.Join(err, errors.New("unknown arguments")), usage)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{o: o, out: stdout, err: stderr}
+	switch args[0] {
+	case "check", "apply":
+		if o.from == "" {
+			fmt.Fprintf(stderr, "edge-updater: --from is missing\n\n%s", usage)
+			return exitUsage
+		}
+		return p.with(false, func(s *update.Session) int { return p.take(ctx, s, args[0] == "apply") })
+	case "resume":
+		return p.with(false, func(s *update.Session) int {
+			txn, err := s.Resume(ctx)
+			return p.ended(txn, err)
+		})
+	case "status":
+		return p.with(true, p.status)
+	case "rescue":
+		return p.with(false, func(s *update.Session) int { return p.rescue(ctx, s) })
+	case "version", "--version":
+		fmt.Fprintln(stdout, "edge-updater", version.String())
+		return exitOK
+	case "help", "--help", "-h":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "edge-updater: unknown command %q\n\n%s", args[0], usage)
+	return exitUsage
+}
+
+type program struct {
+	o        options
+	out, err io.Writer
+}
+
+// with opens the box and gives it to f; peek only looks.
+func (p *program) with(peek bool, f func(*update.Session) int) int {
+	root, err := os.ReadFile(p.o.trust)
+	if err != nil {
+		fmt.Fprintf(p.err, "edge-updater: this box has no root of trust: %v\n", err)
+		return exitTrust
+	}
+	facts := release.Facts{"arch": runtime.GOARCH}
+	if err := update.ReadFacts(p.o.product, facts); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	agent := api.NewClient(p.o.runDir)
+	s, err := update.Box{FS: vfs.OS{}, Root: p.o.root, StateDir: p.o.state, FactoryRoot: root, Facts: facts, Now: clock,
+		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek,
+		Changed: func(t install.Txn) {
+			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
+		}}.Open()
+	if errors.Is(err, vfs.ErrLocked) {
+		fmt.Fprintln(p.err, "edge-updater: another edge-updater is at work: see `edge-updater status`")
+		return exitError
+	}
+	if err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	for _, wrong := range append(s.Trust.Recovered, s.Recovered...) {
+		fmt.Fprintln(p.err, "edge-updater: damaged state was passed over:", wrong)
+	}
+	code := f(s)
+	if err := s.Close(); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+	}
+	return code
+}
+
+// take verifies an offer and, if install says so, installs it.
+func (p *program) take(ctx context.Context, s *update.Session, install bool) int {
+	src, err := update.OpenDirectory(p.o.from)
+	if err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	defer src.Close()
+	offer, err := s.Check(src, p.o.release)
+	if err != nil {
+		return p.refused(err)
+	}
+	m := offer.Plan.Manifest
+	fmt.Fprintf(p.out, "release %s (counter %d) is signed and meant for this box:\n", m.Release, m.Counter)
+	for _, c := range offer.Plan.Components {
+		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %8d KiB\n", c.Order, c.Name, c.Kind, c.Version, (c.Size+1023)>>10)
+	}
+	if !install {
+		return exitOK
+	}
+	tries := 1
+	if last := s.Journal().Txn; last.Manifest == offer.Manifest {
+		tries = last.Tries
+		if p.o.retry {
+			tries++
+		}
+	}
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	txn, err := s.Apply(ctx, src, offer, hex.EncodeToString(id[:]), tries)
+	if err != nil && txn.Manifest != offer.Manifest {
+		return p.refused(err)
+	}
+	return p.ended(txn, err)
+}
+
+func (p *program) refused(err error) int {
+	fmt.Fprintf(p.err, "edge-updater: not installed: %v\n", err)
+	if trust.ReasonOf(err) != "" {
+		return exitTrust
+	}
+	return exitFailed
+}
+
+func (p *program) ended(t install.Txn, err error) int {
+	if err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	switch t.State {
+	case "":
+		fmt.Fprintln(p.out, "no update was open")
+	case install.Committed:
+		fmt.Fprintf(p.out, "release %s is in force\n", t.Release)
+	default:
+		fmt.Fprintf(p.out, "release %s was not kept (%s, %s): %s\n", t.Release, t.State, t.Reason, t.Detail)
+	}
+	for _, u := range t.Unfinished {
+		fmt.Fprintf(p.out, "  needs a person: %s\n", u)
+	}
+	if t.State != install.Committed && t.State != "" || len(t.Unfinished) > 0 {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// report is status --json.
+type report struct {
+	SchemaVersion int             `json:"schema_version"`
+	Stable        string          `json:"stable"`
+	Candidate     string          `json:"candidate,omitempty"`
+	Previous      string          `json:"previous,omitempty"`
+	Counter       uint64          `json:"counter"`
+	Trust         trust.Have      `json:"trust"`
+	Journal       install.Journal `json:"journal"`
+}
+
+func (p *program) status(s *update.Session) int {
+	r := report{SchemaVersion: 1, Counter: s.Trust.Floor("release"), Trust: s.Trust.Have(), Journal: s.Journal()}
+	var errs []error
+	for link, to := range map[string]*string{install.Stable: &r.Stable, install.Candidate: &r.Candidate, install.Previous: &r.Previous} {
+		var err error
+		*to, err = s.Layout.Release(link)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+	}
+	t := r.Journal.Txn
+	if p.o.json {
+		e := json.NewEncoder(p.out)
+		e.SetIndent("", "  ")
+		if err := e.Encode(r); err != nil {
+			fmt.Fprintln(p.err, "edge-updater:", err)
+			return exitError
+		}
+	} else {
+		stable := r.Stable
+		if stable == "" {
+			stable = "none (the packaged programs run)"
+		}
+		fmt.Fprintf(p.out, "release    %s   counter %d   trust: root v%d, timestamp v%d\n", stable, r.Counter, r.Trust.Root, r.Trust.Timestamp)
+		if r.Previous != "" {
+			fmt.Fprintf(p.out, "previous   %s\n", r.Previous)
+		}
+		if t.ID != "" {
+			fmt.Fprintf(p.out, "last       %s   %s since %s\n", t.Release, strings.ToUpper(string(t.State)), t.Since.Local().Format(time.RFC3339))
+			if t.Reason != "" {
+				fmt.Fprintf(p.out, "           %s: %s\n", t.Reason, t.Detail)
+			}
+		}
+	}
+	if !t.State.Terminal() {
+		return exitFailed
+	}
+	return exitOK
+}
+
+func (p *program) rescue(ctx context.Context, s *update.Session) int {
+	damage, did, err := s.Rescue(ctx)
+	for _, d := range damage {
+		fmt.Fprintln(p.out, "damaged:", d)
+	}
+	fmt.Fprintln(p.out, did)
+	if err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	if len(damage) > 0 {
+		return exitFailed
+	}
+	return exitOK
+}
+
+// clock is the system's clock if the kernel says that it is synchronised, else long ago: then only what signed metadata
+// has proven counts.
+func clock() time.Time {
+	var t unix.Timex
+	if state, err := unix.Adjtimex(&t); err != nil || state == unix.TIME_ERROR {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+// running are the programs that run.
+func running() []string {
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, l := range links {
+		if exe, err := os.Readlink(l); err == nil {
+			out = append(out, strings.TrimSuffix(exe, " (deleted)"))
+		}
+	}
+	return out
+}

@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// reader reads one partition from its beginning, committed records only.
+type reader struct {
+	topic     string
+	partition int32
+	next      int64 // of the next record to read; −1: nothing was read yet
+	leader    int32 // −1: to be asked for
+	id        [16]byte
+}
+
+func newReader(topic string, partition int32) *reader {
+	return &reader{topic: topic, partition: partition, next: -1, leader: -1}
+}
+
+// barrier reads everything that was written to the partition before the call and is committed: it waits until each
+// transaction that was open then has ended. f gets the records in order.
+func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record) error) (bytes int, err error) {
+	target := int64(-1)
+	wait := time.Duration(0)
+	for failures := 0; ; {
+		fp, err := r.fetch(ctx, c, wait)
+		if err != nil {
+			if ctx.Err() != nil || failures >= 50 || !retriable(err) {
+				return bytes, fmt.Errorf("read %s/%d at %d: %w", r.topic, r.partition, r.next, err)
+			}
+			r.leader = -1
+			failures++
+			sleep(ctx, min(time.Duration(failures)*20*time.Millisecond, time.Second))
+			continue
+		}
+		for _, rec := range fp.Records {
+			bytes += len(rec.Key) + len(rec.Value)
+			if err := f(rec); err != nil {
+				return bytes, fmt.Errorf("%s/%d at %d: %w", r.topic, r.partition, rec.Offset, err)
+			}
+		}
+		if target < 0 {
+			target = fp.HighWatermark
+		}
+		if r.next >= target {
+			return bytes, nil
+		}
+		if len(fp.Records) == 0 && fp.LastStableOffset >= target {
+			r.next = target // what lay between was compacted away
+			return bytes, nil
+		}
+		wait = fetchWait
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func retriable(err error) bool {
+	return kerr.IsRetriable(err) || !isKafka(err)
+}
+
+// locate asks who leads the partition, and where it begins.
+func (r *reader) locate(ctx context.Context, c *kgo.Client) error {
+	m, err := kadm.NewClient(c).Metadata(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	t, ok := m.Topics[r.topic]
+	if !ok {
+		return kerr.UnknownTopicOrPartition
+	}
+	if t.Err != nil {
+		return t.Err
+	}
+	p, ok := t.Partitions[r.partition]
+	switch {
+	case !ok:
+		return kerr.UnknownTopicOrPartition
+	case p.Err != nil:
+		return p.Err
+	case p.Leader < 0:
+		return kerr.LeaderNotAvailable
+	}
+	r.leader, r.id = p.Leader, t.ID
+	return nil
+}
+
+func (r *reader) fetch(ctx context.Context, c *kgo.Client, wait time.Duration) (kgo.FetchPartition, error) {
+	if r.leader < 0 {
+		if err := r.locate(ctx, c); err != nil {
+			return kgo.FetchPartition{}, err
+		}
+	}
+	if r.next < 0 {
+		r.next = 0
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.IsolationLevel = int32(wait.Milliseconds()), 1, fetchBytes, 1
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = r.partition, r.next, fetchBytes, -1
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID, t.Partitions = r.topic, r.id, []kmsg.FetchRequestTopicPartition{p}
+	req.Topics = []kmsg.FetchRequestTopic{t}
+	kresp, err := c.Broker(int(r.leader)).RetriableRequest(ctx, req)
+	if err != nil {
+		return kgo.FetchPartition{}, err
+	}
+	resp := kresp.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return kgo.FetchPartition{}, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return kgo.FetchPartition{}, kerr.UnknownServerError
+	}
+	rp := &resp.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
+		if err == kerr.OffsetOutOfRange && r.next < rp.LogStartOffset {
+			r.next = rp.LogStartOffset // its beginning was deleted
+		}
+		return kgo.FetchPartition{}, err
+	}
+	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: r.next, IsolationLevel: kgo.ReadCommitted(),
+		Topic: r.topic, Partition: r.partition}, rp, kgo.DefaultDecompressor(), nil)
+	if fp.Err != nil {
+		return fp, fp.Err
+	}
+	r.next = max(r.next, next)
+	return fp, nil
+}

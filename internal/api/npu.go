@@ -1,0 +1,175 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"time"
+)
+
+// The NPU worker's socket and run directory.
+const (
+	NPUSocket        = "npu.sock"
+	DefaultNPURunDir = "/run/edge-npu"
+	NPUSchema        = 1                // of the body of an npu.inference record
+	NPURecord        = "npu.inference"  // name of the series of results
+	MaxNPUInput      = 32 << 20         // bytes of one posted picture or tensor
+	MaxNPUWait       = 60 * time.Second // for the result of one input
+)
+
+// NPUStatus is what the worker tells of itself.
+type NPUStatus struct {
+	SchemaVersion int        `json:"schema_version"`
+	Time          time.Time  `json:"time"`
+	Started       time.Time  `json:"started"`
+	Version       string     `json:"version"`
+	PID           int        `json:"pid"`
+	Simulated     bool       `json:"simulated"`
+	Runtime       string     `json:"runtime,omitempty"`
+	CANN          string     `json:"cann,omitempty"`
+	Driver        string     `json:"driver,omitempty"`
+	Warning       string     `json:"warning,omitempty"`
+	Chips         []NPUChip  `json:"chips"`
+	Models        []NPUModel `json:"models"`
+	Faults        []NPUFault `json:"faults"`
+	Restarts      int        `json:"restarts"`               // of the worker after a device fault
+	LastError     string     `json:"last_error,omitempty"`   // newest, of any part
+	LastRestart   string     `json:"last_restart,omitempty"` // why it restarted
+	Sequence      uint64     `json:"sequence"`               // bound to inputs
+	Durable       uint64     `json:"durable"`                // acknowledged by the agent
+	Waiting       int        `json:"waiting"`                // results that the agent has not acknowledged
+	Handles       int64      `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	Goroutines    int        `json:"goroutines"`
+}
+
+// NPUChip is one chip with its gauges; a gauge that the chip does not have is not there.
+type NPUChip struct {
+	ID      string             `json:"id"` // card/device
+	Name    string             `json:"name,omitempty"`
+	Product string             `json:"product,omitempty"`
+	Serial  string             `json:"serial,omitempty"`
+	PCI     string             `json:"pci,omitempty"`
+	Health  string             `json:"health"`
+	Gauges  map[string]float64 `json:"gauges"` // unit by name, as docs/ascend.md lists them
+	Errors  []string           `json:"errors,omitempty"`
+	Age     float64            `json:"age_seconds"` // of the gauges
+}
+
+// NPUModel is one model at work.
+type NPUModel struct {
+	Name      string            `json:"name"`
+	Version   string            `json:"version"`
+	SHA256    string            `json:"sha256"`
+	State     string            `json:"state"` // loading, ready, failed
+	Error     string            `json:"error,omitempty"`
+	SelfTest  string            `json:"self_test"` // passed, none, or why not
+	MaxBatch  int               `json:"max_batch"`
+	Done      uint64            `json:"done"`
+	Bad       uint64            `json:"bad"`
+	Queue     int               `json:"queue"`
+	QueueMax  int               `json:"queue_max"`
+	Dropped   map[string]uint64 `json:"dropped,omitempty"` // by reason
+	Batches   uint64            `json:"batches"`
+	P50       float64           `json:"latency_p50_ms"` // from intake to result
+	P90       float64           `json:"latency_p90_ms"`
+	P99       float64           `json:"latency_p99_ms"`
+	LastError string            `json:"last_error,omitempty"`
+	Refused   string            `json:"refused_update,omitempty"` // why a newer model was not taken
+}
+
+// NPUFault is a fault for the agent to declare; its code is one of package health.
+type NPUFault struct {
+	Code    string `json:"code"`
+	Key     string `json:"key"`
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
+// NPUResult is the answer to one input.
+type NPUResult struct {
+	SchemaVersion int             `json:"schema_version"`
+	Model         string          `json:"model"`
+	Simulated     bool            `json:"simulated,omitempty"`
+	Quality       string          `json:"quality"`
+	Result        json.RawMessage `json:"result,omitempty"`
+	Error         string          `json:"error,omitempty"`
+	Recorded      bool            `json:"recorded"` // durable in the log
+	Repeated      bool            `json:"repeated,omitempty"`
+}
+
+// NPUClient talks to the worker over its socket.
+type NPUClient struct {
+	path string
+	http *http.Client
+}
+
+// NewNPUClient makes a client for the socket in runDir; "" is the usual place.
+func NewNPUClient(runDir string) *NPUClient {
+	if runDir == "" {
+		runDir = DefaultNPURunDir
+	}
+	path := filepath.Join(runDir, NPUSocket)
+	return &NPUClient{path: path, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: DialTimeout}
+			return d.DialContext(ctx, "unix", path)
+		}}}}
+}
+
+// Status asks the worker how it is.
+func (c *NPUClient) Status(ctx context.Context) (*NPUStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
+	defer cancel()
+	out := new(NPUStatus)
+	return out, c.call(ctx, http.MethodGet, "/v1/npu", nil, out)
+}
+
+// Infer runs one input through a model. With a ref the result is recorded, once for each ref, and the answer comes
+// when it is durable; without one nothing is recorded.
+func (c *NPUClient) Infer(ctx context.Context, model, ref string, input []byte) (*NPUResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, MaxNPUWait)
+	defer cancel()
+	path := "/v1/infer/" + url.PathEscape(model)
+	if ref != "" {
+		path += "?ref=" + url.QueryEscape(ref)
+	}
+	out := new(NPUResult)
+	return out, c.call(ctx, http.MethodPost, path, input, out)
+}
+
+func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://npu"+path, bytes.NewReader(in))
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		if isPermission(err) {
+			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
+		}
+		return fmt.Errorf("%w: the NPU worker does not answer on %s (systemctl status edge-npu): %w", ErrUnreachable, c.path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		e := &Error{Status: resp.StatusCode}
+		if json.NewDecoder(io.LimitReader(resp.Body, MaxLineBytes)).Decode(&e.Problem) != nil || e.Problem.Error == "" {
+			e.Problem.Error = "the worker answered " + resp.Status
+		}
+		return e
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, MaxAnswerBytes)).Decode(out); err != nil {
+		return fmt.Errorf("read answer of the worker: %w", err)
+	}
+	return nil
+}

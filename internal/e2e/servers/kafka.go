@@ -1,0 +1,243 @@
+package servers
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Kafka is a cluster of Apache Kafka in KRaft mode; every node is broker and controller.
+type Kafka struct {
+	Dir   string
+	Nodes []*KafkaNode
+
+	libs string
+}
+
+// KafkaNode is one broker.
+type KafkaNode struct {
+	ID, Port, ControllerPort int
+
+	k *Kafka
+	p process
+}
+
+// KafkaLibs is the directory with Kafka's jars: they are fetched with deploy/kafka/pom.xml the first time, into the
+// user's cache.
+func KafkaLibs() (string, error) {
+	_, self, _, _ := runtime.Caller(0)
+	pom := filepath.Join(filepath.Dir(self), "../../../deploy/kafka/pom.xml")
+	b, err := os.ReadFile(pom)
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(b), "<kafka.version>")
+	version, _, ok := strings.Cut(rest, "<")
+	if !ok {
+		return "", fmt.Errorf("%s names no kafka.version", pom)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "edgelog", "kafka-"+version)
+	lock, err := lockFile(dir + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return dir, nil
+	}
+	for _, p := range []string{"mvn", "java"} {
+		if _, err := exec.LookPath(p); err != nil {
+			return "", errMissing(p)
+		}
+	}
+	out, err := exec.Command("mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+dir).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("fetch Kafka %s with mvn: %w\n%s", version, err, out)
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644)
+}
+
+func lockFile(name string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if err == nil {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+	}
+	return f, err
+}
+
+// StartKafka makes a cluster of n nodes and starts it. settings are lines of server.properties.
+func StartKafka(n int, settings ...string) (*Kafka, error) {
+	libs, err := KafkaLibs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "edgelog-kafka-")
+	if err != nil {
+		return nil, err
+	}
+	k := &Kafka{Dir: dir, libs: libs}
+	var voters []string
+	for i := range n {
+		node := &KafkaNode{ID: i + 1, k: k}
+		for _, p := range []*int{&node.Port, &node.ControllerPort} {
+			if *p, err = FreePort(); err != nil {
+				return nil, err
+			}
+		}
+		node.p = process{name: fmt.Sprintf("kafka node %d", node.ID), log: filepath.Join(dir, fmt.Sprintf("node-%d.log", node.ID))}
+		k.Nodes = append(k.Nodes, node)
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", node.ID, node.ControllerPort))
+	}
+	for _, node := range k.Nodes {
+		if err := node.format(strings.Join(voters, ","), n, settings); err != nil {
+			k.Close()
+			return nil, err
+		}
+	}
+	for _, node := range k.Nodes {
+		if err := node.launch(); err != nil {
+			k.Close()
+			return nil, err
+		}
+	}
+	for _, node := range k.Nodes {
+		if err := node.await(); err != nil {
+			k.Close()
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+// clusterID is any 16 bytes in base64.
+const clusterID = "ZWRnZWxvZy1jaS0wMDAwMQ"
+
+func (n *KafkaNode) properties() string {
+	return filepath.Join(n.k.Dir, fmt.Sprintf("node-%d.properties", n.ID))
+}
+func (n *KafkaNode) data() string { return filepath.Join(n.k.Dir, fmt.Sprintf("node-%d", n.ID)) }
+
+func (n *KafkaNode) format(voters string, nodes int, settings []string) error {
+	rf := min(nodes, 3)
+	lines := []string{"process.roles=broker,controller", fmt.Sprint("node.id=", n.ID), "controller.quorum.voters=" + voters,
+		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", n.Port, n.ControllerPort),
+		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", n.Port),
+		"controller.listener.names=CONTROLLER", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs=" + n.data(), "num.partitions=4", "auto.create.topics.enable=false",
+		fmt.Sprint("offsets.topic.replication.factor=", rf), fmt.Sprint("transaction.state.log.replication.factor=", rf),
+		fmt.Sprint("transaction.state.log.min.isr=", max(1, rf-1)), fmt.Sprint("default.replication.factor=", rf), fmt.Sprint("min.insync.replicas=", max(1, rf-1)),
+		"transaction.state.log.num.partitions=4", "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0",
+		"transaction.abort.timed.out.transaction.cleanup.interval.ms=1000", "log.retention.check.interval.ms=60000"}
+	lines = append(lines, settings...)
+	if err := os.WriteFile(n.properties(), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	out, err := n.k.Java("256m", "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.properties()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("format storage of Kafka: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Java is a command that runs a class of Kafka's.
+func (k *Kafka) Java(heap, class string, args ...string) *exec.Cmd {
+	cmd := exec.Command("java", append([]string{"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Dlog4j2.configurationFile=" + k.log4j(),
+		"-cp", k.libs + "/*", class}, args...)...)
+	cmd.Dir = k.Dir
+	return cmd
+}
+
+func (k *Kafka) log4j() string {
+	file := filepath.Join(k.Dir, "log4j2.properties")
+	if _, err := os.Stat(file); err != nil {
+		// The tools say what is wrong with it, if anything.
+		_ = os.WriteFile(file, []byte("appender.o.type=Console\nappender.o.name=O\nappender.o.target=SYSTEM_ERR\nappender.o.layout.type=PatternLayout\n"+
+			"appender.o.layout.pattern=%d %p %m (%c)%n\nrootLogger.level=WARN\nrootLogger.appenderRef.o.ref=O\n"), 0o644)
+	}
+	return file
+}
+
+func (n *KafkaNode) launch() error {
+	heap := "512m"
+	return n.p.start(n.k.Java(heap, "kafka.Kafka", n.properties()))
+}
+
+func (n *KafkaNode) addr() string { return fmt.Sprintf("127.0.0.1:%d", n.Port) }
+
+func (n *KafkaNode) await() error {
+	return n.p.wait(2*time.Minute, func() bool {
+		c, err := net.DialTimeout("tcp", n.addr(), time.Second)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	})
+}
+
+// Start starts a node again.
+func (n *KafkaNode) Start() error {
+	if err := n.launch(); err != nil {
+		return err
+	}
+	return n.await()
+}
+
+// Kill is a power cut of the process.
+func (n *KafkaNode) Kill() { n.p.end(syscall.SIGKILL, 20*time.Second) }
+
+// Stop lets it hand over and write everything down.
+func (n *KafkaNode) Stop() { n.p.end(syscall.SIGTERM, time.Minute) }
+
+// Pause stops the process where it is; Resume lets it go on.
+func (n *KafkaNode) Pause()  { n.p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (n *KafkaNode) Resume() { n.p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Brokers are the addresses of all nodes.
+func (k *Kafka) Brokers() (out []string) {
+	for _, n := range k.Nodes {
+		out = append(out, n.addr())
+	}
+	return out
+}
+
+// Backup copies the data of the stopped nodes; Restore puts it back.
+func (k *Kafka) Backup(to string) error {
+	for _, n := range k.Nodes {
+		if err := CopyDir(n.data(), filepath.Join(to, filepath.Base(n.data()))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restore is described at Backup.
+func (k *Kafka) Restore(from string) error {
+	for _, n := range k.Nodes {
+		if err := CopyDir(filepath.Join(from, filepath.Base(n.data())), n.data()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends it and removes what it wrote.
+func (k *Kafka) Close() error {
+	for _, n := range slices.Backward(k.Nodes) {
+		n.p.end(syscall.SIGKILL, 20*time.Second)
+	}
+	return os.RemoveAll(k.Dir)
+}

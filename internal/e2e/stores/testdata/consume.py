@@ -1,0 +1,15 @@
+"""Prints "KEY VALUE" of every committed record of a topic, partition by partition. Usage: consume.py BROKERS TOPIC"""
+import sys
+
+from kafka import KafkaConsumer, TopicPartition
+
+consumer = KafkaConsumer(bootstrap_servers=sys.argv[1].split(","), isolation_level="read_committed",
+                         auto_offset_reset="earliest", enable_auto_commit=False)
+parts = [TopicPartition(sys.argv[2], p) for p in sorted(consumer.partitions_for_topic(sys.argv[2]))]
+consumer.assign(parts)
+consumer.seek_to_beginning(*parts)
+ends = consumer.end_offsets(parts)
+while any(consumer.position(p) < ends[p] for p in parts):
+    for records in consumer.poll(timeout_ms=1000).values():
+        for r in records:
+            print(r.key.decode(), r.value.decode())

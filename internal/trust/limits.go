@@ -1,0 +1,13 @@
+package trust
+
+// Bounds of what is read.
+const (
+	MaxRootBytes      = 64 << 10
+	MaxTimestampBytes = 16 << 10
+	MaxSnapshotBytes  = 64 << 10
+	MaxTargetsBytes   = 256 << 10 // of one role
+	MaxRoots          = 64        // that one bundle may carry
+	MaxRoles          = 16        // delegated roles, and depth of delegation
+	MaxBundleBytes    = 256 << 10 // encoded, as one message
+	maxStateBytes     = 8 << 20
+)
