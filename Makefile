@@ -70,7 +70,7 @@ lint: ## gofmt, vet, staticcheck
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # The packages that need neither servers nor firmware; the long ones have targets of their own.
-QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu/|/buffer/buffertest$$')
+QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/buffer/buffertest$$')
 unit: ## unit tests
 	@$(GO) test -count=1 $(QUICK)
 sim-short: ## the simulation of delivery and the exploration of its machines, short form
@@ -169,9 +169,7 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
 CUTS ?= 200
-.PHONY: test-nodes node-storm flash-cuts bench-mcu
-test-nodes: firmware ## nodes: bootloaders beside avrdude, stm32flash, stcgal, smpclient; the real images on a line
-	@$(GO) test -count=1 -timeout 10m ./mcu ./mcu/boot/...
+.PHONY: node-storm flash-cuts bench-mcu
 node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
 	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
