@@ -81,6 +81,7 @@ e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "
+	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -first 10 -seeds 3 -states 8000 -subsets 20 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
 crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
@@ -120,6 +121,20 @@ crash-kill: ## a real writer of the log killed again and again (KILLS=1000)
 sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim -run TestSeeds -args -seeds $(SEEDS) -seed $(or $(SEED),1)
 
+# --- NPU -------------------------------------------------------------------------------------------------------
+SOAK ?= 1h
+.PHONY: test-npu bench-npu soak-npu standin
+test-npu: ## the NPU parts on stand-in libraries, here and as arm64 under qemu-user
+	@$(SETUP) build && $(SETUP) arm
+	@CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m ./ascend/...
+	@deploy/bootstrap/npu-arm.sh
+	@$(MAKE) --no-print-directory soak-npu SOAK=15s
+bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (needs gcc)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
+soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
+standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
+	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
 # --- sensors ---------------------------------------------------------------------------------------------------
 .PHONY: bench-drivers
 bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
@@ -153,6 +168,19 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
+CUTS ?= 200
+.PHONY: test-nodes node-storm flash-cuts bench-mcu
+test-nodes: firmware ## nodes: bootloaders beside avrdude, stm32flash, stcgal, smpclient; the real images on a line
+	@$(GO) test -count=1 -timeout 10m ./mcu ./mcu/boot/...
+node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
+	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
+flash-cuts: ## the power cut at CUTS points of a flash by each protocol
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -v -timeout 0 ./mcu/boot -run 'PowerCuts' -args -cuts $(CUTS) -avr-cuts $(CUTS) | grep -vE '^=== '
+bench-mcu: firmware ## events per second through a line, beside what the line carries, and ms until they are durable
+	@$(GO) test -count=1 -v -timeout 30m ./mcu -run TestBench -args -bench-mcu | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
+
 # --- firmware --------------------------------------------------------------------------------------------------
 .PHONY: firmware firmware-test
 firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)

@@ -45,6 +45,8 @@ type NPUStatus struct {
 	Sequence      uint64     `json:"sequence"`               // bound to inputs
 	Durable       uint64     `json:"durable"`                // acknowledged by the agent
 	Waiting       int        `json:"waiting"`                // results that the agent has not acknowledged
+	Handles       int64      `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	Goroutines    int        `json:"goroutines"`
 }
 
 // NPUChip is one chip with its gauges; a gauge that the chip does not have is not there.

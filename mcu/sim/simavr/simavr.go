@@ -295,6 +295,12 @@ func (a *AVR) Hook(signal uintptr, f func(uint32)) {
 // Raise sets a signal.
 func (a *AVR) Raise(signal uintptr, v uint32) { purego.SyscallN(library.raise, signal, uintptr(v)) }
 
+// External drives the pins of mask of a port from outside, against the pull-ups.
+func (a *AVR) External(port, mask, value byte) {
+	v := uint64(port&0x7f) | uint64(mask)<<7 | uint64(value)<<15
+	call(library.ioctl, a.p, fourcc("iop", port), uintptr(unsafe.Pointer(&v)))
+}
+
 // EEPROM is its memory of 1 KiB.
 func (a *AVR) EEPROM() []byte {
 	d := struct {
