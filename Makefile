@@ -189,10 +189,14 @@ firmware-test: firmware ## unit tests of the firmware's core, and the real image
 	@$(GO) test -count=1 ./mcu/sim/...
 
 # --- stores: PostgreSQL and Kafka ------------------------------------------------------------------------------
-.PHONY: test-stores test-kafka-cluster bench-stores
+.PHONY: test-stores storm-stores test-kafka-cluster bench-stores
 test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
-	@$(SETUP) stores
+	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run TestStormKafka -stores -rounds 4
+storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
 test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
 	@$(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
