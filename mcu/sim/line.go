@@ -59,7 +59,11 @@ type flying struct {
 
 // NewLine makes a line at baud with the nodes on it. The seed decides where faults strike.
 func NewLine(baud int, seed uint64, nodes ...*Node) *Line {
-	return &Line{baud: baud, nodes: nodes, rng: rand.New(rand.NewPCG(seed, 1)), losing: map[int]time.Duration{}, lastOf: map[int]time.Duration{}}
+	l := &Line{baud: baud, nodes: nodes, rng: rand.New(rand.NewPCG(seed, 1)), losing: map[int]time.Duration{}, lastOf: map[int]time.Duration{}}
+	for _, n := range nodes { // chips may have run before
+		l.now = max(l.now, n.Now())
+	}
+	return l
 }
 
 // SetFaults replaces the faults.
