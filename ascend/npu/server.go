@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -174,6 +175,10 @@ func (w *Worker) Status() *api.NPUStatus {
 	}
 	w.mu.Unlock()
 	s.Driver, s.Chips = w.monitor.snapshot()
+	s.Goroutines = runtime.NumGoroutine()
+	if w.lib != nil {
+		s.Handles = w.lib.Live().Sum()
+	}
 	for _, m := range w.c.Models {
 		st := w.runners[m.Name].status()
 		if st.LastError != "" && s.LastError == "" {

@@ -24,6 +24,9 @@ const (
 	MaxNPUWait       = 60 * time.Second // for the result of one input
 )
 
+// ErrNPUSilent is returned where nothing answers on the worker's socket.
+var ErrNPUSilent = errors.New("the NPU worker does not answer")
+
 // NPUStatus is what the worker tells of itself.
 type NPUStatus struct {
 	SchemaVersion int        `json:"schema_version"`
@@ -45,6 +48,8 @@ type NPUStatus struct {
 	Sequence      uint64     `json:"sequence"`               // bound to inputs
 	Durable       uint64     `json:"durable"`                // acknowledged by the agent
 	Waiting       int        `json:"waiting"`                // results that the agent has not acknowledged
+	Handles       int64      `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	Goroutines    int        `json:"goroutines"`
 }
 
 // NPUChip is one chip with its gauges; a gauge that the chip does not have is not there.
@@ -156,7 +161,7 @@ func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, ou
 		if isPermission(err) {
 			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
 		}
-		return fmt.Errorf("%w: the NPU worker does not answer on %s (systemctl status edge-npu): %w", ErrUnreachable, c.path, err)
+		return fmt.Errorf("%w on %s: %w", ErrNPUSilent, c.path, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

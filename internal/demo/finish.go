@@ -86,7 +86,11 @@ func (s *stage) check(uint64) error {
 		}
 	}
 	db := filepath.Join(s.dir, "hub.db")
-	for what, like := range map[string]string{"host metrics": "cpu.busy%", "the simulated 1-Wire bus": "temperature%rom%"} {
+	want := map[string]string{"host metrics": "cpu.busy%", "the simulated 1-Wire bus": "temperature%rom%"}
+	if s.npu != nil {
+		want["the simulated NPU"] = "npu.score%"
+	}
+	for what, like := range want {
 		n, err := exec.Command("bin/edge-hub", "count", "--config", filepath.Join(s.dir, "hub.yaml"), "--series", like).Output()
 		if err != nil || strings.TrimSpace(string(n)) == "0" {
 			return fmt.Errorf("%s: no records in %s", what, db)

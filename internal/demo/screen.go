@@ -43,8 +43,12 @@ func (s *screen) draw(v view, now, length time.Duration) {
 	if !s.style.TTY {
 		if time.Since(s.last) >= 2*time.Second {
 			s.last = time.Now()
-			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s\n", now.Seconds(), linkWord(v.linked), agentWord(v),
-				term.CommaU(s.end), term.CommaU(delivered), term.CommaU(waiting))
+			npu := ""
+			if v.npu != nil {
+				npu = "  simulated NPU score " + v.scoreText()
+			}
+			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s%s\n", now.Seconds(), linkWord(v.linked), agentWord(v),
+				term.CommaU(s.end), term.CommaU(delivered), term.CommaU(waiting), npu)
 		}
 		return
 	}
@@ -72,6 +76,7 @@ func (s *screen) draw(v view, now, length time.Duration) {
 	}
 	fmt.Fprintf(&b, "\nBACKLOG   %s  %s\n", s.style.Sparkline(s.backlog, 60), term.CommaU(waiting))
 	b.WriteString(s.readings(v))
+	b.WriteString(s.npu(v))
 	text := b.String()
 	if s.lines > 0 {
 		fmt.Printf("\x1b[%dA\x1b[J", s.lines)

@@ -102,6 +102,7 @@ type stage struct {
 	sim   *program
 	hub   *program
 	agent *program
+	npu   *program // nil without a C compiler: there is no stand-in for the NPU then
 	link  *link
 	api   *api.Client
 }
@@ -122,6 +123,9 @@ run_dir: %[1]s/run
 uplink:
   mqtt:
     broker: tcp://127.0.0.1:%[2]d
+control:
+  producers:
+    edge-npu: {stream: events}
 `
 	sourcesYAML = `sources:
   - name: host
@@ -160,6 +164,9 @@ func newStage(dir string) (*stage, error) {
 	s.hub = &program{name: "edge-hub", log: file("hub.log"), args: []string{"run", "--config", file("hub.yaml")}}
 	s.agent = &program{name: "edge-agent", log: file("agent.log"), args: []string{"run", "--config", file("agent.yaml")}}
 	s.api = api.NewClient(file("run"))
+	if err := s.castNPU(); err != nil {
+		return nil, err
+	}
 	return s, s.configure(true)
 }
 
@@ -191,6 +198,11 @@ func (s *stage) start(ctx context.Context) error {
 	if err := s.agent.start(); err != nil {
 		return err
 	}
+	if s.npu != nil {
+		if err := s.npu.start(); err != nil {
+			return err
+		}
+	}
 	return s.await(ctx, 15*time.Second, "the agent's control socket", func() bool {
 		_, err := s.api.Status(ctx)
 		return err == nil
@@ -216,8 +228,8 @@ func (s *stage) await(ctx context.Context, limit time.Duration, what string, ok 
 
 // alive returns an error if a program has ended that should run, with the end of its log.
 func (s *stage) alive() error {
-	for _, p := range []*program{s.sim, s.hub, s.agent} {
-		if p.died() {
+	for _, p := range []*program{s.sim, s.hub, s.agent, s.npu} {
+		if p != nil && p.died() {
 			b, _ := os.ReadFile(p.log) // the log is a help, its absence is not the error
 			lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 			return fmt.Errorf("%s ended by itself:\n  %s", p.name, strings.Join(lines[max(0, len(lines)-5):], "\n  "))
@@ -227,8 +239,8 @@ func (s *stage) alive() error {
 }
 
 func (s *stage) close() {
-	for _, p := range []*program{s.agent, s.sim, s.hub} {
-		if p.up() && p.end(syscall.SIGTERM, 15*time.Second) != nil {
+	for _, p := range []*program{s.npu, s.agent, s.sim, s.hub} {
+		if p != nil && p.up() && p.end(syscall.SIGTERM, 15*time.Second) != nil {
 			_ = p.kill()
 		}
 	}
@@ -239,6 +251,8 @@ func (s *stage) close() {
 type view struct {
 	status  *api.Status // nil: the agent does not answer
 	sensors *api.Sensors
+	npu     *api.NPUStatus // nil: none, or it does not answer
+	score   *api.Record    // its newest result
 	linked  bool
 }
 
@@ -252,6 +266,9 @@ func (s *stage) observe(ctx context.Context) view {
 			v.sensors = nil
 		}
 	}
+	if s.npu != nil {
+		s.observeNPU(ctx, &v)
+	}
 	return v
 }
 
@@ -260,6 +277,11 @@ func (s *stage) drain(ctx context.Context) (*api.Account, error) {
 	s.link.restore()
 	if !s.agent.up() {
 		if err := s.agent.start(); err != nil {
+			return nil, err
+		}
+	}
+	if s.npu != nil && s.npu.up() { // it finishes what it has begun
+		if err := s.npu.end(syscall.SIGTERM, 15*time.Second); err != nil {
 			return nil, err
 		}
 	}

@@ -18,10 +18,11 @@
 
 struct shared {
 	uint32_t magic;
+	_Atomic int64_t busy_ns[MAX_DEVICES]; // at byte 8: the benchmark reads it from the file
+	_Atomic int64_t mem_used[MAX_DEVICES], executed[MAX_DEVICES];
 #define X(name, value) _Atomic int64_t name;
 	PARAMS(X)
 #undef X
-	_Atomic int64_t busy_ns[MAX_DEVICES], mem_used[MAX_DEVICES], executed[MAX_DEVICES];
 };
 extern struct shared *shared;
 
