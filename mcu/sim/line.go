@@ -43,8 +43,7 @@ type Line struct {
 	master     []byte        // bytes that wait for the line
 	masterFree time.Duration // when the master's transmitter is free again
 	flight     []flying
-	recent     []flying // delivered a short time ago, for the detection of collisions
-	heard      []byte   // what reached the master and was not taken
+	heard      []byte // what reached the master and was not taken
 	heardAt    time.Duration
 	losing     map[int]time.Duration // talker → the frame that is being lost ends when nothing came until then
 	lastOf     map[int]time.Duration // talker → end of its latest character
