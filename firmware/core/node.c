@@ -22,6 +22,8 @@ void node_init(void)
 	settings_load();
 	boots_count();
 	queue_push(EV_BOOT << 4, Q_GOOD, node_cause);
+	out[O_VALUE] = (u16)NO_VALUE;
+	out[O_QUALITY] = Q_BAD;
 	node_ms = second_at = (u16)port_ms();
 	sensors_rescan();
 	modbus_start((u8)setting[S(UNIT)], (u8)setting[S(BAUD)]);

@@ -63,6 +63,7 @@ var peers = map[string][]string{
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 	"hub/store/ledger":            {"hub/store"},
 	"mcu/sim":                     {"internal/sim/onewire", "mcu/sim/simavr", "mcu/sim/mcs51"},
+	"mcu/sim/nodesim":             {"mcu/sim", "internal/sim/onewire"},
 	"ascend/npu":                  {"ascend/acl", "ascend/dcmi"},
 }
 

@@ -252,3 +252,43 @@ func TestPowerCutInSave(t *testing.T) {
 		old = got
 	}
 }
+
+// TestPowerCutAnywhere cuts the power at moments spread over a save into EEPROM, which takes up to half a second.
+func TestPowerCutAnywhere(t *testing.T) {
+	r := newRig(t, "avr", 0)
+	old := uint16(300)
+	r.write(0xa8, old, 320)
+	r.write(0xc2, 0x5341)
+	for i := range 9 {
+		fresh := uint16(200 + i)
+		r.write(0xa8, fresh)
+		r.line.Send(modbus.AppendRTU(nil, 247, []byte{6, 0, 0xc2, 0x53, 0x41}))
+		r.run(20*time.Millisecond + time.Duration(i)*57*time.Millisecond)
+		r.line.Do(r.node.PowerCycle)
+		r.run(300 * time.Millisecond)
+		r.line.Received()
+		got := r.read(0xa8, 1)[0]
+		if got != old && got != fresh {
+			t.Fatalf("cut %d: HEATER_ON is %d, want %d or %d", i, got, old, fresh)
+		}
+		if s := r.read(0xc0, 1)[0]; s != 0 {
+			t.Fatalf("cut %d: settings state %d", i, s)
+		}
+		old = got
+	}
+}
+
+// TestUARTDuringOneWire keeps a line busy at 9600 baud while the program bit-bangs 1-Wire all the time: no character may
+// be lost. A slot masks interrupts for 68 µs, a reset for 72 µs; a character takes 1,042 µs.
+func TestUARTDuringOneWire(t *testing.T) {
+	eachChip(t, 3, func(t *testing.T, r *rig) {
+		r.write(0xb3, 9) // short conversions: more traffic
+		for range 40 {
+			r.read(0x40, 24)
+		}
+		if c := r.read(0x20, 3); c[1] != 0 {
+			t.Errorf("%d frames were damaged", c[1])
+		}
+		r.clean()
+	})
+}

@@ -43,8 +43,7 @@ type Line struct {
 	master     []byte        // bytes that wait for the line
 	masterFree time.Duration // when the master's transmitter is free again
 	flight     []flying
-	recent     []flying // delivered a short time ago, for the detection of collisions
-	heard      []byte   // what reached the master and was not taken
+	heard      []byte // what reached the master and was not taken
 	heardAt    time.Duration
 	losing     map[int]time.Duration // talker → the frame that is being lost ends when nothing came until then
 	lastOf     map[int]time.Duration // talker → end of its latest character
@@ -59,7 +58,11 @@ type flying struct {
 
 // NewLine makes a line at baud with the nodes on it. The seed decides where faults strike.
 func NewLine(baud int, seed uint64, nodes ...*Node) *Line {
-	return &Line{baud: baud, nodes: nodes, rng: rand.New(rand.NewPCG(seed, 1)), losing: map[int]time.Duration{}, lastOf: map[int]time.Duration{}}
+	l := &Line{baud: baud, nodes: nodes, rng: rand.New(rand.NewPCG(seed, 1)), losing: map[int]time.Duration{}, lastOf: map[int]time.Duration{}}
+	for _, n := range nodes { // chips may have run before
+		l.now = max(l.now, n.Now())
+	}
+	return l
 }
 
 // SetFaults replaces the faults.

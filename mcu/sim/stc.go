@@ -48,7 +48,6 @@ type STC struct {
 	board    *Board
 	unlocked bool // ISP_TRIG has seen 0x46
 	wdtEnd   uint64
-	reset    byte // a reset is due: PCON's power flag and WDT's flag to set
 	resetDue bool
 	sent     []Char
 	sentEnd  time.Duration
