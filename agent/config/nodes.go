@@ -155,9 +155,6 @@ func (n *Node) validate(r *strictyaml.Report, at string, l *NodeLine) {
 	if f.Enter == EnterExec && len(f.EnterExec) == 0 {
 		r.Addf(at+".enter", "%s.enter is exec, but enter_exec names no program", at)
 	}
-	if f.Protocol == "stc89" && f.Enter == EnterCommand {
-		r.Addf(at+".enter", "%s.enter: an STC89 enters its bootloader at power-on only: dtr, rts, exec or hand", at)
-	}
 	if f.Baud != 0 {
 		between(r, at+".baud", f.Baud, 1200, 921600)
 	}

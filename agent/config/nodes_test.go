@@ -34,15 +34,14 @@ func TestNodes(t *testing.T) {
 		t.Errorf("%+v", c.Nodes)
 	}
 	for change, want := range map[string]string{
-		"unit: 5|unit: 6":                                   `nodes[0].nodes[1].unit 6 is taken by aquarium`,
-		"unit: 5|unit: 300":                                 `nodes[0].nodes[0].unit is 300`,
-		"name: climate|name: aquarium":                      `"aquarium" is taken by nodes[0].nodes[0]`,
-		"port: /dev/ttyUSB0|poll: 1s":                       `give one of port and rtu_over_tcp`,
-		"port: /dev/ttyUSB0|rtu_over_tcp: 'h:1'":            `needs a port of its own to be flashed`,
-		"{protocol: stk500v1}|{protocol: stk500}":           `did you mean "stk500v1"`,
-		"room: cellar|rom: x":                               `"rom" cannot be a label`,
-		"protocol: stc89,|protocol: stc89, enter: command,": `an STC89 enters its bootloader at power-on only`,
-		"unit: 5|unit: 5\n        colour: red":              `unknown key "colour" in nodes[0].nodes[0]`,
+		"unit: 5|unit: 6":                         `nodes[0].nodes[1].unit 6 is taken by aquarium`,
+		"unit: 5|unit: 300":                       `nodes[0].nodes[0].unit is 300`,
+		"name: climate|name: aquarium":            `"aquarium" is taken by nodes[0].nodes[0]`,
+		"port: /dev/ttyUSB0|poll: 1s":             `give one of port and rtu_over_tcp`,
+		"port: /dev/ttyUSB0|rtu_over_tcp: 'h:1'":  `needs a port of its own to be flashed`,
+		"{protocol: stk500v1}|{protocol: stk500}": `did you mean "stk500v1"`,
+		"room: cellar|rom: x":                     `"rom" cannot be a label`,
+		"unit: 5|unit: 5\n        colour: red":    `unknown key "colour" in nodes[0].nodes[0]`,
 	} {
 		from, to, _ := strings.Cut(change, "|")
 		_, err := config.Parse("agent.yaml", []byte(strings.Replace(nodesYAML, from, to, 1)), machine{fstest.MapFS{}})

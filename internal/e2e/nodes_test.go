@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	nodeFaults = flag.Int("node-faults", 24, "faults in TestNodes")
+	nodeFaults = flag.Int("node-faults", 12, "faults in TestNodes")
 	nodeChips  = flag.String("node-chips", "stc89,stc89,stc89", "chips on the line of TestNodes; an avr needs a quick machine to keep up with the clock")
 	nodeSeed   = flag.Uint64("node-seed", 0, "seed of these faults; 0 picks one and prints it")
 )

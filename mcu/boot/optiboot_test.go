@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/edgelog/edgelog/drivers/bus/modbus"
+	"github.com/edgelog/edgelog/mcu"
 	"github.com/edgelog/edgelog/mcu/boot"
 	"github.com/edgelog/edgelog/mcu/sim"
 )
@@ -239,5 +242,50 @@ func TestAvrdude(t *testing.T) {
 		if !bytes.Equal(c.Flash()[:optibootStart], theirs) || !bytes.HasPrefix(theirs, app) {
 			t.Error("the two differ")
 		}
+	})
+}
+
+// The real firmware is replaced by its next version, and the node that comes up says so.
+func TestRealImage(t *testing.T) {
+	loader := optiboot(t)
+	parse := func(name string) *boot.Image {
+		b, err := os.ReadFile("../../firmware/build/" + name)
+		if err != nil {
+			t.Fatalf("%v (run make firmware)", err)
+		}
+		img, err := boot.Parse(b, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	old, now := parse("node-avr.elf"), parse("node-avr-v2.hex")
+	synctest.Test(t, func(t *testing.T) {
+		c := newAVR(t, loader, old.Flat(boot.Span{To: optibootStart}, 0xff))
+		defer c.Close()
+		version := func(ctx context.Context) (string, error) {
+			l := sim.NewLine(9600, 1, &sim.Node{Chip: c, Name: "avr"})
+			if err := l.Run(c.Now() + 300*time.Millisecond); err != nil {
+				return "", err
+			}
+			w, err := modbus.NewMaster(l, modbus.MasterOptions{Timeout: 2 * time.Second}).ReadHolding(ctx, 247, mcu.RegMagic, 20)
+			if err != nil {
+				return "", err
+			}
+			id, err := mcu.ParseIdentity(w)
+			return id.Version, err
+		}
+		before, err := version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &avrLine{c: c}
+		l.free = c.Now()
+		r, err := boot.Update(t.Context(), boot.Job{Flasher: boot.NewSTK500(l, boot.STK500Options{Enter: func(context.Context) error { c.Reset(); return nil }}),
+			Image: now, Confirm: version})
+		if err != nil || r.Version == before || r.Version == "" {
+			t.Fatalf("%s before: %+v %v", before, r, err)
+		}
+		t.Logf("%s, then %s: %d bytes in %v", before, r.Version, r.Bytes, r.Took)
 	})
 }
