@@ -52,12 +52,14 @@ demo: build ## the main job on a laptop: sensors, log, broker, hub; link cut, ki
 .PHONY: test-systemd
 test-systemd: build ## the shipped units on a real Debian systemd in a container (root)
 	@deploy/systemd/test.sh bin
-.PHONY: test test-quick lint unit race e2e crash-short arm-smoke crash storm
+.PHONY: test test-quick lint unit sim-short race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed
-	@missing=0; $(SETUP) test || missing=1; \
-	$(MAKE) --no-print-directory lint unit race crash-short && \
-	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory e2e arm-smoke && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
-	if [ $$missing = 1 ]; then echo 'FAIL: end-to-end tests did not run; install the packages named above'; exit 1; fi
+	@missing=0; for set in test mcu stores arm; do $(SETUP) $$set || missing=1; done; \
+	$(MAKE) --no-print-directory lint unit race crash-short sim-short && \
+	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
+	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
+# Tests against what we did not write.
+REAL = test-nodes e2e test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
@@ -67,21 +69,25 @@ lint: ## gofmt, vet, staticcheck
 	@$(GO) vet ./...
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-QUICK = $(shell $(GO) list ./... | grep -v /internal/e2e)
+# The packages that need neither servers nor firmware; the long ones have targets of their own.
+QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/buffer/buffertest$$')
 unit: ## unit tests
 	@$(GO) test -count=1 $(QUICK)
+sim-short: ## the simulation of delivery and the exploration of its machines, short form
+	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
-	@$(GO) test -count=1 -race ./agent/... ./buffer ./hub/... ./internal/mqttclient
+	@$(GO) test -count=1 -race -skip 'WhileMoving$$' ./agent/... ./buffer ./hub/... ./internal/mqttclient # those run alone, and without it
 e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
-	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -seeds 6 | grep -vE "^=== "
+	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "
+	@$(GO) test -count=1 ./buffer/buffertest -run "TestCrash|TestErrors|TestRandom|TestLying" -v -args -first 10 -seeds 3 -states 8000 -subsets 20 | grep -vE "^=== "
 arm-smoke: build-arm64 check-glibc ## arm64 programs and golden formats under qemu-user
 	@deploy/bootstrap/arm-smoke.sh
 crash: ## the crash matrix, long form: STATES=1000000 distinct states, from seed FIRST=1
 	@$(GO) test -count=1 -v -timeout 0 ./buffer/buffertest -run 'TestCrash$$' -args -states $(or $(STATES),1000000) -subsets 40 -first $(or $(FIRST),1)
-storm: ## the end-to-end storm, long form (ROUNDS=1000)
-	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStorm -rounds $(ROUNDS)
+storm: ## the end-to-end storms, of programs and on the wire, long form (ROUNDS=1000)
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm|TestWireStorm' -rounds $(ROUNDS) -wire-rounds $(ROUNDS)
 
 # --- bench -----------------------------------------------------------------------------------------------------
 .PHONY: bench-e2e
@@ -137,8 +143,8 @@ bench-drivers: build ## sweeps, Modbus and collecting against what the wire and 
 	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
 # --- nodes -----------------------------------------------------------------------------------------------------
 .PHONY: test-nodes
-test-nodes: ## microcontroller nodes: bootloaders against avrdude, stm32flash, stcgal and smpclient; the line
-	@$(SETUP) mcu
+test-nodes: firmware ## firmware and nodes: the real images on simulated chips; avrdude, stm32flash, stcgal, smpclient, mbpoll
+	@$(MAKE) --no-print-directory -C firmware test
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
 
 # --- exploration -----------------------------------------------------------------------------------------------
@@ -162,6 +168,17 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
+CUTS ?= 200
+.PHONY: node-storm flash-cuts bench-mcu
+node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
+	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
+flash-cuts: ## the power cut at CUTS points of a flash by each protocol
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -v -timeout 0 ./mcu/boot -run 'PowerCuts' -args -cuts $(CUTS) -avr-cuts $(CUTS) | grep -vE '^=== '
+bench-mcu: firmware ## events per second through a line, beside what the line carries, and ms until they are durable
+	@$(GO) test -count=1 -v -timeout 30m ./mcu -run TestBench -args -bench-mcu | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
+
 # --- firmware --------------------------------------------------------------------------------------------------
 .PHONY: firmware firmware-test
 firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.md)
@@ -170,3 +187,19 @@ firmware: ## C firmware of the nodes for every chip, with its sizes (docs/node.m
 firmware-test: firmware ## unit tests of the firmware's core, and the real images on the chip simulators
 	@$(MAKE) --no-print-directory -C firmware test
 	@$(GO) test -count=1 ./mcu/sim/...
+
+# --- stores: PostgreSQL and Kafka ------------------------------------------------------------------------------
+.PHONY: test-stores storm-stores test-kafka-cluster bench-stores
+test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run TestStormKafka -stores -rounds 4
+storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
+test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
+bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
+	@$(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e/stores -run TestBench -bench-stores | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'

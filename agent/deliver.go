@@ -91,8 +91,10 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 		s := uplink.NewLog(l)
 		sources, logs = append(sources, s), append(logs, s)
 	}
-	o := d.kafkaLoop(c)
-	if c.Uplink.MQTT != nil {
+	var o uplink.LoopOptions
+	if c.Uplink.Kafka != nil {
+		o = d.kafkaLoop(c)
+	} else {
 		o = d.mqttLoop(c)
 	}
 	o.Sender.Random, o.Sender.Identity, o.Sender.Events = random, d.identity, d.a.faults.uplinkEvents()
@@ -163,7 +165,7 @@ func (d *delivery) kafkaLoop(c *config.Config) uplink.LoopOptions {
 // rival tells of another client under our name.
 func (d *delivery) rival(there bool) {
 	if there {
-		d.a.faults.raise(health.NameTaken, "uplink", "uplink", "the broker keeps closing our connection as if "+d.a.configuration().Device+" connected from elsewhere")
+		d.a.faults.raise(health.NameTaken, "uplink", "uplink", "another client connects to the broker as "+d.a.configuration().Device+" in turns with this box")
 	} else {
 		d.a.faults.clear(health.NameTaken, "uplink")
 	}

@@ -68,7 +68,7 @@ func (r *recovery) leftovers() {
 	for i, f := range r.files {
 		last := true
 		for _, n := range r.files[i+1:] {
-			last = last && !n.headed()
+			last = last && (!n.headed() || n.dup || n.moved()) // the others state what is known up to here, and stay
 		}
 		switch {
 		case f.gone && last:

@@ -70,6 +70,7 @@ func commands() []command {
 		{"count", "[--series LIKE] [--device D] [--stream S]", "count rows", (*app).cmdCount},
 		{"purge", "[--before T] [--max-bytes N] [--dry-run] [--yes]", "remove old rows; the account keeps their number", (*app).cmdPurge},
 		{"import", "FILE [--ack FILE]", "take a log that was carried by hand; write its ack file", (*app).cmdImport},
+		{"migrate", "--to FILE", "move positions to the store of another configuration", (*app).cmdMigrate},
 		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
 		{"bench", "[--devices N] [--rate R] [--every D] [--for D] [--catch-up D]", "measure a hub on this machine with virtual agents", (*app).cmdBench},
 		{"version", "", "the version of this program", (*app).cmdVersion},
@@ -299,6 +300,9 @@ func details(name string) string {
 			"  edge-hub bench --catch-up 24h --rate 100        one box comes back after a day\n\n" +
 			"Starts a hub and a Mosquitto of its own in a directory that is removed afterwards\n(--dir keeps it) and touches no other. Offers 2 % more than asked for, prints\n" +
 			"\"bench NAME VALUE UNIT\", and proves at the end that everything is stored once.\n\n"
+	case "migrate":
+		return "  edge-hub migrate --config hub.yaml --to new.yaml\n\nMoves what decides about the next frame: positions, series, gaps, producers,\nclocks. Stop every hub first. Rows stay in the old store, and nothing is sent\n" +
+			"again. It may be repeated after an interruption.\n\n"
 	case "count":
 		return "  edge-hub count --series 'temperature%' --device box-17\n\nLIKE is matched against name{label=\"value\",...}.\n\n"
 	}

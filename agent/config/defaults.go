@@ -75,11 +75,11 @@ func (c *Config) withDefaults(set func(path string) bool) {
 			m.Window = 4 * strictyaml.MiB
 		}
 	}
-	if c.NPU != nil && c.NPU.RunDir == "" {
-		c.NPU.RunDir = "/run/edge-npu"
-	}
 	if k := c.Uplink.Kafka; k != nil {
 		k.withDefaults()
+	}
+	if c.NPU != nil && c.NPU.RunDir == "" {
+		c.NPU.RunDir = "/run/edge-npu"
 	}
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {

@@ -58,11 +58,11 @@ func NewPlan(old, now *Config) Plan {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
 	}
-	if !reflect.DeepEqual(old.NPU, now.NPU) {
-		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
-	}
 	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
 		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
+	}
+	if !reflect.DeepEqual(old.NPU, now.NPU) {
+		p.Live = append(p.Live, Change{"npu", "the worker's faults are declared anew"})
 	}
 	if old.Log.Level != now.Log.Level {
 		p.LogLevel = true

@@ -76,8 +76,8 @@ func table() []Declared {
 	t = append(t, qualityFaults()...)
 	t = append(t, bufferFaults()...)
 	t = append(t, uplinkFaults()...)
-	t = append(t, npuFaults()...)
 	t = append(t, nodeFaults()...)
+	t = append(t, npuFaults()...)
 	return append(t, agentFaults()...)
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm|mcu
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''
@@ -31,6 +31,10 @@ mcu) # firmware of the nodes, its simulators and the independent programs that s
 	want stm32flash stm32flash; want python3 python3
 	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
+stores) # servers for make test-stores; Kafka itself comes from Maven Central, kafka-python from PyPI
+	want cc gcc; want java openjdk-17-jre-headless; want mvn maven; want kcat kcat; want python3 python3
+	python3 -c 'import venv, ensurepip' 2>/dev/null || need="$need python3-venv"
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
 # Programs of the Python index that nodes are tested against, in an environment of their own.
@@ -69,6 +73,7 @@ if ! { $run apt-get update -qq && DEBIAN_FRONTEND=noninteractive $run apt-get in
 	exit 1
 fi
 rm -f "$log"
-# Tests start their own brokers; the packaged service must not hold the port.
+# Tests start their own brokers and databases; the packaged services must not hold the ports.
+case $need in *postgresql*) $run systemctl disable --now postgresql >/dev/null 2>&1 || true ;; esac
 case $need in *mosquitto*) $run systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 mcu_python "${1:-build}"

@@ -7,9 +7,11 @@
 package ds18b20
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -171,8 +173,12 @@ func kindOf(a onewire.Address) kind {
 	return nil
 }
 
-// table is the list of chips and quantities that both kinds of sensor keep. It only grows.
+// table is what both kinds of sensor keep: the list of chips and quantities, which only grows, when chips are looked for
+// again, and whether it is closed.
 type table struct {
+	rescan   time.Time // zero: now
+	closed   chan struct{}
+	close    sync.Once
 	o        Options
 	chips    []*chip
 	byROM    map[onewire.Address]*chip
@@ -181,8 +187,8 @@ type table struct {
 }
 
 // newTable lists the chips that are expected, before any that is found.
-func newTable(o Options) table {
-	t := table{o: o, byROM: map[onewire.Address]*chip{}}
+func newTable(o Options) *table {
+	t := &table{o: o, byROM: map[onewire.Address]*chip{}, closed: make(chan struct{})}
 	roms := make([]string, 0, len(o.Names))
 	for rom := range o.Names {
 		roms = append(roms, rom)
@@ -194,6 +200,36 @@ func newTable(o Options) table {
 		}
 	}
 	return t
+}
+
+// Quantities lists what the chips found so far, and those that have a name, can tell.
+func (t *table) Quantities() []drivers.Quantity { return t.quantity }
+
+// ended is why a sensor reads no more: it is closed, or the context has ended.
+func (t *table) ended(ctx context.Context) error {
+	select {
+	case <-t.closed:
+		return errClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("read 1-Wire bus: %w", err)
+	}
+	return nil
+}
+
+// wait returns early, with an error, when the sensor is closed or the context ends.
+func (t *table) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-t.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // add returns the chip with that ROM, new or known; nil if its family is not read.

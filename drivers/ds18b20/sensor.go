@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -17,15 +16,12 @@ import (
 
 // Sensor is a drivers.Sensor with the quantities of all chips on one bus.
 type Sensor struct {
-	table
+	*table
 	bus      onewire.Bus
-	rescan   time.Time // when chips are looked for again; zero: now
-	parasite bool      // a chip is fed by the data line
+	parasite bool // a chip is fed by the data line
 	out      []byte
 	batch    []onewire.Transaction
 	batched  []*chip // parallel to batch
-	closed   chan struct{}
-	close    sync.Once
 	closeErr error
 }
 
@@ -34,11 +30,8 @@ func New(bus onewire.Bus, o Options) (*Sensor, error) {
 	if err := o.validateChips(); err != nil {
 		return nil, err
 	}
-	return &Sensor{table: newTable(o.withDefaults()), bus: bus, closed: make(chan struct{})}, nil
+	return &Sensor{table: newTable(o.withDefaults()), bus: bus}, nil
 }
-
-// Quantities lists what the chips found so far, and those that have a name, can tell.
-func (s *Sensor) Quantities() []drivers.Quantity { return s.quantity }
 
 // Close closes the bus and makes a running Read return.
 func (s *Sensor) Close() error {
@@ -82,18 +75,6 @@ func (s *Sensor) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Samp
 		dst = out
 	}
 	return dst, s.overflow()
-}
-
-func (s *Sensor) ended(ctx context.Context) error {
-	select {
-	case <-s.closed:
-		return errClosed
-	default:
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("read 1-Wire bus: %w", err)
-	}
-	return nil
 }
 
 // broken ends a sweep at the i-th chip: the rest gets the quality that the error stands for.
@@ -216,17 +197,4 @@ func conversionOf(c *chip) time.Duration {
 		return fullConversion
 	}
 	return fullConversion >> (12 - c.resolution)
-}
-
-func (s *Sensor) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-s.closed:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

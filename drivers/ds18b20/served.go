@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -71,29 +70,21 @@ func parseBool(text []byte) (record.Type, int64, record.Quality) {
 
 // served is a drivers.Sensor with the chips of an owserver, which does the bus work.
 type served struct {
-	table
+	*table
 	client *owserver.Client
-	rescan time.Time
-	closed chan struct{}
-	once   sync.Once
 }
 
-func newServed(c *owserver.Client, o Options) *served {
-	return &served{table: newTable(o), client: c, closed: make(chan struct{})}
-}
-
-// Quantities lists what the chips found so far, and those that have a name, can tell.
-func (s *served) Quantities() []drivers.Quantity { return s.quantity }
+func newServed(c *owserver.Client, o Options) *served { return &served{table: newTable(o), client: c} }
 
 // Close ends the connection and makes a running Read return.
 func (s *served) Close() error {
-	s.once.Do(func() { close(s.closed) })
+	s.close.Do(func() { close(s.closed) })
 	return s.client.Close()
 }
 
 // Read lets the server's thermometers convert at once and asks for every chip.
 func (s *served) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Sample, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.ended(ctx); err != nil {
 		return dst, err
 	}
 	if !time.Now().Before(s.rescan) {
@@ -125,8 +116,8 @@ func (s *served) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Samp
 }
 
 func (s *served) broken(ctx context.Context, dst []drivers.Sample, i int, err error) ([]drivers.Sample, error) {
-	if errors.Is(err, owserver.ErrClosed) || ctx.Err() != nil {
-		return dst, fmt.Errorf("read owserver: %w", err)
+	if ended := s.ended(ctx); ended != nil {
+		return dst, ended
 	}
 	s.rescan = time.Time{}
 	return s.fail(dst, i, record.QualityBus, err.Error()), fmt.Errorf("%w: %w", drivers.ErrBus, err)
@@ -171,16 +162,7 @@ func (s *served) convert(ctx context.Context) error {
 	if s.o.Conversion > 0 {
 		d = s.o.Conversion
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-s.closed:
-		return owserver.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.wait(ctx, d)
 }
 
 // read asks for one quantity. Its error means that the server cannot be used.

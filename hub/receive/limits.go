@@ -24,7 +24,7 @@ const (
 	// The sum of the credits is at most what the store takes in drainTime, so that no frame waits until its ack is
 	// overdue (10 s), but not less than minBudget.
 	drainTime   = 3 * time.Second
-	minBudget   = 128 // frames
+	minBudget   = 32  // frames
 	firstBudget = 512 // frames, until it is known what the store takes
 	minRound    = 64  // frames of one transaction, at least
 	telling     = 16  // frames of a round, or left behind it, from which its speed is that of the store

@@ -27,6 +27,15 @@ func (v *View) adopt(e *epochView, d *Decision) {
 		return
 	}
 	p.pos.End = max(p.pos.End, e.pos.ParentEnd)
+	v.siblings(e, d)
+}
+
+// siblings looks for another child of an epoch's parent. It is asked when an epoch is created and when one begins to grow:
+// the hub that created it may have died before it could tell anybody.
+func (v *View) siblings(e *epochView, d *Decision) {
+	if e.pos.Parent == 0 {
+		return
+	}
 	for _, o := range v.epochs {
 		if o != e && o.pos.Stream == e.pos.Stream && o.pos.Parent == e.pos.Parent {
 			v.twoWriters(e.pos.Stream, d)
@@ -46,6 +55,7 @@ func (v *View) grown(e *epochView, nonce wire.Nonce, d *Decision) {
 	}
 	now := growth{e.pos.Epoch, nonce}
 	if w.last.epoch != now.epoch {
+		v.siblings(e, d)
 		if w.before.epoch == now.epoch {
 			w.switches++
 		} else {

@@ -35,8 +35,6 @@ func examples(name string) string {
 		return "  edgectl faults          all lines, worst first\n  edgectl faults ack 12   line 12 is known; it goes once it is over\n"
 	case "explain":
 		return "  edgectl explain S012    one fault\n  edgectl explain         the list of all\n"
-	case "npu":
-		return npuHelp
 	case "sensors":
 		return "  edgectl sensors                 worst first\n  edgectl sensors cold            what has \"cold\" in its source, id, name or series\n" +
 			"  edgectl sensors watch cold      again every 2 s; --every 500ms\n"
@@ -44,6 +42,12 @@ func examples(name string) string {
 		return scanHelp
 	case "modbus":
 		return modbusHelp
+	case "npu":
+		return npuHelp
+	case "keys":
+		return keysHelp
+	case "release":
+		return releaseHelp
 	case "log":
 		return logHelp()
 	case "node":

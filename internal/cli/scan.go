@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -75,12 +76,20 @@ func (a *app) configuredAs() func(place string) string {
 			return "" // none, or one with mistakes: then nothing is known to be configured
 		}
 		for i := range c.Sources {
-			if c.Sources[i].Place() == place {
+			if resolved(c.Sources[i].Place()) == resolved(place) {
 				return c.Sources[i].Name
 			}
 		}
 		return ""
 	}
+}
+
+// resolved is the device behind one of its names; other places are as they are.
+func resolved(place string) string {
+	if real, err := filepath.EvalSymlinks(place); err == nil && filepath.IsAbs(place) {
+		return real
+	}
+	return place
 }
 
 func (v view) scan(s *api.Scan, list bool) string {

@@ -57,13 +57,13 @@ var peers = map[string][]string{
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":            {"drivers"},
-	"ascend/npu":              {"ascend/acl", "ascend/dcmi"},
 
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
 	"hub/store/ledger":            {"hub/store"},
 	"mcu/sim":                     {"internal/sim/onewire", "mcu/sim/simavr", "mcu/sim/mcs51"},
+	"ascend/npu":                  {"ascend/acl", "ascend/dcmi"},
 }
 
 // only says which packages may import a library.

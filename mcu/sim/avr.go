@@ -15,9 +15,11 @@ const avrHz = 16000000
 
 // AVR is an ATmega328P that runs an image in libsimavr, wired as firmware/port/avr says. It implements Chip.
 type AVR struct {
+	// DriverAlwaysOn is a serial link that needs no driver switched by the program.
+	DriverAlwaysOn bool
+
 	core  *simavr.AVR
 	board *Board
-	off   time.Duration // simulated time at which the power came; the core's cycles count on
 
 	uartIn  uintptr
 	wirePin uintptr
@@ -25,6 +27,7 @@ type AVR struct {
 
 	ddrB, ddrD, portB, portD byte
 	rtcLevel                 bool
+	extMask, extValue        [3]byte // pins that SetPin drives, of ports B, C, D
 	sent                     []Char
 	sentEnd                  time.Duration
 	resets                   int
@@ -182,7 +185,7 @@ func (c *AVR) transmit(b byte) {
 	now, baud := c.Now(), c.baud()
 	start := max(now, c.sentEnd)
 	c.sentEnd = start + 10*time.Second/time.Duration(baud)
-	if c.ddrD&4 != 0 && c.portD&4 == 0 {
+	if !c.DriverAlwaysOn && c.ddrD&4 != 0 && c.portD&4 == 0 {
 		c.board.note("RS-485: a character is sent while the driver is off")
 		return
 	}
@@ -225,4 +228,20 @@ func NewAVRNode(name, path string, b *Board) (*Node, error) {
 		return nil, err
 	}
 	return &Node{Chip: c, Name: name, Board: b}, nil
+}
+
+// PC is the address in bytes of the next instruction.
+func (c *AVR) PC() uint32 { return c.core.PC() }
+
+// SetPin drives an input of port B, C or D from outside, beside the devices of the board.
+func (c *AVR) SetPin(port byte, pin int, high bool) {
+	i, v := port-'B', uint32(0)
+	c.extMask[i] |= 1 << pin
+	c.extValue[i] &^= 1 << pin
+	if high {
+		c.extValue[i] |= 1 << pin
+		v = 1
+	}
+	c.core.External(port, c.extMask[i], c.extValue[i])
+	c.core.Raise(c.core.Port(port, pin), v)
 }

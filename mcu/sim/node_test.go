@@ -93,7 +93,7 @@ func (r *rig) clean() {
 }
 
 func eachChip(t *testing.T, sensors int, f func(t *testing.T, r *rig)) {
-	for _, kind := range []string{"avr", "stc89", "stc89-lcd"} {
+	for _, kind := range []string{"avr", "stc89"} {
 		t.Run(kind, func(t *testing.T) { f(t, newRig(t, kind, sensors)) })
 	}
 }

@@ -88,7 +88,8 @@ u8 port_boot(void)
 			continue;
 		cli();
 		port_outputs(0);
-		TIMSK0 = UCSR0B = 0;
+		TIMSK0 = 0;
+		UCSR0B = _BV(RXEN0) | _BV(TXEN0);
 		SP = RAMEND;
 		at = (at + 4) >> 1;
 		__asm__ volatile("clr r1\n ijmp" : : "z"(at));

@@ -23,7 +23,7 @@ func (s *Store) Accounts(ctx context.Context) (out []store.EpochAccount, err err
 		for _, d := range p.devices {
 			for _, e := range d.Epochs {
 				a := store.EpochAccount{Device: d.Name, Stream: e.Stream, Epoch: e.Epoch, Parent: e.Parent, First: e.First, Next: e.Next, End: e.End,
-					Rows: e.Rows, Late: e.Late, Skipped: map[string]uint64{}, Gaps: map[string]uint64{}, Quarantined: e.Quarantined,
+					Rows: e.Rows - e.Removed, Removed: e.Removed, Late: e.Late, Skipped: map[string]uint64{}, Gaps: map[string]uint64{}, Quarantined: e.Quarantined,
 					Arrived: e.Arrived, LastTime: e.LastTime, Series: uint64(len(e.Series))}
 				for _, k := range e.Skipped {
 					a.Skipped[k.Reason] += k.Len()

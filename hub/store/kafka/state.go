@@ -37,6 +37,7 @@ type positionRecord struct {
 	Quarantined bool   `json:"quarantined,omitempty"`
 	Rows        uint64 `json:"rows"`
 	Late        uint64 `json:"late,omitempty"`
+	Removed     uint64 `json:"removed,omitempty"` // of rows: those that lie in the store that the hub had before
 	Boot        string `json:"boot,omitempty"`
 	Arrived     int64  `json:"arrived"` // µs UTC
 	LastTime    int64  `json:"last_time,omitempty"`
@@ -124,7 +125,7 @@ func encode(v any) []byte {
 
 func encodePosition(e *ledger.Epoch) []byte {
 	p := positionRecord{Seq: e.FirstMark, ParentEnd: uint64(e.ParentEnd), First: uint64(e.First), Next: uint64(e.Next), Chain: hex(e.ChainNext),
-		End: uint64(e.End), Quarantined: e.Quarantined, Rows: e.Rows, Late: e.Late, Boot: e.Boot, Arrived: e.Arrived, LastTime: e.LastTime, Marks: store.AppendMarks(nil, e.Marks)}
+		End: uint64(e.End), Quarantined: e.Quarantined, Rows: e.Rows, Late: e.Late, Removed: e.Removed, Boot: e.Boot, Arrived: e.Arrived, LastTime: e.LastTime, Marks: store.AppendMarks(nil, e.Marks)}
 	if e.Parent != 0 {
 		p.Parent = e.Parent.String()
 	}
@@ -222,6 +223,7 @@ func decodePosition(e *ledger.Epoch, b []byte) error {
 	}
 	e.FirstMark, e.Parent, e.ParentEnd = p.Seq, record.Epoch(parent), record.Offset(p.ParentEnd)
 	e.First, e.Next, e.ChainNext, e.End = record.Offset(p.First), record.Offset(p.Next), chain, record.Offset(p.End)
+	e.Removed = p.Removed
 	e.Quarantined, e.Rows, e.Late, e.Boot, e.Arrived, e.LastTime = p.Quarantined, p.Rows, p.Late, p.Boot, p.Arrived, p.LastTime
 	return nil
 }

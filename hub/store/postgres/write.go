@@ -163,50 +163,67 @@ func (t *tx) device(d *work) {
 		} else {
 			was.Next, was.ChainNext = x.First, firstChain(d, x.Epoch)
 		}
-		skipped, gapped := uint64(0), uint64(0)
-		for _, k := range x.Skipped {
-			skipped += k.Len()
-		}
-		for _, g := range x.Gaps {
-			gapped += g.Len()
-		}
+		skipped, gapped := holes(x.Epoch)
 		t.after.Queue(`UPDATE epoch SET next = $2, chain_next = $3, ends = $4, quarantined = $5, rows = $6, late = $7, skipped = $8,
 			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
 			int64(x.Next), int64(x.ChainNext), int64(x.End), x.Quarantined, int64(x.Rows), int64(x.Late), int64(skipped),
 			int64(gapped), x.Boot, x.Arrived, x.LastTime, int64(was.Next), int64(was.ChainNext),
 			store.AppendMarks([]byte{}, x.Marks)).Exec(one)
-		gone, added := ledger.Diff(was.Gaps, x.Gaps)
-		for _, g := range gone {
-			t.after.Queue("DELETE FROM gap WHERE epoch = $1 AND first = $2", x.Ref, int64(g.From)).Exec(one)
-		}
-		for _, g := range added {
-			t.after.Queue("INSERT INTO gap VALUES ($1,$2,$3,$4,$5,$6,$7,$8)", x.Ref, int64(g.From), int64(g.To), int16(g.Reason),
-				int64(g.ChainFrom), int64(g.ChainTo), g.TimeMin, g.TimeMax)
-		}
-		noSkips, skips := ledger.Diff(was.Skipped, x.Skipped)
-		for _, k := range noSkips {
-			t.after.Queue("DELETE FROM skip WHERE epoch = $1 AND first = $2", x.Ref, int64(k.From)).Exec(one)
-		}
-		for _, k := range skips {
-			t.after.Queue("INSERT INTO skip VALUES ($1,$2,$3,$4)", x.Ref, int64(k.From), int64(k.To), k.Reason)
-		}
+		t.gaps(x.Ref, was.Gaps, x.Gaps)
+		t.skips(x.Ref, was.Skipped, x.Skipped)
 	}
 	moved, forgotten := d.tx.Producers()
 	for _, p := range forgotten {
 		t.after.Queue("DELETE FROM producer WHERE device = $1 AND name = $2 AND incarnation = $3", d.Ref, p.Name, int64(p.Incarnation))
 	}
 	for _, p := range moved {
-		var last any
-		if n, ok := p.Taken.Last(); ok {
-			last = strconv.FormatUint(n, 10)
-		}
-		t.after.Queue(`INSERT INTO producer VALUES ($1,$2,$3,$4,$5::text::numeric,$6)
-			ON CONFLICT (device, name, incarnation) DO UPDATE SET taken = excluded.taken, last = excluded.last, moved = excluded.moved`,
-			d.Ref, p.Name, int64(p.Incarnation), p.Taken.Append([]byte{}), last, p.Moved)
+		t.producer(d, p)
 	}
 	for _, k := range d.tx.Boots() {
 		t.boot(d, k)
 	}
+}
+
+// holes are the sums of an epoch's skips and gaps.
+func holes(e *ledger.Epoch) (skipped, gapped uint64) {
+	for _, k := range e.Skipped {
+		skipped += k.Len()
+	}
+	for _, g := range e.Gaps {
+		gapped += g.Len()
+	}
+	return skipped, gapped
+}
+
+func (t *tx) gaps(epoch int64, was, now []record.Gap) {
+	gone, added := ledger.Diff(was, now)
+	for _, g := range gone {
+		t.after.Queue("DELETE FROM gap WHERE epoch = $1 AND first = $2", epoch, int64(g.From)).Exec(one)
+	}
+	for _, g := range added {
+		t.after.Queue("INSERT INTO gap VALUES ($1,$2,$3,$4,$5,$6,$7,$8)", epoch, int64(g.From), int64(g.To), int16(g.Reason),
+			int64(g.ChainFrom), int64(g.ChainTo), g.TimeMin, g.TimeMax)
+	}
+}
+
+func (t *tx) skips(epoch int64, was, now []store.Skip) {
+	gone, added := ledger.Diff(was, now)
+	for _, k := range gone {
+		t.after.Queue("DELETE FROM skip WHERE epoch = $1 AND first = $2", epoch, int64(k.From)).Exec(one)
+	}
+	for _, k := range added {
+		t.after.Queue("INSERT INTO skip VALUES ($1,$2,$3,$4)", epoch, int64(k.From), int64(k.To), k.Reason)
+	}
+}
+
+func (t *tx) producer(d *work, p ledger.Producer) {
+	var last any
+	if n, ok := p.Taken.Last(); ok {
+		last = strconv.FormatUint(n, 10)
+	}
+	t.after.Queue(`INSERT INTO producer VALUES ($1,$2,$3,$4,$5::text::numeric,$6)
+		ON CONFLICT (device, name, incarnation) DO UPDATE SET taken = excluded.taken, last = excluded.last, moved = excluded.moved`,
+		d.Ref, p.Name, int64(p.Incarnation), p.Taken.Append([]byte{}), last, p.Moved)
 }
 
 // firstChain is the chain that a new epoch's row was inserted with.

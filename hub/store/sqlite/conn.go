@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"github.com/edgelog/edgelog/hub/store"
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -147,9 +148,24 @@ func (c *conn) one(sql string, args ...driver.Value) (n int64, ok bool, err erro
 	return n, ok, err
 }
 
+// begin begins a transaction. For one that writes it waits by itself, with short sleeps: the engine's own waiting sleeps
+// up to 100 ms between tries and never meets the moment in which another process that commits again and again lets go.
+func (c *conn) begin(how string) error {
+	for end := time.Now().Add(busyTimeout); ; time.Sleep(busyLook) {
+		err := c.script(how)
+		var e sqlite3.Error
+		if err == nil || how != beginWrite || !errors.As(err, &e) || e.Code != sqlite3.ErrBusy || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// beginWrite begins a transaction that writes.
+const beginWrite = "BEGIN IMMEDIATE"
+
 // within runs f in one transaction.
 func (c *conn) within(begin string, f func() error) error {
-	if err := c.script(begin); err != nil {
+	if err := c.begin(begin); err != nil {
 		return err
 	}
 	if err := f(); err != nil {

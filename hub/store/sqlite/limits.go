@@ -15,6 +15,9 @@ const (
 	walKeepBytes       = 64 << 20 // the file is cut to this after a checkpoint
 	maxReaders         = 3
 	busyTimeout        = 5 * time.Second
+	busyLook           = time.Millisecond // between tries while another process writes
+	courtesy           = 3 * busyLook     // left after a commit where others write, too
+	courteousFor       = 30 * time.Second // after the last commit of another process
 
 	keepIncarnations = 4 * store.KeepIncarnations // of one producer of one device
 

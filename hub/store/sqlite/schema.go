@@ -57,7 +57,7 @@ func prepareSchema(c *conn) error {
 	if version == Schema {
 		return nil
 	}
-	return c.within("BEGIN IMMEDIATE", func() error {
+	return c.within(beginWrite, func() error {
 		// Another process may have done it since; look again under the lock.
 		version, fresh, err := schemaState(c)
 		if err != nil {

@@ -99,9 +99,12 @@ func (s *Store) openWriter() (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareSchema(c); err != nil {
-		c.close()
-		return nil, fmt.Errorf("open hub store %s: %w", s.path, err)
+	err = prepareSchema(c)
+	if err == nil {
+		err = c.script("PRAGMA busy_timeout=0") // begin waits by itself, and within a transaction nothing does
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open hub store %s: %w", s.path, errors.Join(err, c.close()))
 	}
 	return &writer{c: c, cache: newCache()}, nil
 }
@@ -110,7 +113,9 @@ func (s *Store) openWriter() (*writer, error) {
 type writer struct {
 	c       *conn
 	cache   *cache
-	version int64 // PRAGMA data_version: changes when another process commits
+	version int64     // PRAGMA data_version: changes when another process commits
+	others  time.Time // when that was last seen
+	ended   time.Time // of our last transaction
 }
 
 // writing runs f in one transaction of the writer. What the cache learned in a failed one is forgotten.
@@ -136,16 +141,23 @@ func (s *Store) writing(ctx context.Context, f func(*writer) error) error {
 			return err
 		}
 	}
-	err := w.c.within("BEGIN IMMEDIATE", func() error {
+	if !w.others.IsZero() && time.Since(w.others) < courteousFor {
+		time.Sleep(courtesy - time.Since(w.ended)) // or another process would never get its turn
+	}
+	err := w.c.within(beginWrite, func() error {
 		v, _, err := w.c.one("PRAGMA data_version")
 		if err != nil {
 			return err
 		}
 		if v != w.version {
+			if w.version != 0 {
+				w.others = time.Now()
+			}
 			w.cache, w.version = newCache(), v
 		}
 		return f(w)
 	})
+	w.ended = time.Now()
 	switch {
 	case err == nil:
 		w.cache.trim()

@@ -107,7 +107,7 @@ func faults() []func(p parts) {
 			}
 			time.Sleep(down)
 			for i := len(which) - 1; i >= 0; i-- {
-				which[i](p).start()
+				which[i](p).start() // where one program is two of them, the second word changes nothing
 			}
 		}
 	}

@@ -28,6 +28,9 @@ func newProcess(log string, args ...string) *process { return &process{args: arg
 func (p *process) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.wanted {
+		return
+	}
 	p.wanted = true
 	p.spawn()
 }

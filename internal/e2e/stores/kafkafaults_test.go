@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,11 @@ func checkKafka(t *testing.T, k *servers.Kafka, prefix string, devices []*device
 		py := newSeen(t, "kafka-python")
 		external(t, py, exec.Command(pythonWithKafka(t), "testdata/consume.py", strings.Join(k.Brokers(), ","), topic))
 		py.check(devices)
+		console := newSeen(t, "Kafka's console consumer")
+		external(t, console, k.Java("256m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", strings.Join(k.Brokers(), ","), "--topic", topic,
+			"--from-beginning", "--isolation-level", "read_committed", "--property", "print.key=true", "--property", "key.separator= ",
+			"--max-messages", strconv.Itoa(total), "--timeout-ms", "30000"))
+		console.check(devices)
 	}
 }
 
@@ -148,7 +154,7 @@ func external(t *testing.T, s *seen, cmd *exec.Cmd) {
 	}
 }
 
-const kafkaPython = "kafka-python==3.0.12"
+const kafkaPython = "kafka-python[zstd]==3.0.12"
 
 // pythonWithKafka is a Python with that package, in an environment of its own in the user's cache.
 func pythonWithKafka(t *testing.T) string {
@@ -157,9 +163,9 @@ func pythonWithKafka(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "edgelog", kafkaPython)
+	dir := filepath.Join(cache, "edgelog", "kafka-python-zstd")
 	python := filepath.Join(dir, "bin", "python3")
-	if exec.Command(python, "-c", "import kafka").Run() == nil {
+	if exec.Command(python, "-c", "import kafka, zstandard").Run() == nil {
 		return python
 	}
 	for _, cmd := range [][]string{{"python3", "-m", "venv", dir}, {python, "-m", "pip", "install", "-q", kafkaPython}} {
@@ -243,4 +249,17 @@ func TestKafkaCluster(t *testing.T) {
 	})
 	checkKafka(t, k, prefix, devices, true)
 	t.Logf("%+v", s.Health())
+}
+
+// sampleRows calls f with some rows of a topic.
+func sampleRows(t *testing.T, brokers []string, topic string, f func(key, value []byte)) {
+	t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c.PollFetches(ctx).EachRecord(func(r *kgo.Record) { f(r.Key, r.Value) })
 }

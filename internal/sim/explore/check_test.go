@@ -152,6 +152,7 @@ func (s *state) check() {
 			if !a.Balanced {
 				s.violation("account of box %d: %+v", i, a)
 			}
+			s.agree(i, &a, at[receive.Key{Stream: a.Stream, Epoch: a.Epoch}])
 		}
 	}
 }
@@ -168,6 +169,25 @@ func (s *state) held(e record.Epoch) bool {
 		}
 	}
 	return false
+}
+
+// agree compares the accounts of both sides at any moment: a box never says that more is settled than the hub has, and
+// the hub never has more than the box has written. What lies between is in flight, or was when a connection ended. Where
+// the store was restored, or a disk went back, the next answer brings them together again.
+func (s *state) agree(i int, a *uplink.Account, p *store.Position) {
+	if l := &s.left; l.backups+l.snaps+l.lies+l.cloned+l.wiped > 0 || a.Conflict {
+		return
+	}
+	settled, has := a.Delivered, uint64(0)
+	for _, n := range a.Skipped {
+		settled += n
+	}
+	if p != nil {
+		has = uint64(p.Next - p.First)
+	}
+	if settled > has || has > uint64(a.End-a.First) {
+		s.violation("accounts of box %d and the hub: %+v %+v", i, *a, p)
+	}
 }
 
 func (t *truth) at(n int64, p place) bool {

@@ -134,7 +134,6 @@ func start(r *run) *state {
 	s.hubs = []*receive.Receiver{s.hub()}
 	if r.before != nil {
 		r.before(s)
-		s.left = r.budget
 	}
 	return s
 }
@@ -168,6 +167,7 @@ func restarted(s *state) {
 	s.settle()
 	s.discard(b.logs, s.snap.logs)
 	s.boxes[0], s.snap = s.snap, nil
+	s.left.snaps++
 	b = s.boxes[0]
 	b.connected = false
 	b.s.Disconnected(s.now, nil)

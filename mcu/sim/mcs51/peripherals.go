@@ -4,7 +4,7 @@ package mcs51
 func (c *CPU) pass(n uint64) {
 	c.Cycles += n
 	p3 := byte(0xff)
-	if c.Pins != nil {
+	if c.Pins != nil && (*c.sfr(TMOD)&0xcc != 0 || *c.sfr(IE)&5 != 0) { // somebody counts or waits for edges
 		p3 = c.Pins(3)
 	}
 	p3 &= *c.sfr(P3)
