@@ -261,6 +261,7 @@ func TestDynamicBatchAndOutputs(t *testing.T) {
 		want(t, "index", i, 0)
 		must(err)
 		o, err := m.OutputIndex("y")
+		must(err)
 		want(t, "index", o, 0)
 		_, none := m.OutputIndex("z")
 		class(t, none, ClassCaller)

@@ -77,7 +77,7 @@ func TestDeviceLostAndReset(t *testing.T) {
 		class(t, err, ClassLost)
 		normal, err := lib.Status(0)
 		want(t, "status", normal, false)
-		return errors.Join(c.Abandon(), s.Close())
+		return errors.Join(err, c.Abandon(), s.Close())
 	})
 	if err != nil {
 		t.Error(err)

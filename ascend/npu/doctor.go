@@ -204,7 +204,7 @@ func (d *checklist) runtime(c *Config, lib *acl.Library) {
 			d.step("empty stream", s.Sync(time.Second), "idle")
 			d.step("close stream", s.Close(), "ok")
 		}
-		_, err = x.Malloc(math.MaxInt64/4, acl.HugeFirst)
+		_, err = x.Malloc(math.MaxInt/4, acl.HugeFirst)
 		if acl.ClassOf(err) != acl.ClassMemory {
 			d.step("refusal of too much memory", fmt.Errorf("it was answered with: %v", err), "")
 		} else {

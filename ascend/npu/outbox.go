@@ -62,13 +62,6 @@ func (o *outbox) put(m *message) {
 	}
 }
 
-// sent is the last sequence that the agent has.
-func (o *outbox) sent() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.next - 1
-}
-
 // wait returns when fewer than limit sequences up to bound are not acknowledged.
 func (o *outbox) wait(ctx context.Context, bound func() uint64, limit uint64) bool {
 	for {
