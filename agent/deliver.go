@@ -165,7 +165,7 @@ func (d *delivery) kafkaLoop(c *config.Config) uplink.LoopOptions {
 // rival tells of another client under our name.
 func (d *delivery) rival(there bool) {
 	if there {
-		d.a.faults.raise(health.NameTaken, "uplink", "uplink", "the broker keeps closing our connection as if "+d.a.configuration().Device+" connected from elsewhere")
+		d.a.faults.raise(health.NameTaken, "uplink", "uplink", "another client connects to the broker as "+d.a.configuration().Device+" in turns with this box")
 	} else {
 		d.a.faults.clear(health.NameTaken, "uplink")
 	}

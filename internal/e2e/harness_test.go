@@ -58,6 +58,8 @@ type process struct {
 	env  []string
 	log  string
 
+	child bool // the program is run by a wrapper
+
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -104,7 +106,14 @@ func (p *process) pid() int {
 }
 
 // kill ends the process with SIGKILL and waits for it.
-func (p *process) kill() { p.signal(syscall.SIGKILL, 10*time.Second) }
+func (p *process) kill() {
+	child := 0
+	if p.child && p.running() {
+		child = childOf(p.pid())
+	}
+	p.signal(syscall.SIGKILL, 10*time.Second)
+	gone(child)
+}
 
 // stop ends the process with SIGTERM and waits for it; it fails the test if the process does not end cleanly.
 func (p *process) stop() {

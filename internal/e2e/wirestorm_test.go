@@ -22,7 +22,7 @@ import (
 var wireRounds = flag.Int("wire-rounds", 12, "faults in TestWireStorm")
 
 // TestWireStorm is the storm below the programs: packets dropped, delayed, doubled and reordered by type on both sides of
-// a broker with tiny queues, two hubs on one database that are killed and stopped, the database put back to a copy taken
+// a broker with tiny queues, steps of the box's clock, two hubs on one database that are killed and stopped, the database put back to a copy taken
 // earlier, and a second box from a copy of the first one's disk. In the end everything that either box acknowledged is
 // in the store once, in order, at its place, and the accounts balance.
 func TestWireStorm(t *testing.T) {
@@ -34,7 +34,11 @@ func TestWireStorm(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		w.hubs = append(w.hubs, sharedHub(t, dir, name, w.far.port()))
 	}
+	w.clock = newWarp(t, dir)
 	w.x = w.box("box", filepath.Join(dir, "disk"))
+	if w.clock != nil {
+		w.clock.wrap(w.x.process)
+	}
 	for _, h := range w.hubs {
 		h.start()
 	}
@@ -101,6 +105,7 @@ type wireStorm struct {
 	near, far *wireLink // of the box, of the hubs
 	x         *box
 	twin      *box   // from a copy of x's disk; nil before there is one
+	clock     *warp  // of x; nil where there is none
 	backup    string // a copy of the database, "" before there is one
 	count     map[string]int
 }
@@ -126,17 +131,20 @@ func (w *wireStorm) pause(lo, hi time.Duration) {
 
 // round is one fault, or several at the same time. The first rounds bring each of the rare ones once.
 func (w *wireStorm) round(i int) {
-	rare := []string{"", "copy the database", "clone the box", "", "database restored", ""}
+	rare := []string{"clock step", "copy the database", "clone the box", "clock step", "database restored", ""}
 	f := ""
 	if i < len(rare) {
 		f = rare[i]
 	}
 	if f == "" {
-		all := []string{"drop", "double", "reorder", "delay", "everything", "everything", "kill a hub", "stop a hub", "kill broker",
+		all := []string{"clock step", "drop", "double", "reorder", "delay", "everything", "everything", "kill a hub", "stop a hub", "kill broker",
 			"kill agent", "cut link", "kill all", "copy the database", "database restored", "clone the box"}
 		f = all[w.rng.IntN(len(all))]
 	}
 	if f == "database restored" && w.backup == "" || f == "clone the box" && w.twin != nil {
+		f = "everything"
+	}
+	if f == "clock step" && w.clock == nil {
 		f = "everything"
 	}
 	w.count[f]++
@@ -149,6 +157,9 @@ func (w *wireStorm) round(i int) {
 		w.pause(time.Second, 3*time.Second)
 		w.near.set(wireFault{})
 		w.far.set(wireFault{})
+	case "clock step": // of the box: to 1970 and back, by hours, by a day
+		offsets := []time.Duration{-time.Duration(time.Now().UnixNano()), -25 * time.Hour, -time.Hour, 0, time.Hour, 25 * time.Hour, 400 * 24 * time.Hour}
+		w.clock.set(w.t, offsets[w.rng.IntN(len(offsets))])
 	case "kill a hub":
 		h := w.hubs[w.rng.IntN(2)]
 		h.kill()
@@ -251,6 +262,9 @@ func (w *wireStorm) calm() {
 	w.near.set(wireFault{})
 	w.far.set(wireFault{})
 	w.near.restore()
+	if w.clock != nil {
+		w.clock.set(w.t, 0)
+	}
 	if !w.b.running() {
 		w.b.start()
 	}
