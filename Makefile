@@ -59,7 +59,7 @@ test: ## everything that CI runs, with what it needs installed
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
 # Tests against what we did not write.
-REAL = test-nodes e2e test-stores arm-smoke
+REAL = test-nodes test-npu e2e test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
@@ -70,13 +70,13 @@ lint: ## gofmt, vet, staticcheck
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # The packages that need neither servers nor firmware; the long ones have targets of their own.
-QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu/|/buffer/buffertest$$')
+QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/buffer/buffertest$$')
 unit: ## unit tests
 	@$(GO) test -count=1 $(QUICK)
 sim-short: ## the simulation of delivery and the exploration of its machines, short form
 	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
-	@$(GO) test -count=1 -race ./agent/... ./buffer ./hub/... ./internal/mqttclient
+	@$(GO) test -count=1 -race -skip 'WhileMoving$$' ./agent/... ./buffer ./hub/... ./internal/mqttclient # those run alone, and without it
 e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
@@ -135,22 +135,35 @@ soak-npu: build ## an hour of simulated load; fails if memory, handles or thread
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
 standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
 	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
+
 # --- sensors ---------------------------------------------------------------------------------------------------
 .PHONY: bench-drivers
 bench-drivers: build ## sweeps, Modbus and collecting against what the wire and the box allow (BENCH=regexp; root for FUSE)
 	@$(SETUP) test
 	@mkdir -p scratch && $(GO) build -o scratch/driversbench ./internal/bench/driversbench
 	@cd scratch && ./driversbench -agent ../bin/edge-agent -only '$(BENCH)'
+
 # --- nodes -----------------------------------------------------------------------------------------------------
 .PHONY: test-nodes
 test-nodes: firmware ## firmware and nodes: the real images on simulated chips; avrdude, stm32flash, stcgal, smpclient, mbpoll
 	@$(MAKE) --no-print-directory -C firmware test
 	@$(GO) test -count=1 -timeout 10m ./mcu/...
+CUTS ?= 200
+.PHONY: node-storm flash-cuts bench-mcu
+node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
+	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
+flash-cuts: ## the power cut at CUTS points of a flash by each protocol
+	@$(SETUP) mcu
+	@$(GO) test -count=1 -v -timeout 0 ./mcu/boot -run 'PowerCuts' -args -cuts $(CUTS) -avr-cuts $(CUTS) | grep -vE '^=== '
+bench-mcu: firmware ## events per second through a line, beside what the line carries, and ms until they are durable
+	@$(GO) test -count=1 -v -timeout 30m ./mcu -run TestBench -args -bench-mcu | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
 
 # --- exploration -----------------------------------------------------------------------------------------------
 .PHONY: explore
 explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
 	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
 .PHONY: bench-hub
@@ -168,18 +181,6 @@ compare: build ## one storm on Edgelog, Telegraf and NATS JetStream (not in CI; 
 	@GO='$(GO)' deploy/bootstrap/peers.sh scratch/peers $(TELEGRAF) $(NATS)
 	@cd internal/bench/compare && $(GO) build -o ../../../scratch/peers/compare .
 	@scratch/peers/compare -records $(COMPARE_RECORDS) -bin bin -tools scratch/peers -scratch scratch/compare
-CUTS ?= 200
-.PHONY: test-nodes node-storm flash-cuts bench-mcu
-test-nodes: firmware ## nodes: bootloaders beside avrdude, stm32flash, stcgal, smpclient; the real images on a line
-	@$(GO) test -count=1 -timeout 10m ./mcu ./mcu/boot/...
-node-storm: firmware ## nodes, agent and hub through 200 faults (NODE_FAULTS=200, NODE_CHIPS=avr,stc89,stc89); virtual storms of 2,000 seeds
-	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestNodes$$' -args -node-faults $(or $(NODE_FAULTS),200) -node-chips $(or $(NODE_CHIPS),avr,stc89,stc89)
-	@$(GO) test -count=1 -v -timeout 0 ./mcu -run 'TestStorm|TestImages' -args -seeds 2000 -image-faults 200
-flash-cuts: ## the power cut at CUTS points of a flash by each protocol
-	@$(SETUP) mcu
-	@$(GO) test -count=1 -v -timeout 0 ./mcu/boot -run 'PowerCuts' -args -cuts $(CUTS) -avr-cuts $(CUTS) | grep -vE '^=== '
-bench-mcu: firmware ## events per second through a line, beside what the line carries, and ms until they are durable
-	@$(GO) test -count=1 -v -timeout 30m ./mcu -run TestBench -args -bench-mcu | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
 
 # --- firmware --------------------------------------------------------------------------------------------------
 .PHONY: firmware firmware-test
@@ -191,10 +192,14 @@ firmware-test: firmware ## unit tests of the firmware's core, and the real image
 	@$(GO) test -count=1 ./mcu/sim/...
 
 # --- stores: PostgreSQL and Kafka ------------------------------------------------------------------------------
-.PHONY: test-stores test-kafka-cluster bench-stores
+.PHONY: test-stores storm-stores test-kafka-cluster bench-stores
 test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
-	@$(SETUP) stores
+	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run TestStormKafka -stores -rounds 4
+storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
 test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
 	@$(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '

@@ -40,7 +40,7 @@ func (a *Agent) watchNPU(ctx context.Context) error {
 			a.npuFaults(s.Faults)
 		case ctx.Err() == nil && time.Since(heard) > npuPatient:
 			a.npuFaults(nil)
-			a.faults.raise(health.NPUWorkerGone, "npu", "NPU worker", err.Error())
+			a.faults.raise(health.NPUWorkerGone, "npu", "edge-npu", err.Error())
 		}
 	}
 }

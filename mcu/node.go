@@ -30,9 +30,10 @@ type node struct {
 	owed    []LostRecord
 
 	ticks ticks
-	fill  int     // at the last look
-	more  int     // of them beyond what that look brought
-	rate  float64 // events per second
+	fill  int           // at the last look
+	more  int           // of them beyond what that look brought
+	rate  float64       // events per second
+	every time.Duration // between two looks
 	rated time.Time
 	due   time.Time
 	state nodeState
@@ -194,11 +195,14 @@ func (n *node) want(ack bool, since time.Duration) int {
 	} else if left := int64(n.taken) - int64(n.durable); left > 0 {
 		expected += int(min(left, MaxEvents))
 	}
-	return max(min(expected+idleEvents, n.id.Block), 1)
+	if n.every > 0 && n.every <= 2*MinPoll { // it fills fast: whatever is there
+		expected = n.id.Block
+	}
+	return max(min(expected+idleEvents, n.id.Block, n.id.Queue), 1)
 }
 
-// paced notes how many events a block brought and says when to look again: at once while more waits, else so that half
-// of the queue may fill meanwhile.
+// paced notes how many events a block brought and says when to look again: at once while more wait; else sooner the
+// fuller the queue was, so that it is never much more than half full, and ever later while little comes.
 func (n *node) paced(now time.Time, got int, b Block, poll time.Duration) time.Duration {
 	if !n.rated.IsZero() {
 		if span := now.Sub(n.rated).Seconds(); span > 0.001 {
@@ -206,15 +210,22 @@ func (n *node) paced(now time.Time, got int, b Block, poll time.Duration) time.D
 		}
 	}
 	n.rated, n.fill, n.more = now, b.Fill, b.Fill-len(b.Events)
-	if b.Fill > len(b.Events) {
+	if n.every == 0 || n.every > poll {
+		n.every = poll
+	}
+	switch {
+	case n.more > 0:
+		n.every = MinPoll
 		return 0
+	case 4*got >= 3*n.id.Queue:
+		n.every /= 4
+	case 2*got >= n.id.Queue:
+		n.every /= 2
+	case 4*got < n.id.Queue:
+		n.every += n.every / 4
 	}
-	if n.rate > 0 {
-		if room := time.Duration(float64(n.id.Queue) / 2 / n.rate * float64(time.Second)); room < poll {
-			return max(room, MinPoll)
-		}
-	}
-	return poll
+	n.every = min(max(n.every, MinPoll), poll)
+	return n.every
 }
 
 // failed notes a question without a good answer and returns the pause before the next; offline is true once.

@@ -142,6 +142,7 @@ func (l *Line) poll(ctx context.Context, n *node) (time.Duration, error) {
 				return logRetry, nil
 			}
 			l.settle()
+			pause = 0 // the node gets its room back at once
 		case pause == 0:
 			pause = MinPoll
 		}

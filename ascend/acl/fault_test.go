@@ -186,15 +186,26 @@ func TestBadLibraries(t *testing.T) {
 	if out, err := helper(t, "open", "STANDIN_CONTROL="+stub); err == nil {
 		t.Errorf("a crash in a thread of the library went unnoticed: %s", out)
 	}
+	// A runtime of the newer line: two libraries in place of one, found on LD_LIBRARY_PATH.
+	dir := t.TempDir()
+	data, err := os.ReadFile(lib.paths[0])
+	must(err)
+	must(os.WriteFile(dir+"/libacl_rt.so", data, 0o755))
+	must(os.WriteFile(dir+"/libacl_mdl.so", data, 0o755))
+	if out, _ := helper(t, "open", "ACL_PATH=", "LD_LIBRARY_PATH="+dir); !strings.Contains(out, "result: <nil>") {
+		t.Errorf("the split runtime: %s", out)
+	}
 	if os.Getenv("STANDIN_ACL") != "" {
 		return // the variants below are built for this machine only
 	}
-	for _, v := range []struct{ remove, want string }{
-		{"aclmdlExecuteAsync", "has no function aclmdlExecuteAsync (runtime version 1.13.0)"},
-		{"aclGetRecentErrMsg", "result: <nil>"},
-		{"aclrtSetStreamFailureMode", "result: <nil>"},
+	for _, v := range []struct {
+		remove []string
+		want   string
+	}{
+		{[]string{"aclmdlExecuteAsync"}, "has no function aclmdlExecuteAsync (runtime version 1.13.0)"},
+		{[]string{"aclGetRecentErrMsg", "aclrtSetStreamFailureMode", "aclrtCreateEvent", "aclrtDestroyStreamForce"}, "result: <nil>"},
 	} {
-		libs, err := standin.Cached(standin.Options{Remove: []string{v.remove}})
+		libs, err := standin.Cached(standin.Options{Remove: v.remove})
 		if err != nil {
 			t.Fatal(err)
 		}

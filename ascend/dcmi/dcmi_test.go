@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"reflect"
 	"strconv"
 	"strings"
@@ -253,6 +254,35 @@ func TestFaultsOfTheDevice(t *testing.T) {
 	}
 	if lib.Errors()["-8006"] == 0 {
 		t.Error("errors are not counted:", lib.Errors())
+	}
+}
+
+// A driver that refuses to start says why.
+func TestInitRefused(t *testing.T) {
+	for code, want := range map[string]string{"-8005": "no driver, or another container", "-8020": "resource occupied", "-8255": "too new"} {
+		file := t.TempDir() + "/control"
+		if err := os.WriteFile(file, []byte("on dcmi_init 1 return "+code+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		if q := os.Getenv("STANDIN_QEMU"); q != "" {
+			cmd = exec.Command(q, os.Args[0], "-test.run=^$")
+		}
+		cmd.Env = append(os.Environ(), "DCMI_OPEN=1", "STANDIN_CONTROL="+file, "STANDIN_DCMI="+lib.Path())
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v %s", code, err, out)
+		}
+	}
+}
+
+// A chip that supports nothing has no gauge at all, and none of them is 0.
+func TestNothingSupported(t *testing.T) {
+	control(t, "set unsupported 1")
+	defer control(t, "set unsupported 0")
+	for _, g := range lib.Gauges(Chip{}) {
+		if !errors.Is(g.Err, ErrUnsupported) {
+			t.Errorf("%+v", g)
+		}
 	}
 }
 

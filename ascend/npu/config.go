@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
@@ -154,6 +155,11 @@ func (c *Config) withDefaults(dir string) {
 	}
 	for _, p := range []*string{&c.StateDir, &c.RunDir, &c.AgentRunDir} {
 		abs(p)
+	}
+	for _, p := range []*string{&c.ACL, &c.DCMI} {
+		if strings.ContainsRune(*p, '/') { // a bare name is looked up by the loader
+			abs(p)
+		}
 	}
 	for i := range c.Models {
 		m := &c.Models[i]

@@ -47,7 +47,7 @@ func (w *Worker) reconcile(ctx context.Context) ([]entry, error) {
 		case why == "":
 			why = "the agent does not know our messages any more"
 		}
-		w.raise("N006", "journal", "NPU worker", why+"; numbers begin anew")
+		w.raise("N006", "journal", "edge-npu", why+"; numbers begin anew")
 		j.mu.Lock()
 		j.renew()
 		err := j.rewrite()
@@ -71,7 +71,7 @@ func (w *Worker) reconcile(ctx context.Context) ([]entry, error) {
 			w.clear("N007", "agent")
 			return
 		}
-		w.raise("N007", "agent", "NPU worker", "results wait: "+err.Error())
+		w.raise("N007", "agent", "edge-npu", "results wait: "+err.Error())
 	})
 	return left, nil
 }
@@ -94,7 +94,7 @@ func (w *Worker) position(ctx context.Context) (*api.IngestPosition, error) {
 		if errors.As(err, &no) && no.Code == api.CodeNotFound {
 			text = fmt.Sprintf("the agent does not know the producer: add to agent.yaml under control.producers: \"%s: {stream: events}\" and reload (%v)", w.c.Producer, err)
 		}
-		w.raise("N007", "agent", "NPU worker", text)
+		w.raise("N007", "agent", "edge-npu", text)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

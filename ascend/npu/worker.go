@@ -123,6 +123,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	start("socket", server.run)
 	if w.lib == nil {
 		w.raise("N002", "device", "NPU", w.o.LibraryError.Error())
+		for _, r := range w.runners {
+			r.mu.Lock()
+			r.state, r.err = stateFailed, "no NPU runtime"
+			r.mu.Unlock()
+		}
 	} else {
 		start("monitor", w.monitor.run)
 		start("watchdog", w.watch)
@@ -306,7 +311,7 @@ func (w *Worker) readRestart() {
 	}
 	w.restarts, w.restart = n.Count, n.Why
 	if time.Since(n.At) < restartShown {
-		w.raise("N003", "worker", "NPU worker", fmt.Sprintf("restarted at %s after: %s", n.At.Format(time.RFC3339), n.Why))
+		w.raise("N003", "worker", "edge-npu", fmt.Sprintf("restarted at %s after: %s", n.At.Format(time.RFC3339), n.Why))
 	}
 }
 
@@ -360,7 +365,10 @@ func (w *Worker) raise(code, key, subject, text string) {
 func (w *Worker) clear(code, key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, known := w.faults[code+"/"+key]; known {
+	if f, known := w.faults[code+"/"+key]; known {
+		if w.last == f.Text {
+			w.last = ""
+		}
 		delete(w.faults, code+"/"+key)
 		w.log.Info("over", "code", code, "key", key)
 	}

@@ -8,7 +8,6 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -419,6 +418,11 @@ func TestGoldenAndUpdate(t *testing.T) {
 	if s := state(); s.State != "ready" || s.Version != "1" {
 		t.Errorf("%+v", s)
 	}
+	// So is one whose device gives wrong numbers.
+	control("set corrupt 1")
+	w.Reload(b.config(fmt.Sprintf(model, "double.om", 5, "2, 4, 6, 8")))
+	b.until("the refusal", func() bool { return strings.Contains(state().Refused, "value 0 is") })
+	control("set corrupt 0")
 	// A broken file, too.
 	b.file("broken.om", []byte("broken"))
 	w.Reload(b.config(fmt.Sprintf(model, "broken.om", 3, "2, 4, 6, 8")))
@@ -445,7 +449,33 @@ func TestGoldenAndUpdate(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error("during the change:", err)
 	}
-	b.until("the records of the changes", func() bool { return len(b.records("npu.model")) == 4 })
+	b.until("the records of the changes", func() bool { return len(b.records("npu.model")) == 5 })
+}
+
+// A slow device is only slow: long to open, long to load, of uneven speed.
+func TestSlowDevice(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	c := b.config(colours)
+	w, err := npu.New(npu.Options{Config: c, Library: lib, Version: "test", Log: slog.New(slog.DiscardHandler), Exit: func(int) { t.Error("the worker wanted to exit") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	control("clear;set setdevice_ms 400;set load_ms 400;set jitter_us 5000")
+	defer control("set jitter_us 0")
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	b.ready("colours")
+	for range 10 {
+		if res, err := b.client().Infer(context.Background(), "colours", "", picture(green, 8)); err != nil || res.Quality != "good" {
+			t.Fatal(res, err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // What finds no room is dropped as configured, and counted.
@@ -502,5 +532,3 @@ func TestAgentRestart(t *testing.T) {
 		t.Errorf("%d results of 20 files", n)
 	}
 }
-
-var _ = io.Discard

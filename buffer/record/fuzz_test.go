@@ -147,3 +147,22 @@ func FuzzParseDefinition(f *testing.F) {
 		}
 	})
 }
+
+// FuzzAnchorOf gives any bytes as the body of a mark: an anchor names its boot, and a timeline takes it.
+func FuzzAnchorOf(f *testing.F) {
+	f.Add([]byte(`{"boot":"b1","boot_time_ns":5,"utc_ns":1700000000000000000,"error_ns":1000,"source":"ntp","state":"synchronised"}`))
+	f.Add([]byte(`{"boot":"","utc_ns":-1e99}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, kind := range []record.Kind{record.KindBoot, record.KindAnchor} {
+			a, ok := record.AnchorOf(&record.Record{Kind: kind, Type: record.TypeJSON, Data: &record.Data{Value: b}})
+			if !ok {
+				continue
+			}
+			if a.Boot == "" {
+				t.Fatalf("%+v", a)
+			}
+			var l record.Timeline
+			l.Add(a)
+		}
+	})
+}

@@ -156,8 +156,8 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 	return code
 }
 
-// take verifies an offer and, if install says so, installs it.
-func (p *program) take(ctx context.Context, s *update.Session, install bool) int {
+// take verifies an offer and, if apply says so, installs it.
+func (p *program) take(ctx context.Context, s *update.Session, apply bool) int {
 	src, err := update.OpenDirectory(p.o.from)
 	if err != nil {
 		fmt.Fprintln(p.err, "edge-updater:", err)
@@ -173,7 +173,7 @@ func (p *program) take(ctx context.Context, s *update.Session, install bool) int
 	for _, c := range offer.Plan.Components {
 		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %8d KiB\n", c.Order, c.Name, c.Kind, c.Version, (c.Size+1023)>>10)
 	}
-	if !install {
+	if !apply {
 		return exitOK
 	}
 	tries := 1
@@ -186,8 +186,8 @@ func (p *program) take(ctx context.Context, s *update.Session, install bool) int
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	txn, err := s.Apply(ctx, src, offer, hex.EncodeToString(id[:]), tries)
-	if err != nil && txn.Manifest != offer.Manifest {
-		return p.refused(err)
+	if update.Reason(err) == install.Policy {
+		return p.refused(err) // it was not begun
 	}
 	return p.ended(txn, err)
 }

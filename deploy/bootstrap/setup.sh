@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm|mcu
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''

@@ -40,9 +40,11 @@ echo "systemd test: making a Debian root in $root"
 sources=/etc/apt/sources.list.d/debian.sources
 [ -f $sources ] || sources=/etc/apt/sources.list
 mmdebstrap -q --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" $sources
-install -m 755 "$bin/edge-agent" "$bin/edge-hub" "$bin/edgectl" "$root/usr/bin/"
+install -m 755 "$bin/edge-agent" "$bin/edge-hub" "$bin/edgectl" "$bin/edge-updater" "$root/usr/bin/"
+install -D -m 755 "$here/edge-release" "$root/usr/lib/edge-agent/edge-release"
 install -D -m 644 "$here/edgelog.sysusers" "$root/usr/lib/sysusers.d/edgelog.conf"
-install -m 644 "$here/edge-agent.service" "$here/edge-hub.service" "$root/etc/systemd/system/"
+install -m 644 "$here/edge-agent.service" "$here/edge-hub.service" "$here/edge-agent-exp.service" \
+	"$here/edge-updater.service" "$here/edge-rescue.service" "$root/etc/systemd/system/"
 mkdir -p "$root/etc/edge-agent" "$root/etc/edge-hub" "$root/etc/systemd/system/edge-agent.service.d"
 printf '[Service]\nWatchdogSec=6\n' >"$root/etc/systemd/system/edge-agent.service.d/test.conf"
 cat >"$root/etc/edge-hub/hub.yaml" <<'Y'
@@ -95,3 +97,80 @@ in_box systemctl stop edge-agent edge-hub || fail "stop"
 [ "$(in_box systemctl show -p Result --value edge-agent)" = success ] || fail "edge-agent did not stop cleanly"
 [ "$(in_box systemctl show -p Result --value edge-hub)" = success ] || fail "edge-hub did not stop cleanly"
 echo "ok: both stop cleanly"
+
+# --- updates: a release that is well, one that ends at once, one that hangs, one that is killed in probation ---------
+echo "systemd test: releases"
+fleet=$root/fleet
+mkdir -p "$fleet" "$root/keys"
+for k in root targets agent releases snapshot timestamp; do "$bin/edgectl" keys new "$root/keys/$k" >/dev/null; done
+cat >"$fleet/roles.yaml" <<'Y'
+roles:
+  root: {keys: [../keys/root.pub]}
+  targets: {keys: [../keys/targets.pub]}
+  snapshot: {keys: [../keys/snapshot.pub]}
+  timestamp: {keys: [../keys/timestamp.pub]}
+  agent: {keys: [../keys/agent.pub], paths: ["agent/*"]}
+  releases: {keys: [../keys/releases.pub], paths: ["releases/*"]}
+Y
+ctl() { "$bin/edgectl" release "$@" >/dev/null || fail "edgectl release $*"; }
+ctl prepare "$fleet"
+ctl sign "$fleet/metadata/1.root.json" --key "$root/keys/root.key"
+ctl sign "$fleet/metadata/targets.json" --key "$root/keys/targets.key"
+counter=0
+release() { # name, file that is its edge-agent
+	counter=$((counter + 1))
+	rm -rf "$root/tree"; mkdir -p "$root/tree/bin"
+	install -m 755 "$2" "$root/tree/bin/edge-agent"
+	tar -C "$root/tree" -c . | zstd -q >"$root/agent.tar.zst"
+	ctl add "$fleet" "$root/agent.tar.zst=agent/$1.tar.zst"
+	printf '{"schema":1,"release":"%s","counter":%d,"created":"2026-11-28T00:00:00Z","probation":{"soak_s":5,"deadline_s":60,"checks":["ingest"]},"components":[{"name":"agent","kind":"agent","version":"%s","path":"agent/%s.tar.zst","order":90}]}' \
+		"$1" $counter "$1" "$1" >"$root/draft.json"
+	ctl freeze "$fleet" "$root/draft.json"
+	for r in agent releases; do ctl sign "$fleet/metadata/$r.json" --key "$root/keys/$r.key"; done
+	ctl publish "$fleet" --snapshot "$root/keys/snapshot.key" --timestamp "$root/keys/timestamp.key"
+}
+command -v zstd >/dev/null || apt-get install -y -qq zstd >/dev/null
+cp "$fleet/metadata/1.root.json" "$root/etc/edge-agent/root.json"
+install -m 644 "$here/edge-agent-release.conf" "$root/etc/systemd/system/edge-agent.service.d/release.conf"
+mkdir -p "$root/etc/systemd/system/edge-agent-exp.service.d"
+printf '[Service]\nTimeoutStartSec=10\nWatchdogSec=6\n' >"$root/etc/systemd/system/edge-agent-exp.service.d/test.conf"
+in_box systemctl daemon-reload
+in_box systemctl start edge-hub edge-agent || fail "start with the drop-in of releases"
+agent_exe() { in_box readlink /proc/"$(in_box systemctl show -p MainPID --value "$1")"/exe; }
+on_stable() { # release
+	until_true 60 "edge-agent is active ($1)" in_box systemctl is-active edge-agent
+	[ "$(in_box readlink /opt/edge/stable)" = "releases/$1" ] || fail "stable is $(in_box readlink /opt/edge/stable), want $1"
+	[ ! -e "$root/opt/edge/candidate" ] || fail "a candidate link is left"
+	in_box systemctl is-active edge-agent-exp >/dev/null && fail "the candidate still runs"
+	case $(agent_exe edge-agent.service) in /opt/edge/store/*/bin/edge-agent) ;; *) fail "stable runs $(agent_exe edge-agent.service)" ;; esac
+}
+release 1.0 "$bin/edge-agent"
+in_box edge-updater apply --from /fleet || fail "a release that is well was not kept"
+on_stable 1.0
+echo "ok: a release is in force, and the agent runs from it"
+printf '#!/bin/sh\nexit 1\n' >"$root/bad"
+release 1.1 "$root/bad"
+in_box edge-updater apply --from /fleet && fail "a release that ends at once was kept"
+on_stable 1.0
+printf '#!/bin/sh\nexec sleep 1000\n' >"$root/bad"
+release 1.2 "$root/bad"
+in_box edge-updater apply --from /fleet && fail "a release that hangs was kept"
+on_stable 1.0
+echo "ok: releases that crash and hang end on stable"
+release 1.3 "$bin/edge-agent"
+in_box edge-updater apply --from /fleet &
+apply=$!
+until_true 30 "the candidate is in probation" in_box systemctl is-active edge-agent-exp
+in_box sh -c 'kill -9 $(pidof edge-updater)'
+wait $apply || true
+in_box sh -c "kill -9 $(in_box systemctl show -p MainPID --value edge-agent-exp)"
+until_true 30 "stable runs again without any updater" in_box systemctl is-active edge-agent
+in_box systemctl start edge-updater || fail "edge-updater.service"
+on_stable 1.3
+echo "ok: updater and candidate killed in probation: stable at once, and the update completed on its second attempt"
+in_box sh -c 'echo broken >>/opt/edge/stable/agent/bin/edge-agent' 2>/dev/null || true
+in_box systemctl stop edge-agent
+in_box sh -c 'f=$(readlink -f /opt/edge/stable/agent/bin/edge-agent); cp $f /tmp/x; echo x >>/tmp/x; cp /tmp/x $f'
+in_box systemctl start edge-rescue || fail "edge-rescue.service"
+on_stable 1.0
+echo "ok: a damaged release gives way to the one before it"

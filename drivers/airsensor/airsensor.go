@@ -7,6 +7,7 @@
 package airsensor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,8 +46,8 @@ type Options struct {
 // model is what differs between sensors.
 type model interface {
 	quantities() []drivers.Quantity
-	// setUp is sent when the port was opened.
-	setUp() []byte
+	// settings are made true when the port was opened.
+	settings() []setting
 	// request is sent before a reading; none for a sensor that speaks by itself.
 	request() []byte
 	// frame finds the first whole frame in b. size is 0 while there may be more to come, skip is how much of b is none.
@@ -56,6 +57,14 @@ type model interface {
 	decode(frame []byte, dst []drivers.Sample) []drivers.Sample
 	// patience is how long a frame may take to come.
 	patience() time.Duration
+}
+
+// setting is what a sensor is told. One that it keeps in its flash is asked for first and written only if it differs.
+type setting struct {
+	query  []byte // none: it cannot be asked
+	answer []byte // how the answer begins
+	want   byte   // behind that, if nothing is to be written
+	set    []byte
 }
 
 func (o Options) model() (model, error) {
@@ -160,9 +169,11 @@ func (s *Sensor) listen(ctx context.Context) (frame []byte, ok bool, err error) 
 		return nil, false, err
 	}
 	send := s.model.request()
-	if set := s.model.setUp(); fresh && len(set) > 0 {
-		if _, err := s.port.Write(ctx, set); err != nil {
-			return nil, false, err
+	if fresh {
+		for _, x := range s.model.settings() {
+			if err := s.makeTrue(ctx, x); err != nil {
+				return nil, false, err
+			}
 		}
 	}
 	if err := s.port.Discard(); err != nil {
@@ -201,6 +212,36 @@ func (s *Sensor) listen(ctx context.Context) (frame []byte, ok bool, err error) 
 			s.buf = s.buf[:copy(s.buf, s.buf[len(s.buf)-maxFrame:])]
 		}
 	}
+}
+
+// makeTrue writes a setting, unless the sensor says that it has it. One that does not answer is told all the same: its
+// transmitter may be all that is connected.
+func (s *Sensor) makeTrue(ctx context.Context, x setting) error {
+	if len(x.query) > 0 {
+		if _, err := s.port.Write(ctx, x.query); err != nil {
+			return err
+		}
+		var got []byte
+		chunk := make([]byte, maxFrame)
+		for end := time.Now().Add(settingPatience); len(got) < 4*maxFrame; {
+			n, err := s.port.ReadWithin(ctx, chunk, time.Until(end))
+			if errors.Is(err, serial.ErrTimeout) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			got = append(got, chunk[:n]...)
+			if i := bytes.Index(got, x.answer); i >= 0 && i+len(x.answer) < len(got) {
+				if got[i+len(x.answer)] == x.want {
+					return nil
+				}
+				break
+			}
+		}
+	}
+	_, err := s.port.Write(ctx, x.set)
+	return err
 }
 
 // find looks for the bytes that a frame begins with.

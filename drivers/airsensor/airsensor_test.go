@@ -170,8 +170,10 @@ func TestReports(t *testing.T) {
 		}
 	}
 	read("123.6 261.8", nil)
-	if got := hex.EncodeToString(<-d.heard); got != "aab402010000000000000000000000ffff01ab" {
-		t.Errorf("set up with %s", got)
+	for _, want := range []string{"aab402000000000000000000000000ffff00ab", "aab402010000000000000000000000ffff01ab"} { // asked, not answered, told
+		if got := hex.EncodeToString(<-d.heard); got != want {
+			t.Errorf("set up with %s", got)
+		}
 	}
 	d.say(unhex(t, "00aac0aac0"+"640020030000"+"87ab")) // noise that looks like a beginning
 	read("10.0 80.0", nil)
@@ -205,6 +207,31 @@ func TestAnswers(t *testing.T) {
 	}
 	if got := hex.EncodeToString(<-d.heard); !strings.HasPrefix(got, "ff0179000000000086") {
 		t.Errorf("set up with %s", got)
+	}
+}
+
+// TestSettingsAreWrittenOnce: a sensor that has its settings is told nothing, since it keeps them in its flash.
+func TestSettingsAreWrittenOnce(t *testing.T) {
+	const active, period = "aac50200000000a16003ab", "aac508000500a1600eab" // the answers: mode 0, period 5
+	d := plug(t, 0, unhex(t, active[:20]+period+novaFrame)...)
+	s := d.open(t, airsensor.Options{Model: airsensor.SDS011, Period: 5})
+	_, _ = s.Read(t.Context(), nil) // nothing reports by itself here
+	var got []string
+	for len(d.heard) > 0 {
+		got = append(got, hex.EncodeToString(<-d.heard)[:10])
+	}
+	if text := strings.Join(got, " "); text != "aab4020000 aab4080000" {
+		t.Errorf("it was told %s", text)
+	}
+	s.Close()
+	s = d.open(t, airsensor.Options{Model: airsensor.SDS011, Period: 10})
+	_, _ = s.Read(t.Context(), nil)
+	got = nil
+	for len(d.heard) > 0 {
+		got = append(got, hex.EncodeToString(<-d.heard)[:10])
+	}
+	if text := strings.Join(got, " "); text != "aab4020000 aab4080000 aab408010a" {
+		t.Errorf("another period: it was told %s", text)
 	}
 }
 

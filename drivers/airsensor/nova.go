@@ -24,13 +24,17 @@ func (nova) quantities() []drivers.Quantity {
 	return []drivers.Quantity{series("pm2_5", "ug/m3", record.Decimal(1), 0, 999, model), series("pm10", "ug/m3", record.Decimal(1), 0, 999, model)}
 }
 
-// setUp is two commands of 19 bytes: report by itself, and the working period.
-func (n nova) setUp() []byte {
-	out := novaCommand(2, 1, 0)
+// settings: report by itself, and the working period. Both are kept in its flash.
+func (n nova) settings() []setting {
+	out := []setting{novaSetting(2, 0)}
 	if n.period >= 0 {
-		out = append(out, novaCommand(8, 1, byte(n.period))...)
+		out = append(out, novaSetting(8, byte(n.period)))
 	}
 	return out
+}
+
+func novaSetting(which, value byte) setting {
+	return setting{query: novaCommand(which, 0), answer: []byte{0xaa, 0xc5, which, 0}, want: value, set: novaCommand(which, 1, value)}
 }
 
 func novaCommand(data ...byte) []byte {

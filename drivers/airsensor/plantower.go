@@ -39,7 +39,10 @@ func (p plantower) quantities() (out []drivers.Quantity) {
 	return out
 }
 
-func (plantower) setUp() []byte { return []byte{0x42, 0x4d, 0xe1, 0x00, 0x01, 0x01, 0x71} } // active mode
+// settings: active mode, which a PMS forgets without supply.
+func (plantower) settings() []setting {
+	return []setting{{set: []byte{0x42, 0x4d, 0xe1, 0x00, 0x01, 0x01, 0x71}}}
+}
 
 func (plantower) request() []byte { return nil }
 

@@ -26,12 +26,12 @@ func (winsen) quantities() []drivers.Quantity {
 	return []drivers.Quantity{series("co2", "[ppm]", record.TypeInt, 0, 10000, record.Label{Key: "model", Value: MHZ19})}
 }
 
-func (w winsen) setUp() []byte {
+func (w winsen) settings() []setting {
 	switch w.baseline {
 	case "on":
-		return winsenCommand(0x79, 0xa0)
+		return []setting{{set: winsenCommand(0x79, 0xa0)}}
 	case "off":
-		return winsenCommand(0x79, 0x00)
+		return []setting{{set: winsenCommand(0x79, 0x00)}}
 	}
 	return nil
 }

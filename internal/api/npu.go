@@ -24,6 +24,9 @@ const (
 	MaxNPUWait       = 60 * time.Second // for the result of one input
 )
 
+// ErrNPUSilent is returned where nothing answers on the worker's socket.
+var ErrNPUSilent = errors.New("the NPU worker does not answer")
+
 // NPUStatus is what the worker tells of itself.
 type NPUStatus struct {
 	SchemaVersion int        `json:"schema_version"`
@@ -158,7 +161,7 @@ func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, ou
 		if isPermission(err) {
 			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
 		}
-		return fmt.Errorf("%w: the NPU worker does not answer on %s (systemctl status edge-npu): %w", ErrUnreachable, c.path, err)
+		return fmt.Errorf("%w on %s: %w", ErrNPUSilent, c.path, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

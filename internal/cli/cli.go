@@ -100,6 +100,8 @@ func commands() []command {
 		{"npu", "[run --model M FILE…]", "the NPU: chips, models, queue; run a model on files", (*app).npu},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
+		{"keys", "new NAME", "a key for signing releases", (*app).signingKeys},
+		{"release", "prepare|add|freeze|sign|publish|verify", "make and check signed releases", (*app).release},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},
 		{"completion", "bash", "completions for the shell", (*app).completion},
 		{"help", "[COMMAND]", "this page", (*app).help},

@@ -64,6 +64,27 @@ func TestHealthyBoxTakesFiveLines(t *testing.T) {
 	}
 }
 
+// TestStatusOfAMeteredLink: what was used, what holds records back, and that the budget is used up.
+func TestStatusOfAMeteredLink(t *testing.T) {
+	b := healthyBox()
+	b.status.Uplink.Held = "pace"
+	b.status.Uplink.Budget = &api.UplinkBudget{HourBytes: 1 << 20, HourBudget: 5 << 20, MonthBytes: 412 << 20, MonthBudget: 1 << 30}
+	status := func() string {
+		_, out, _ := run{args: []string{"status", "--socket", filepath.Join(serve(t, b), "view.sock")}, style: utf8}.do(t)
+		return out
+	}
+	out := status()
+	for _, want := range []string{"backlog paced", "1.0 MiB of 5.0 MiB this hour", "412 MiB of 1.0 GiB this month"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	b.status.Uplink.Held, b.status.Uplink.Budget.UsedUp = "budget", true
+	if out := status(); !strings.Contains(out, "BUDGET USED UP: alarms only") || strings.Contains(out, "paced") {
+		t.Errorf("used up:\n%s", out)
+	}
+}
+
 func TestColourRepeatsWhatWordsSay(t *testing.T) {
 	dir := serve(t, degradedBox())
 	_, plain, _ := run{args: []string{"status", "--run-dir", dir}, style: utf8}.do(t)

@@ -44,6 +44,10 @@ func examples(name string) string {
 		return modbusHelp
 	case "npu":
 		return npuHelp
+	case "keys":
+		return keysHelp
+	case "release":
+		return releaseHelp
 	case "log":
 		return logHelp()
 	case "node":

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -40,6 +41,9 @@ func (a *app) npu(ctx context.Context, args []string) error {
 
 func (a *app) npuStatus(ctx context.Context, client *api.NPUClient) error {
 	s, err := client.Status(ctx)
+	if errors.Is(err, api.ErrNPUSilent) {
+		return &exit{ExitUnreachable, fmt.Errorf("%w. `systemctl status edge-npu` says why; is it another directory? See --npu-dir", err)}
+	}
 	if err != nil {
 		return err
 	}

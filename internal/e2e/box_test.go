@@ -36,6 +36,7 @@ type boxOptions struct {
 	extra   string // YAML at the top level
 	uplink  string // YAML below "uplink: mqtt:"
 	plain   bool   // no TLS
+	whole   string // YAML of another uplink altogether
 	port    int    // where the broker is reached; 0: through a link of the box's own
 }
 
@@ -73,7 +74,9 @@ func (x *box) configure(sources string, b *broker) {
 	if sources != "" {
 		text += "sources:\n" + sources
 	}
-	if x.opts.plain {
+	if x.opts.whole != "" {
+		text += x.opts.whole
+	} else if x.opts.plain {
 		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: tcp://127.0.0.1:%d\n", cmp.Or(x.opts.port, x.link.port()))
 	} else {
 		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: ssl://127.0.0.1:%d\n    ca_file: %[2]s/ca.crt\n    cert_file: %[2]s/%[3]s.crt\n    key_file: %[2]s/%[3]s.key\n",

@@ -174,23 +174,64 @@ func TestStormKafka(t *testing.T) {
 		if err := k.Nodes[0].Start(); err != nil {
 			t.Error(err)
 		}
-	}, func(device, stream string) (lines []string) {
-		topics, err := exec.Command("kcat", "-L", "-b", broker).CombinedOutput()
+	}, func(device, stream string) []string { return kcatLines(t, broker, device, stream) })
+}
+
+// kcatLines is what kcat reads of a stream.
+func kcatLines(t *testing.T, broker, device, stream string) (lines []string) {
+	t.Helper()
+	topics, err := exec.Command("kcat", "-L", "-b", broker).CombinedOutput()
+	if err != nil {
+		t.Fatalf("kcat: %v\n%s", err, topics)
+	}
+	for _, topic := range []string{"edge." + stream, "edge." + stream + ".late"} {
+		if !strings.Contains(string(topics), `"`+topic+`"`) {
+			continue // of a stream that never had any
+		}
+		out, err := exec.Command("kcat", "-C", "-q", "-e", "-b", broker, "-t", topic, "-o", "beginning", "-X", "isolation.level=read_committed").Output()
 		if err != nil {
-			t.Fatalf("kcat: %v\n%s", err, topics)
+			t.Fatalf("kcat %s: %v", topic, err)
 		}
-		for _, topic := range []string{"edge." + stream, "edge." + stream + ".late"} {
-			if !strings.Contains(string(topics), `"`+topic+`"`) {
-				continue // of a stream that never had any
+		lines = append(lines, kafkaLines(t, device, string(out))...)
+	}
+	return lines
+}
+
+// TestStormDirect has no hub: the agent writes to Kafka itself, and both are killed.
+func TestStormDirect(t *testing.T) {
+	if !*runStores {
+		t.Skip("make test-stores runs it")
+	}
+	k, err := servers.StartKafka(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	dir := t.TempDir()
+	b := newBroker(t, dir, "box-1")
+	x := newBox(t, dir, b, boxOptions{device: "box-1", data: filepath.Join(dir, "agent"), extra: witnessYAML + stormStreams,
+		sources: hostSource + syntheticSource("load", 20, 200),
+		whole:   "uplink:\n  kafka:\n    brokers: ['" + k.Brokers()[0] + "']\n    partitions: 2\n"})
+	x.up()
+	rng, s := stormRand(t)
+	t.Logf("seed %d", s)
+	for i := range 6 {
+		time.Sleep(time.Duration(300+rng.IntN(1500)) * time.Millisecond)
+		if i == 3 {
+			k.Nodes[0].Kill()
+			if err := k.Nodes[0].Start(); err != nil {
+				t.Error(err)
 			}
-			out, err := exec.Command("kcat", "-C", "-q", "-e", "-b", broker, "-t", topic, "-o", "beginning", "-X", "isolation.level=read_committed").Output()
-			if err != nil {
-				t.Fatalf("kcat %s: %v", topic, err)
-			}
-			lines = append(lines, kafkaLines(t, device, string(out))...)
+			continue
 		}
-		return lines
-	})
+		x.kill()
+		x.up()
+	}
+	if acc := x.quiet(b, 2*time.Minute); !acc.Balanced {
+		t.Errorf("the account of the box does not balance: %+v", acc.Streams)
+	}
+	x.stop()
+	compareWith(t, x, func(device, stream string) []string { return kcatLines(t, k.Brokers()[0], device, stream) })
 }
 
 // kafkaLines turns rows in JSON into lines as the log's; within an epoch they must come in order.

@@ -93,3 +93,37 @@ func scan(data []byte) error {
 		}
 	}
 }
+
+// ParseDraft reads a manifest whose components name paths only: it is strict in everything but what Freeze fills in.
+func ParseDraft(data []byte) (*Manifest, error) {
+	if len(data) > MaxManifestBytes {
+		return nil, fmt.Errorf("read draft: %d bytes: %w (%d)", len(data), ErrSize, MaxManifestBytes)
+	}
+	if err := scan(data); err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	var m Manifest
+	if err := d.Decode(&m); err != nil {
+		return nil, fmt.Errorf("read draft: %w: %w", ErrFormat, err)
+	}
+	for _, c := range m.Components {
+		if !ValidPath(c.Path) {
+			return nil, fmt.Errorf("read draft: component %s: path %q: %w", c.Name, c.Path, ErrPath)
+		}
+	}
+	return &m, nil
+}
+
+// Encode is the manifest's file; it must be valid.
+func (m *Manifest) Encode() ([]byte, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest: %w", err)
+	}
+	return append(data, '\n'), nil
+}

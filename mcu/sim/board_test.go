@@ -116,11 +116,14 @@ func TestDisplay(t *testing.T) {
 			if !strings.HasPrefix(second[0], "1 -10.6°C   ") || !strings.HasPrefix(second[1], "2 -10.6°C   ") {
 				t.Errorf("second page:\n%s", r.node.Board.LCD.Picture())
 			}
+			r.clean()
 			r.line.Do(func() { r.node.Board.LCD.Unplugged = true })
-			r.run(6 * time.Second)
+			r.run(3 * time.Second)
 			ago := r.line.Now() - time.Second
 			r.line.Do(func() { r.node.Board.LCD.Unplugged = false; r.node.Board.LCD.PowerCycle(ago) })
-			r.run(25 * time.Second) // through all pages
+			r.run(12 * time.Second) // until the next page the program speaks past a display that has just come up
+			r.node.Board.Violations()
+			r.run(6 * time.Second)
 			if l := r.node.Board.LCD.Lines(); strings.TrimSpace(l[0]+l[1]) == "" {
 				t.Error("a display that was unplugged stays dark")
 			}

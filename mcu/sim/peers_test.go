@@ -28,6 +28,9 @@ func TestMbpoll(t *testing.T) {
 		t.Run(nodes[i].Name, func(t *testing.T) {
 			l := sim.NewLine(9600, 1, nodes[i])
 			t.Cleanup(func() { l.Close() })
+			if err := l.Run(300 * time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
 			tty := serve(t, l)
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
@@ -35,7 +38,7 @@ func TestMbpoll(t *testing.T) {
 			var err error
 			for range 5 { // its time-out counts the clock on the wall
 				out, err = exec.CommandContext(ctx, "mbpoll", "-a", "247", "-b", "9600", "-P", "none", "-m", "rtu", "-t", "4:hex", "-0", "-r", "0", "-c", "4",
-					"-1", "-o", "10", tty).CombinedOutput()
+					"-1", "-o", "3", tty).CombinedOutput()
 				if err == nil {
 					break
 				}

@@ -66,6 +66,9 @@ type unpacking struct {
 }
 
 func (u *unpacking) entry(h *tar.Header, r io.Reader) error {
+	if h.Typeflag == tar.TypeDir && path.Clean(h.Name) == "." {
+		return nil // the archive's own root
+	}
 	name, err := safeName(h.Name)
 	if err != nil {
 		return err

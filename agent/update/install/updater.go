@@ -72,7 +72,7 @@ func (u *Updater) Begin(id string, p *release.Plan, manifest string, attempt int
 		return fmt.Errorf("begin %s: %w: %s", id, ErrBusy, u.journal.Txn.Release)
 	}
 	if reason, failed := u.journal.Failed[failedKey(manifest, attempt)]; failed {
-		return &Error{Policy, fmt.Errorf("release %s failed before (%s); it is tried again with a higher attempt", p.Manifest.Release, reason)}
+		return &Error{Policy, fmt.Errorf("release %s failed before (%s) and is not tried again by itself; --retry does", p.Manifest.Release, reason)}
 	}
 	from, err := u.o.Layout.Release(Stable)
 	if err != nil {
@@ -224,6 +224,10 @@ func (u *Updater) fill(t *Txn, content func(release.Component) (io.ReadCloser, e
 func (u *Updater) fail(cause error) error {
 	t := &u.journal.Txn
 	t.Reason, t.Detail = reasonOf(cause), cause.Error()
+	var e *Error
+	if errors.As(cause, &e) {
+		t.Detail = e.Err.Error()
+	}
 	u.remember()
 	return u.to(Failed)
 }

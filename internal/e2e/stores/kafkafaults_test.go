@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,11 @@ func checkKafka(t *testing.T, k *servers.Kafka, prefix string, devices []*device
 		py := newSeen(t, "kafka-python")
 		external(t, py, exec.Command(pythonWithKafka(t), "testdata/consume.py", strings.Join(k.Brokers(), ","), topic))
 		py.check(devices)
+		console := newSeen(t, "Kafka's console consumer")
+		external(t, console, k.Java("256m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", strings.Join(k.Brokers(), ","), "--topic", topic,
+			"--from-beginning", "--isolation-level", "read_committed", "--property", "print.key=true", "--property", "key.separator= ",
+			"--max-messages", strconv.Itoa(total), "--timeout-ms", "30000"))
+		console.check(devices)
 	}
 }
 

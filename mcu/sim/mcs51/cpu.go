@@ -51,9 +51,10 @@ type CPU struct {
 	level   byte // bits of the interrupt priorities in service
 	hold    bool // RETI or an access to IE or IP: one more instruction before an interrupt
 	sbufIn  byte
-	sending uint64 // cycle at which TI is set; 0 idle
-	sendEnd uint64 // end of the stop bit
-	pins3   byte   // last levels of P3, for edges
+	sending uint64  // cycle at which TI is set; 0 idle
+	sendEnd uint64  // end of the stop bit
+	pins3   byte    // last levels of P3, for edges
+	polled  [3]byte // TCON, SCON, T2CON before the last cycle
 }
 
 // Reset is the reset pin; RAM and XRAM keep their contents.
@@ -204,6 +205,9 @@ func (c *CPU) pop() byte {
 
 func (c *CPU) dptr() uint16 { return uint16(*c.sfr(DPH))<<8 | uint16(*c.sfr(DPL)) }
 
+// entryCycles is what the hardware's LCALL takes. s51 takes one cycle less; the comparison with it changes this.
+var entryCycles uint64 = 2
+
 // Step executes one instruction, or enters an interrupt, and lets its cycles pass. In idle or power-down mode one
 // cycle passes.
 func (c *CPU) Step() error {
@@ -221,7 +225,12 @@ func (c *CPU) Step() error {
 	c.hold = false
 	op := c.fetch()
 	err := c.execute(op)
-	c.pass(uint64(cycles[op]))
+	// Flags are polled in the last cycle: one that comes up in it waits for the end of the next instruction.
+	if n := uint64(cycles[op]); n > 1 {
+		c.pass(n - 1)
+	}
+	c.polled = [3]byte{*c.sfr(TCON), *c.sfr(SCON), *c.sfr(T2CON)}
+	c.pass(1)
 	return err
 }
 
@@ -231,9 +240,10 @@ var sources = [...]struct {
 	clear     byte
 	enable    byte
 	vector    uint16
+	polled    int // index in CPU.polled
 }{
-	{TCON, ie0, it0, 1, 0x03}, {TCON, tf0, 0xff, 2, 0x0b}, {TCON, ie1, it1, 4, 0x13}, {TCON, tf1, 0xff, 8, 0x1b},
-	{SCON, ri | ti, 0, 0x10, 0x23}, {T2CON, tf2 | exf2, 0, 0x20, 0x2b},
+	{TCON, ie0, it0, 1, 0x03, 0}, {TCON, tf0, 0xff, 2, 0x0b, 0}, {TCON, ie1, it1, 4, 0x13, 0}, {TCON, tf1, 0xff, 8, 0x1b, 0},
+	{SCON, ri | ti, 0, 0x10, 0x23, 1}, {T2CON, tf2 | exf2, 0, 0x20, 0x2b, 2},
 }
 
 // interrupt enters the highest pending one, if it may.
@@ -247,7 +257,7 @@ func (c *CPU) interrupt() bool {
 			return false
 		}
 		for _, s := range sources {
-			if ie&s.enable == 0 || *c.sfr(s.sfr)&s.flag == 0 || (*c.sfr(IP)&s.enable != 0) != high {
+			if ie&s.enable == 0 || *c.sfr(s.sfr)&c.polled[s.polled]&s.flag == 0 || (*c.sfr(IP)&s.enable != 0) != high {
 				continue
 			}
 			if s.clear == 0xff || s.clear != 0 && *c.sfr(TCON)&s.clear != 0 {
@@ -261,7 +271,7 @@ func (c *CPU) interrupt() bool {
 			c.push(byte(c.PC))
 			c.push(byte(c.PC >> 8))
 			c.PC = s.vector
-			c.pass(2)
+			c.pass(entryCycles)
 			return true
 		}
 	}

@@ -150,9 +150,6 @@ func New(freq uint32) (*AVR, error) {
 	}
 	*field[uint32](a, offFrequency) = freq
 	*field[uintptr](a, offSleep) = library.nap
-	for n := range uintptr(2) { // or a low pin of INT0 or INT1 takes a callback every cycle, though the interrupt is off
-		call(library.levels, p, n, 0)
-	}
 	for i := range a.Flash() {
 		a.Flash()[i] = 0xff
 	}
@@ -186,7 +183,15 @@ func (a *AVR) Flash() []byte { return unsafe.Slice(at[byte](*field[uintptr](a, o
 // Reset resets the core and sets no flag in MCUSR.
 func (a *AVR) Reset() {
 	call(library.reset, a.p)
+	a.afterReset()
+}
+
+// afterReset restores what a reset of the library's core undoes, and forgets the timers that it dropped.
+func (a *AVR) afterReset() {
 	*field[uint64](a, offCycleLimit) = turnCycles
+	for n := range uintptr(2) { // or a low pin of INT0 or INT1 takes a callback every cycle, though the interrupt is off
+		call(library.levels, a.p, n, 0)
+	}
 	for x := range a.used {
 		a.free = append(a.free, x)
 	}
@@ -228,11 +233,7 @@ func (a *AVR) Run(until uint64) error {
 			return fmt.Errorf("%w at %#x", ErrCrashed, a.PC())
 		}
 		if *limit == 1 { // a reset from within leaves this behind, and has dropped all timers
-			*limit = turnCycles
-			for x := range a.used {
-				a.free = append(a.free, x)
-			}
-			clear(a.used)
+			a.afterReset()
 			if a.OnReset != nil {
 				a.OnReset()
 			}

@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/trust"
+	"github.com/edgelog/edgelog/internal/trust/repo"
+)
+
+const keysHelp = `  edgectl keys new root-anna     writes root-anna.key (keep it secret) and root-anna.pub
+
+An ed25519 key. Root and targets keys belong on machines without a network;
+docs/updates.md tells the ceremony.
+`
+
+const releaseHelp = `  edgectl release prepare fleet/                     root and targets from fleet/roles.yaml, unsigned
+  edgectl release sign fleet/metadata/1.root.json --key root-anna.key
+  edgectl release add fleet/ build/agent.tar.zst=agent/2.31.0-arm64.tar.zst
+  edgectl release freeze fleet/ draft.json           pins every component; says what is to be signed
+  edgectl release sign fleet/metadata/agent.json --key agent.key
+  edgectl release publish fleet/ --snapshot snapshot.key --timestamp timestamp.key
+  edgectl release verify fleet/                      as a new box would
+
+fleet/ is a directory with roles.yaml; metadata/ and targets/ are made in it. The
+whole directory, copied to a stick, is what edge-updater apply --from takes.
+`
+
+// roleFile is where the roles of a repository stand.
+const roleFile = "roles.yaml"
+
+func (a *app) signingKeys(_ context.Context, args []string) error {
+	words, err := a.parse("keys", args, 2, nil)
+	if err != nil {
+		return err
+	}
+	if len(words) != 2 || words[0] != "new" {
+		return usagef("edgectl keys new NAME")
+	}
+	k, err := repo.NewKey()
+	if err != nil {
+		return err
+	}
+	if err := k.Save(words[1]); err != nil {
+		return err
+	}
+	id, err := k.ID()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.Stdout, "%s.key  keep it secret\n%s.pub  name it in roles.yaml\nid %s\n", words[1], words[1], id)
+	return nil
+}
+
+func (a *app) release(_ context.Context, args []string) error {
+	var key, snapshot, timestamp string
+	words, err := a.parse("release", args, 64, func(f *flag.FlagSet) {
+		f.StringVar(&key, "key", "", "")
+		f.StringVar(&snapshot, "snapshot", "", "")
+		f.StringVar(&timestamp, "timestamp", "", "")
+	})
+	if err != nil {
+		return err
+	}
+	if len(words) < 2 {
+		return a.helpOn("release")
+	}
+	dir := words[1]
+	switch words[0] {
+	case "prepare":
+		return a.releasePrepare(dir)
+	case "add":
+		return a.releaseAdd(dir, words[2:])
+	case "freeze":
+		if len(words) != 3 {
+			return usagef("edgectl release freeze DIR DRAFT")
+		}
+		return a.releaseFreeze(dir, words[2])
+	case "sign":
+		return a.releaseSign(words[1:], key)
+	case "publish":
+		return a.releasePublish(dir, snapshot, timestamp)
+	case "verify":
+		return a.releaseVerify(dir)
+	}
+	return usagef("there is no edgectl release %q; edgectl help release lists all", words[0])
+}
+
+func (a *app) releasePrepare(dir string) error {
+	roles, err := repo.LoadRoles(filepath.Join(dir, roleFile))
+	if err != nil {
+		return err
+	}
+	files, err := repo.At(dir).Prepare(roles, a.Now())
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		role := "targets"
+		if strings.HasSuffix(f, ".root.json") {
+			role = "root"
+		}
+		a.toSign(f, roles.Roles[role])
+	}
+	return nil
+}
+
+// toSign says what is to be done with an unsigned file.
+func (a *app) toSign(file string, role repo.Role) {
+	fmt.Fprintf(a.Stdout, "%s  needs %d of %d signatures: edgectl release sign %s --key …\n", file, max(role.Threshold, 1), len(role.Keys), file)
+}
+
+func (a *app) releaseAdd(dir string, pairs []string) error {
+	if len(pairs) == 0 {
+		return usagef("edgectl release add DIR FILE=PATH…")
+	}
+	r := repo.At(dir)
+	for _, pair := range pairs {
+		file, path, ok := strings.Cut(pair, "=")
+		if !ok {
+			return usagef("%q is not FILE=PATH", pair)
+		}
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		var pin release.Pin
+		if err == nil && info.Size() > release.MaxUnindexed {
+			pin, _, err = r.AddIndexed(path, f)
+		} else if err == nil {
+			pin, err = r.Add(path, f)
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.Stdout, "%s  %d bytes  sha256 %s\n", pin.Path, pin.Size, pin.SHA256)
+	}
+	return nil
+}
+
+func (a *app) releaseFreeze(dir, draft string) error {
+	roles, err := repo.LoadRoles(filepath.Join(dir, roleFile))
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(draft)
+	if err != nil {
+		return err
+	}
+	r := repo.At(dir)
+	frozen, m, pins, err := r.Freeze(data)
+	if err != nil {
+		return err
+	}
+	pin, err := r.Add("releases/"+m.Release+".json", bytes.NewReader(frozen))
+	if err != nil {
+		return err
+	}
+	byRole := map[string][]release.Pin{}
+	for _, p := range append(pins, pin) {
+		role, err := roles.RoleFor(p.Path)
+		if err != nil {
+			return err
+		}
+		byRole[role] = append(byRole[role], p)
+	}
+	names := make([]string, 0, len(byRole))
+	for name := range byRole {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	fmt.Fprintf(a.Stdout, "release %s, counter %d, %d components\n", m.Release, m.Counter, len(m.Components))
+	for _, name := range names {
+		file, err := r.Role(name, byRole[name], a.Now())
+		if err != nil {
+			return err
+		}
+		a.toSign(file, roles.Roles[name])
+	}
+	return nil
+}
+
+func (a *app) releaseSign(files []string, key string) error {
+	if key == "" {
+		return usagef("--key FILE is missing")
+	}
+	k, err := repo.LoadKey(key)
+	if err != nil {
+		return err
+	}
+	id, err := k.ID()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := repo.Sign(f, k); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.Stdout, "%s  signed by %.8s\n", f, id)
+	}
+	return nil
+}
+
+func (a *app) releasePublish(dir, snapshot, timestamp string) error {
+	if snapshot == "" || timestamp == "" {
+		return usagef("--snapshot FILE and --timestamp FILE are needed")
+	}
+	s, err := repo.LoadKey(snapshot)
+	if err != nil {
+		return err
+	}
+	t, err := repo.LoadKey(timestamp)
+	if err != nil {
+		return err
+	}
+	if err := repo.At(dir).Publish(s, t, a.Now()); err != nil {
+		return err
+	}
+	return a.releaseVerify(dir)
+}
+
+func (a *app) releaseVerify(dir string) error {
+	v, err := repo.At(dir).Check(a.Now())
+	if err != nil {
+		if trust.ReasonOf(err) != "" {
+			return &exit{ExitTrust, fmt.Errorf("a new box would refuse %s: %w", dir, err)}
+		}
+		return err
+	}
+	fmt.Fprintf(a.Stdout, "root v%d, timestamp v%d, snapshot v%d; the first of them ends %s\n", v.Root, v.Timestamp, v.Snapshot,
+		v.Expires.In(a.Zone).Format("2006-01-02 15:04 -0700"))
+	bad := 0
+	for _, path := range v.Paths("") {
+		t, err := v.Find(path)
+		if err == nil {
+			err = a.targetMatches(dir, t)
+		}
+		if err != nil {
+			bad++
+			fmt.Fprintf(a.Stdout, "!  %s: %v\n", path, err)
+			continue
+		}
+		fmt.Fprintf(a.Stdout, "   %-44s %12d bytes  by %s\n", path, t.Size, t.Role)
+	}
+	if bad > 0 {
+		return &exit{ExitTrust, fmt.Errorf("%d files are not what was signed", bad)}
+	}
+	return nil
+}
+
+func (a *app) targetMatches(dir string, t trust.Target) error {
+	f, err := os.Open(repo.At(dir).Path(t.Path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, sum, err := release.MakeIndex(f, release.DefaultChunkBits)
+	if err == nil && fmt.Sprintf("%x", sum) != t.SHA256 {
+		err = fmt.Errorf("sha256 is %x, signed is %s", sum, t.SHA256)
+	}
+	return err
+}
