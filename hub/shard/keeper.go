@@ -130,6 +130,7 @@ func (k *Keeper) turn(ctx context.Context) error {
 	defer k.publish()
 	ctx, cancel := context.WithTimeout(ctx, k.o.TTL)
 	defer cancel()
+	began := time.Now()
 	leases, err := k.o.Store.Leases(ctx, "")
 	if err != nil {
 		return fmt.Errorf("read leases: %w", err)
@@ -137,10 +138,10 @@ func (k *Keeper) turn(ctx context.Context) error {
 	k.mu.Lock()
 	k.last = leases
 	k.mu.Unlock()
-	if err := k.state.observe(leases, time.Now()); err != nil {
+	if err := k.state.observe(leases, began, time.Now()); err != nil {
 		return err
 	}
-	if sw, ok := k.state.beatSwap(time.Now()); ok {
+	if sw, ok := k.state.beatSwap(); ok {
 		if err := k.swap(ctx, sw); err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ type hub struct {
 	store  store.Leases
 	cut    atomic.Bool
 	frozen atomic.Bool // its goroutine stands still in the store
+	late   atomic.Bool // what it writes stands still on the way
 	stop   context.CancelFunc
 	done   chan error
 	gained []int
@@ -46,6 +47,9 @@ func (h *hub) Leases(ctx context.Context, prefix string) ([]store.Lease, error) 
 func (h *hub) SwapLease(ctx context.Context, prev, next store.Lease) (store.Lease, bool, error) {
 	if err := h.way(ctx); err != nil {
 		return store.Lease{}, false, err
+	}
+	for h.late.Load() {
+		time.Sleep(10 * time.Millisecond)
 	}
 	l, ok, err := h.store.SwapLease(ctx, prev, next)
 	if h.cut.Load() { // it may have been written, and nobody knows
@@ -102,6 +106,7 @@ func (h *hub) holds() (out []int) {
 // apart fails if two hubs act for one shard, and returns how many shards have a hub.
 func apart(t *testing.T, hubs ...*hub) (served int) {
 	t.Helper()
+	synctest.Wait() // a hand-over in the middle of the look would be seen on both sides
 	of := map[int]string{}
 	for _, h := range hubs {
 		for _, i := range h.holds() {
@@ -336,5 +341,33 @@ func TestOwners(t *testing.T) {
 			t.Errorf("owners after b has left: %+v", o)
 		}
 		a.end(t)
+	})
+}
+
+// TestLateBeat: a beat that was written only after the others had given the hub up revives its membership, not its hold
+// on shards that they have taken meanwhile.
+func TestLateBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(nil)
+		a, b := start(t, s, "a", 4), start(t, s, "b", 4)
+		settle(t, 2*ttl, "two share", func() bool { return slices.Equal(counts(a, b), []int{2, 2}) }, a, b)
+		for i := range 40 {
+			a.late.Store(true) // its next beat stands still on the way to the store
+			for range 20 {
+				time.Sleep(100 * time.Millisecond)
+				apart(t, a, b)
+			}
+			for end := time.Now().Add(ttl*3/4 + ttl*time.Duration(i)/160); time.Now().Before(end); {
+				time.Sleep(50 * time.Millisecond)
+				apart(t, a, b)
+			}
+			a.late.Store(false)
+			for range 400 {
+				time.Sleep(50 * time.Millisecond)
+				apart(t, a, b)
+			}
+		}
+		a.end(t)
+		b.end(t)
 	})
 }

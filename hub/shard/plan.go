@@ -25,6 +25,7 @@ type state struct {
 	ttl    time.Duration
 
 	seen   map[string]sighting
+	looked time.Time   // when the latest look at all leases began: what is judged to be silent was so until then
 	beat   time.Time   // when the last beat that succeeded began; zero: not a member
 	member store.Lease // ours, as we wrote it
 	held   map[int]store.Lease
@@ -48,8 +49,10 @@ func newState(name, run, note string, shards int, ttl time.Duration) *state {
 		seen: map[string]sighting{}, held: map[int]store.Lease{}}
 }
 
-// observe takes what the store has. A lease that we hold and that another one holds now is lost.
-func (s *state) observe(leases []store.Lease, now time.Time) error {
+// observe takes what the store has, as a look that began at the time found it. A lease that we hold and that another one
+// holds now is lost.
+func (s *state) observe(leases []store.Lease, began, now time.Time) error {
+	s.looked = began
 	for _, l := range leases {
 		old, known := s.seen[l.Name]
 		if !known || old.Lease != l {
@@ -82,13 +85,14 @@ func (s *state) observe(leases []store.Lease, now time.Time) error {
 	return nil
 }
 
-// lives reports whether an owner of shards still beats: its member lease is its own, and changed within its TTL.
+// lives reports whether an owner of shards still beats: its member lease is its own, and changed within its TTL before
+// the latest look. A hub that has not looked for long has seen nothing, and that proves nothing of others.
 func (s *state) lives(owner string, now time.Time) bool {
 	if owner == s.owner {
 		return s.valid(now)
 	}
 	m, ok := s.seen[memberPrefix+hubOf(owner)]
-	return ok && m.Owner == owner && now.Sub(m.since) < m.TTL
+	return ok && m.Owner == owner && s.looked.Sub(m.since) < m.TTL
 }
 
 // valid reports whether we may act under our leases.
@@ -118,12 +122,12 @@ func (s *state) want(now time.Time) int {
 }
 
 // beatSwap is the first write of each turn: the beat. ok is false while another run holds our name.
-func (s *state) beatSwap(now time.Time) (sw swap, ok bool) {
+func (s *state) beatSwap() (sw swap, ok bool) {
 	old, known := s.seen[memberPrefix+s.name]
 	switch {
 	case known && old.Owner == s.owner:
 		return swap{s.member, s.member.Renewed(), -1}, true
-	case known && old.Owner != "" && now.Sub(old.since) < old.TTL:
+	case known && old.Owner != "" && s.looked.Sub(old.since) < old.TTL:
 		return swap{}, false
 	}
 	return swap{old.Lease, old.TakenBy(memberPrefix+s.name, s.owner, s.note, s.ttl), -1}, true
@@ -139,14 +143,23 @@ func (s *state) shardSwaps(now time.Time) (out []swap) {
 	for _, i := range held[min(want, len(held)):] {
 		out = append(out, swap{s.held[i], s.held[i].Released(), i})
 	}
-	for i := 0; i < s.shards && len(s.held)+len(out) < want; i++ {
-		if _, mine := s.held[i]; mine {
-			continue
-		}
-		name := leaseName(i, s.shards)
-		old := s.seen[name]
-		if old.Owner == "" || old.Owner == s.owner || !s.lives(old.Owner, now) {
-			out = append(out, swap{old.Lease, old.TakenBy(name, s.owner, s.note, s.ttl), i})
+	have := min(want, len(held))
+	// First what stands as ours and is not held, because a write took too long or nobody heard of its outcome: others
+	// leave it alone as long as we live.
+	for _, ours := range []bool{true, false} {
+		for i := range s.shards {
+			name := leaseName(i, s.shards)
+			old := s.seen[name]
+			if _, mine := s.held[i]; mine || ours != (old.Owner == s.owner) {
+				continue
+			}
+			switch free := old.Owner == "" || ours || !s.lives(old.Owner, now); {
+			case free && have < want:
+				out = append(out, swap{old.Lease, old.TakenBy(name, s.owner, s.note, s.ttl), i})
+				have++
+			case ours:
+				out = append(out, swap{old.Lease, old.Released(), i})
+			}
 		}
 	}
 	return out
@@ -159,6 +172,9 @@ func (s *state) wrote(sw swap, stored store.Lease, ok bool, began, now time.Time
 	}
 	switch {
 	case sw.shard < 0 && ok:
+		if !s.valid(now) { // the write took longer than we might act: others may have taken what we held
+			clear(s.held)
+		}
 		s.member, s.beat, s.rival = stored, began, 0
 	case sw.shard < 0:
 		s.member, s.beat = store.Lease{}, time.Time{}
