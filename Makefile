@@ -76,7 +76,9 @@ unit: ## unit tests
 sim-short: ## the simulation of delivery and the exploration of its machines, short form
 	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
-	@$(GO) test -count=1 -race -skip 'WhileMoving$$' ./agent/... ./buffer ./hub/... ./internal/mqttclient # those run alone, and without it
+	@$(GO) test -count=1 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
+# Updates have one goroutine.
+RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -v /agent/update)
 e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
