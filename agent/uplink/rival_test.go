@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +20,7 @@ import (
 
 // seat is a broker that lets in the latest client of a name: taking it ends the connection of the one before.
 type seat struct {
+	mu    sync.Mutex // guards what follows
 	end   func()
 	turns []turn
 	last  string // whose will stands
@@ -45,7 +49,33 @@ func (l *seatLink) Recv(ctx context.Context) (wire.Message, error) {
 	}
 }
 
+// cut ends the present connection; set, if there is one, changes the seat before.
+func (s *seat) cut(set func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if set != nil {
+		set()
+	}
+	s.end()
+}
+
+// alive lets clients in again.
+func (s *seat) alive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = nil
+}
+
+// log is who took the seat, in order.
+func (s *seat) log() []turn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.turns)
+}
+
 func (s *seat) take(who string) (wire.Link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.dead != nil {
 		return nil, s.dead
 	}
@@ -66,11 +96,11 @@ func (s *seat) take(who string) (wire.Link, error) {
 }
 
 // client is a loop that always takes the seat; stop ends it, there says whether it sees a rival.
-func client(s *seat, who string, there *bool) (stop func()) {
+func client(s *seat, who string, there *atomic.Bool) (stop func()) {
 	l := uplink.NewLoop(uplink.LoopOptions{Sender: uplink.Options{Random: rand.Uint64},
 		Sources: []uplink.Source{uplinktest.NewLog("telemetry", 1, func() record.Epoch { return 1 })},
 		Dial:    func(context.Context) (wire.Link, error) { return s.take(who) },
-		Rival:   func(now bool) { *there = now }})
+		Rival:   there.Store})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -85,34 +115,35 @@ func client(s *seat, who string, there *bool) (stop func()) {
 func TestRival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &seat{}
-		var aSees, bSees bool
+		var aSees, bSees atomic.Bool
 		stopA, stopB := client(s, "a", &aSees), client(s, "b", &bSees)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if !aSees || !bSees {
-			t.Errorf("after two minutes a rival is seen by a: %v, by b: %v", aSees, bSees)
+		if !aSees.Load() || !bSees.Load() {
+			t.Errorf("after two minutes a rival is seen by a: %v, by b: %v", aSees.Load(), bSees.Load())
 		}
-		from := len(s.turns)
+		from := len(s.log())
 		time.Sleep(4 * time.Hour)
 		synctest.Wait()
-		n := len(s.turns) - from
+		turns := s.log()[from:]
+		n := len(turns)
 		if n > 200 || n < 20 {
 			t.Errorf("%d turns in four hours", n)
 		}
 		held := map[string]time.Duration{}
-		for i := from; i+1 < len(s.turns); i++ {
-			held[s.turns[i].who] += s.turns[i+1].since.Sub(s.turns[i].since)
+		for i := 0; i+1 < n; i++ {
+			held[turns[i].who] += turns[i+1].since.Sub(turns[i].since)
 		}
 		if held["a"] < time.Hour/2 || held["b"] < time.Hour/2 {
 			t.Errorf("the turns are %v", held)
 		}
-		if !aSees || !bSees {
-			t.Errorf("the fault went although the rival did not: a %v, b %v", aSees, bSees)
+		if !aSees.Load() || !bSees.Load() {
+			t.Errorf("the fault went although the rival did not: a %v, b %v", aSees.Load(), bSees.Load())
 		}
 		stopB()
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
-		if aSees {
+		if aSees.Load() {
 			t.Error("the rival is gone and still named")
 		}
 		stopA()
@@ -125,40 +156,38 @@ func TestNoRival(t *testing.T) {
 		"broker restarts": func(s *seat) {
 			for range 30 {
 				time.Sleep(20 * time.Second)
-				s.dead = errors.New("connection refused")
-				s.end()
+				s.cut(func() { s.dead = errors.New("connection refused") })
 				time.Sleep(10 * time.Second)
-				s.dead = nil
+				s.alive()
 				time.Sleep(time.Minute)
 			}
 		},
 		"a broker that ends connections": func(s *seat) {
 			for range 60 {
 				time.Sleep(20 * time.Second)
-				s.end()
+				s.cut(nil)
 			}
 		},
 		"a stranger, once": func(s *seat) {
-			s.last = "b"
-			s.end()
+			s.cut(func() { s.last = "b" })
 			time.Sleep(time.Hour)
 		},
 		"long connections": func(s *seat) {
 			for range 30 {
 				time.Sleep(5 * time.Minute)
-				s.end()
+				s.cut(nil)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &seat{}
-				sees := false
+				var sees atomic.Bool
 				stop := client(s, "a", &sees)
 				time.Sleep(time.Second)
 				play(s)
 				synctest.Wait()
-				if sees {
+				if sees.Load() {
 					t.Error("a rival is named")
 				}
 				stop()
