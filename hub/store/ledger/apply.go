@@ -222,12 +222,12 @@ func (x *Touched) holes(c *store.Change) {
 		x.Skipped = slices.Clone(x.Skipped)
 	}
 	for _, k := range c.Skips {
-		x.Skipped = insertSkip(x.Skipped, k)
+		x.Skipped = InsertSkip(x.Skipped, k)
 	}
 }
 
-// insertSkip keeps skips ascending and merged.
-func insertSkip(skips []store.Skip, k store.Skip) []store.Skip {
+// InsertSkip keeps skips ascending and merged.
+func InsertSkip(skips []store.Skip, k store.Skip) []store.Skip {
 	i, _ := slices.BinarySearchFunc(skips, k, func(a, b store.Skip) int {
 		switch {
 		case a.From < b.From:

@@ -1,67 +1,15 @@
 package memory
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
 // ErrChange is wrapped by the refusal of a change that contradicts itself: a bug of the caller.
-var ErrChange = errors.New("bad change")
-
-// check refuses a change that does not add up: rows and gaps must cover exactly what the position moves over, or what
-// a fill takes out of a gap.
-func check(c *store.Change) error {
-	bad := func(what string) error {
-		return fmt.Errorf("%w: %s of %s %s %s at %d", ErrChange, what, c.Device, c.Stream, c.Epoch, c.From)
-	}
-	if c.Device == "" || c.Stream == "" || c.Epoch == 0 || c.To < c.From {
-		return bad("name or range")
-	}
-	if c.To == c.From && c.ToChain != c.FromChain {
-		return bad("chain")
-	}
-	rows := record.Range{From: c.RowBase, To: c.RowBase + record.Offset(len(c.Rows))}
-	covered := uint64(0)
-	if c.Late {
-		for _, g := range c.ShrinkGaps {
-			if g.Now.From <= g.At || g.Now.To < g.Now.From {
-				return bad("gap shrink")
-			}
-			covered += uint64(g.Now.From - g.At)
-		}
-		if covered != rows.Len() || c.To != c.From || len(c.Gaps) > 0 {
-			return bad("fill")
-		}
-	} else {
-		for _, g := range c.Gaps {
-			if g.Len() == 0 || g.From < c.From || g.To > c.To {
-				return bad("gap")
-			}
-			covered += g.Len()
-		}
-		if rows.Len() > 0 && (rows.From < c.From || rows.To > c.To) || rows.Len()+covered != uint64(c.To-c.From) {
-			return bad("cover")
-		}
-	}
-	at := rows.From
-	for _, k := range c.Skips {
-		if k.From < at || k.To > rows.To || k.Len() == 0 {
-			return bad("skip")
-		}
-		at = k.To
-	}
-	return nil
-}
-
-// readBack reports whether the change changes nothing.
-func readBack(c *store.Change) bool {
-	return !c.Create && !c.Quarantine && c.To == c.From && len(c.Rows) == 0 && len(c.ShrinkGaps) == 0 &&
-		len(c.Gaps) == 0 && len(c.Definitions) == 0 && len(c.Producers) == 0 && len(c.Anchors) == 0 && c.Boot == ""
-}
+var ErrChange = ledger.ErrChange
 
 func (s *Store) apply(c *store.Change) store.Result {
 	if f := c.Fence; f != (store.Fence{}) && (f.Number == 0 || s.leases[f.Lease].Number != f.Number) {
@@ -116,7 +64,7 @@ func (d *device) matches(e *epoch, c *store.Change) bool {
 			}
 		}
 	} else {
-		if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !readBack(c) {
+		if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !ledger.ReadBack(c) {
 			return false
 		}
 		for _, g := range c.ShrinkGaps {
@@ -204,7 +152,7 @@ func (e *epoch) take(c *store.Change) {
 		p.Rows++
 	}
 	for _, k := range c.Skips {
-		p.Skipped = insertSkip(p.Skipped, k)
+		p.Skipped = ledger.InsertSkip(p.Skipped, k)
 	}
 	for _, l := range c.DeadLetters {
 		l.Canonical = slices.Clone(l.Canonical)
@@ -219,27 +167,6 @@ func (e *epoch) take(c *store.Change) {
 		}
 	}
 	p.Gaps = append(p.Gaps, c.Gaps...)
-}
-
-// insertSkip keeps skips ascending and merged.
-func insertSkip(skips []store.Skip, k store.Skip) []store.Skip {
-	i, _ := slices.BinarySearchFunc(skips, k, func(a, b store.Skip) int {
-		switch {
-		case a.From < b.From:
-			return -1
-		case a.From > b.From:
-			return 1
-		}
-		return 0
-	})
-	skips = slices.Insert(skips, i, k)
-	for _, j := range [2]int{i + 1, i} {
-		if j > 0 && j < len(skips) && skips[j-1].To == skips[j].From && skips[j-1].Reason == skips[j].Reason {
-			skips[j-1].To = skips[j].To
-			skips = slices.Delete(skips, j, j+1)
-		}
-	}
-	return skips
 }
 
 func cloneRecord(r record.Record) record.Record {

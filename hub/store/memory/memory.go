@@ -11,6 +11,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
 // Fault decides about one call of Commit or Positions before it does anything. It may sleep. An error in before
@@ -103,7 +104,7 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 		return nil, err
 	}
 	for i := range changes {
-		if err := check(&changes[i]); err != nil {
+		if err := ledger.Check(&changes[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
 // Commit implements store.Store.
@@ -42,7 +43,7 @@ type tx struct {
 }
 
 func (t *tx) apply(c *store.Change) (store.Result, error) {
-	if err := check(c); err != nil {
+	if err := ledger.Check(c); err != nil {
 		return store.Result{}, err
 	}
 	if fenced, err := t.fenced(c.Fence); err != nil || fenced {
@@ -62,7 +63,7 @@ func (t *tx) apply(c *store.Change) (store.Result, error) {
 		return store.Result{}, err
 	case !ok && e == nil:
 		return store.Result{}, nil
-	case !ok || readBack(c):
+	case !ok || ledger.ReadBack(c):
 		return t.result(e, ok)
 	}
 	if device == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
 // insertSizes are the rows of one insert statement, greatest first.
@@ -45,7 +46,7 @@ func (t *tx) insertRows(e *epochRow, c *store.Change) error {
 	}
 	ins := &inserter{tx: t, epoch: e.ref, base: k.baseOf(e.boot), table: table}
 	stored := 0
-	err = runs(c, func(rows []record.Record, at record.Offset) error {
+	err = ledger.Runs(c, func(rows []record.Record, at record.Offset) error {
 		stored += len(rows)
 		if c.Late {
 			if err := t.noteLate(e, record.Range{From: at, To: at + record.Offset(len(rows))}); err != nil {
@@ -62,26 +63,6 @@ func (t *tx) insertRows(e *epochRow, c *store.Change) error {
 	e.pos.Rows += uint64(stored)
 	e.dirty = true
 	return err
-}
-
-// runs calls f with each maximal run of rows that is not skipped, and its first offset.
-func runs(c *store.Change, f func([]record.Record, record.Offset) error) error {
-	at := c.RowBase
-	upTo := func(to record.Offset) error {
-		if to <= at {
-			return nil
-		}
-		from := at
-		at = to
-		return f(c.Rows[from-c.RowBase:to-c.RowBase], from)
-	}
-	for _, s := range c.Skips {
-		if err := upTo(s.From); err != nil {
-			return err
-		}
-		at = s.To
-	}
-	return upTo(c.RowBase + record.Offset(len(c.Rows)))
 }
 
 // inserter writes rows of one epoch.
