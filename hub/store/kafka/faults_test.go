@@ -70,8 +70,8 @@ func (x *sender) one() {
 	}
 }
 
-// rows reads the topic as a consumer of committed records does.
-func rows(t *testing.T, c *kfake.Cluster, topic string) (out []string) {
+// rows reads the topic as a consumer of committed records does: until it has want records, and then until nothing more comes.
+func rows(t *testing.T, c *kfake.Cluster, topic string, want int) (out []string) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
@@ -79,7 +79,8 @@ func rows(t *testing.T, c *kfake.Cluster, topic string) (out []string) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	for quiet := 0; quiet < 5; quiet++ {
+	end := time.Now().Add(time.Minute)
+	for quiet := 0; quiet < 5 || (len(out) < want && time.Now().Before(end)); quiet++ {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		f := cl.PollFetches(ctx)
 		cancel()
@@ -97,7 +98,7 @@ func rows(t *testing.T, c *kfake.Cluster, topic string) (out []string) {
 
 func (x *sender) check(c *kfake.Cluster) {
 	x.t.Helper()
-	got := rows(x.t, c, "edge.telemetry")
+	got := rows(x.t, c, "edge.telemetry", int(x.next))
 	for i, o := range got {
 		if o != fmt.Sprint(i) {
 			x.t.Fatalf("record %d of the topic has offset %s: %v", i, o, got)
