@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -17,6 +18,9 @@ type Log struct {
 	dir  string
 	opt  StreamOptions
 	w    writer
+
+	acked   atomic.Uint64 // where the last commit ended; for Wait, which takes no lock if that is enough
+	waiting atomic.Int64  // calls of Wait that are blocked
 
 	mu sync.Mutex // guards everything below; no I/O is done under it
 	stored
@@ -66,6 +70,8 @@ type intake struct {
 	first     time.Time     // when the oldest record that is not durable was appended
 	producers map[string]pendingProducer
 	room      chan struct{} // closed when Append may try again
+	woken     int           // calls of Wait that the last broadcast woke
+	back      int           // appends since then
 	failures  uint64
 }
 
@@ -79,6 +85,8 @@ type pendingProducer struct {
 type chunk struct {
 	base  record.Offset
 	recs  []record.Record
+	data  []record.Data // of recs
+	blob  []byte        // what data points to
 	spans []record.ProducerSpan
 	bytes int // canonical
 }
@@ -88,8 +96,9 @@ func (l *Log) Name() string { return l.name }
 
 // Ticket waits for one append.
 type Ticket struct {
-	l *Log
-	r record.Range
+	l       *Log
+	r       record.Range
+	changed <-chan struct{} // of the log, as of the append; nil: ask it
 }
 
 // Range is what the append was given; it may still move while it is not durable.
@@ -101,20 +110,28 @@ func (t Ticket) Wait(ctx context.Context) (record.Range, error) {
 	if t.l == nil {
 		return record.Range{}, fmt.Errorf("%w: empty ticket", ErrInvalid)
 	}
-	for {
-		t.l.mu.Lock()
-		durable, ch := t.l.durable, t.l.changed
-		err := t.l.stopped()
-		t.l.mu.Unlock()
-		switch {
-		case durable >= t.r.To:
+	for ch := t.changed; ; ch = nil {
+		if record.Offset(t.l.acked.Load()) >= t.r.To {
 			return t.r, nil
-		case err != nil:
-			return record.Range{}, err
 		}
+		if ch == nil {
+			t.l.mu.Lock()
+			durable, err := t.l.durable, t.l.stopped()
+			ch = t.l.changed
+			t.l.mu.Unlock()
+			switch {
+			case durable >= t.r.To:
+				return t.r, nil
+			case err != nil:
+				return record.Range{}, err
+			}
+		}
+		t.l.waiting.Add(1)
 		select {
 		case <-ch:
+			t.l.waiting.Add(-1)
 		case <-ctx.Done():
+			t.l.waiting.Add(-1)
 			return record.Range{}, ctx.Err()
 		}
 	}
@@ -168,14 +185,14 @@ func (l *Log) Append(ctx context.Context, d record.Draft) (Ticket, error) {
 	if d.Producer != nil {
 		p, ok := l.producers[d.Producer.Name]
 		if ok && p.Incarnation == d.Producer.Incarnation && d.Producer.Sequence <= p.Sequence {
-			return Ticket{l, p.taken}, ErrRepeated
+			return Ticket{l: l, r: p.taken}, ErrRepeated
 		}
 		if !ok && len(l.producers) >= record.MaxProducers {
 			return Ticket{}, fmt.Errorf("%w: more than %d producers in %s", ErrInvalid, record.MaxProducers, l.name)
 		}
 	}
 	l.mint()
-	return Ticket{l, l.push(&d)}, nil
+	return Ticket{l, l.push(&d), l.changed}, nil
 }
 
 // refuse is why nothing is taken now. mu is held.
@@ -205,10 +222,12 @@ func (l *Log) push(d *record.Draft) record.Range {
 	}
 	r := record.Range{From: l.end, To: l.end + record.Offset(n)}
 	l.end = r.To
+	l.back++
 	for i := range d.Records {
 		c.recs = append(c.recs, d.Records[i])
 		if rec := &c.recs[len(c.recs)-1]; rec.Data != nil {
-			rec.Data = &record.Data{Value: clone(rec.Data.Value), Detail: clone(rec.Data.Detail)}
+			c.data = append(c.data, record.Data{Value: c.copy(rec.Data.Value), Detail: c.copy(rec.Data.Detail)})
+			rec.Data = &c.data[len(c.data)-1] // stays where it is when data grows elsewhere
 		}
 	}
 	c.bytes += size
@@ -223,11 +242,13 @@ func (l *Log) push(d *record.Draft) record.Range {
 	return r
 }
 
-func clone(b []byte) []byte {
+func (c *chunk) copy(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	return append([]byte(nil), b...)
+	at := len(c.blob)
+	c.blob = append(c.blob, b...)
+	return c.blob[at:len(c.blob):len(c.blob)]
 }
 
 func (l *Log) takeSpare() *chunk {
@@ -241,9 +262,10 @@ func (l *Log) takeSpare() *chunk {
 
 // giveSpare keeps a chunk's memory for the next. mu is held.
 func (l *Log) giveSpare(c *chunk) {
-	if len(l.spare) < 2 {
+	if len(l.spare) < 2 && cap(c.blob) <= 2*chunkBytes {
 		clear(c.recs)
-		*c = chunk{recs: c.recs[:0], spans: c.spans[:0]}
+		clear(c.data)
+		*c = chunk{recs: c.recs[:0], data: c.data[:0], blob: c.blob[:0], spans: c.spans[:0]}
 		l.spare = append(l.spare, c)
 	}
 }
@@ -260,6 +282,7 @@ func (l *Log) kick() {
 func (l *Log) broadcast() {
 	close(l.changed)
 	l.changed = make(chan struct{})
+	l.woken, l.back = int(l.waiting.Load()), 0
 }
 
 // makeRoom lets waiting appends try again. mu is held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -71,6 +72,9 @@ func (l *Log) work() time.Duration {
 		return l.retry(now, status)
 	}
 	if wait <= 0 {
+		if pending && l.opt.CommitInterval == 0 {
+			l.gather()
+		}
 		if l.commit() != nil {
 			return retryFull
 		}
@@ -85,6 +89,21 @@ func (l *Log) work() time.Duration {
 		}
 	}
 	return wait
+}
+
+// gather lets those whom the last commit woke append again before the next one begins: it would take only the first of
+// them, and the others would wait for two. It ends when all are back, and when none has come while they had a turn.
+func (l *Log) gather() {
+	for have, start := record.Offset(0), time.Now(); ; {
+		l.mu.Lock()
+		back, end := l.back >= l.woken, l.end
+		l.mu.Unlock()
+		if back || end == have || time.Since(start) > gatherFor {
+			return
+		}
+		have = end
+		runtime.Gosched()
+	}
 }
 
 // workAgain is when to come back after a commit.
@@ -404,6 +423,7 @@ func (l *Log) publish(n int) {
 	x := &w.batches[0].blk.Ext
 	l.clean(x.HasDelivered, x.Delivered, x.Cursors)
 	l.durable, l.chainDurable = m.end, m.chainEnd
+	l.acked.Store(uint64(m.end))
 	l.advanceActive()
 	l.makeRoom()
 	l.broadcast()
