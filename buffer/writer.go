@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -89,21 +88,6 @@ func (l *Log) work() time.Duration {
 		}
 	}
 	return wait
-}
-
-// gather lets those whom the last commit woke append again before the next one begins: it would take only the first of
-// them, and the others would wait for two. It ends when all are back, and when none has come while they had a turn.
-func (l *Log) gather() {
-	for have, start := record.Offset(0), time.Now(); ; {
-		l.mu.Lock()
-		back, end := l.back >= l.woken, l.end
-		l.mu.Unlock()
-		if back || end == have || time.Since(start) > gatherFor {
-			return
-		}
-		have = end
-		runtime.Gosched()
-	}
 }
 
 // workAgain is when to come back after a commit.
