@@ -58,6 +58,7 @@ func readAll(l *buffer.Log, r *buffer.Reader, epochs map[record.Epoch]buffer.Epo
 	var at record.Offset
 	var chain uint64
 	var epoch record.Epoch
+	scratch := make([]record.Record, 0, 512)
 	for first := true; ; first = false {
 		it, err := r.Next()
 		if errors.Is(err, buffer.ErrEnd) {
@@ -92,15 +93,16 @@ func readAll(l *buffer.Log, r *buffer.Reader, epochs map[record.Epoch]buffer.Epo
 			out = append(out, Entry{Epoch: e, Offset: g.From, Gap: &g})
 			continue
 		}
-		if out, err = entries(l, &it, &dec, out); err != nil {
+		if out, err = entries(l, &it, &dec, scratch, out); err != nil {
 			return out, err
 		}
 	}
 }
 
-func entries(l *buffer.Log, it *buffer.Item, dec *record.Decoder, out []Entry) ([]Entry, error) {
+// entries decodes into scratch, which is empty, and appends copies.
+func entries(l *buffer.Log, it *buffer.Item, dec *record.Decoder, scratch []record.Record, out []Entry) ([]Entry, error) {
 	b := &it.Batch
-	recs, err := dec.Decode(nil, b.Codec, b.RawLen, b.Count, b.Body)
+	recs, err := dec.Decode(scratch, b.Codec, b.RawLen, b.Count, b.Body)
 	if err != nil || len(recs) != int(b.Count) {
 		return out, fmt.Errorf("decode batch at %d: %d records of %d: %w", b.Base, len(recs), b.Count, err)
 	}
@@ -129,11 +131,12 @@ func entries(l *buffer.Log, it *buffer.Item, dec *record.Decoder, out []Entry) (
 
 // Verify checks what ReadAll checks, and that the log's own account agrees with it.
 func Verify(l *buffer.Log) error {
-	_, err := verify(l)
+	_, err := VerifyAll(l)
 	return err
 }
 
-func verify(l *buffer.Log) ([]Entry, error) {
+// VerifyAll is Verify, and returns what ReadAll returns.
+func VerifyAll(l *buffer.Log) ([]Entry, error) {
 	all, err := ReadAll(l)
 	if err == nil {
 		err = account(l, all)
