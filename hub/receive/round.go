@@ -167,8 +167,8 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 				continue
 			}
 			if r.settled(b, results) {
-				r.kin(ctx, b, changes[b.changes:b.changes+b.count])
 				r.ack(b, results)
+				r.kin(ctx, b.dev, changes[b.changes:b.changes+b.count])
 				continue
 			}
 			b.dev.stale = true
@@ -184,21 +184,17 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 
 // kin reads the device again after children were created: another hub may have created a child of the same parent, of
 // which this one's view knows nothing (H7). Where the store fails now, the next hello or growth tells.
-func (r *Receiver) kin(ctx context.Context, b *batch, changes []store.Change) {
+func (r *Receiver) kin(ctx context.Context, d *device, changes []store.Change) {
 	if !slices.ContainsFunc(changes, func(c store.Change) bool { return c.Create && c.Parent != 0 }) {
 		return
 	}
-	st, err := r.o.Store.Positions(ctx, b.dev.name)
+	st, err := r.o.Store.Positions(ctx, d.name)
 	if err != nil {
-		b.dev.stale = true
+		d.stale = true
 		return
 	}
-	r.setView(b.dev, st)
-	for _, n := range b.dev.view.created(changes) {
-		if !slices.Contains(b.notices, n) {
-			b.notices = append(b.notices, n)
-		}
-	}
+	r.setView(d, st)
+	r.notices(d, d.view.created(changes))
 }
 
 // attempt decides every frame of the batches and commits the changes together.
