@@ -8,7 +8,7 @@ const (
 
 	shortest, longest = 30 * time.Second, 150 * time.Second // of the faulty part, virtual
 	settleWithin      = 3 * time.Hour                       // virtual, from the end of the faults until all is quiet
-	betweenFaults     = 600 * time.Millisecond              // of machines, disks, hubs and broker, on average: in a seed 1, 2 or 4 times
+	betweenFaults     = 520 * time.Millisecond              // of machines, disks, hubs and broker, on average: in a seed 1, 2 or 4 times
 	tidyEvery         = 5 * time.Second                     // commits of a stream to which nothing was appended
 	maxBoxes          = 3
 	maxHubs           = 3

@@ -97,7 +97,7 @@ func (w *world) draw() config {
 	r := w.rng
 	one := func(n int) bool { return r.IntN(n) == 0 }
 	c := config{streams: []string{"telemetry", "alarms"}[:1+r.IntN(2)], tight: one(3), lying: one(5), rot: one(6),
-		snapshot: one(6), replace: one(6), clone: one(5), revert: one(3), hubs: 1 + r.IntN(2), noise: r.IntN(5), trouble: []int{40, 80, 150}[r.IntN(3)], between: betweenFaults << r.IntN(3),
+		snapshot: one(6), replace: one(6), clone: one(5), revert: one(3), hubs: 1 + r.IntN(2), noise: min(r.IntN(6), 4), trouble: []int{40, 80, 150}[r.IntN(3)], between: betweenFaults << r.IntN(3),
 		credit: 1 << 20 << r.IntN(5), window: 64 << 10 << r.IntN(4), commit: time.Duration(50+r.IntN(900)) * time.Millisecond,
 		produce: time.Duration(200+r.IntN(1500)) * time.Millisecond, natural: one(10), longest: []int{10, 10, 300, 1200}[r.IntN(4)]}
 	c.length = shortest + time.Duration(r.Int64N(int64(longest-shortest)))
