@@ -112,6 +112,9 @@ func TestExceptions(t *testing.T) {
 	if _, err := lib.Exceptions(); err == nil {
 		t.Error("exceptions can be watched twice")
 	}
+	for len(events) > 0 { // of the tests before
+		<-events
+	}
 	control(t, "clear;set callback_twins 2;on task 1 return 507015")
 	defer control(t, "clear;set callback_twins 1")
 	class(t, again(double), ClassExecution)
