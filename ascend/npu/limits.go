@@ -17,7 +17,11 @@ const (
 	MaxBoxes        = 100      // detections in a record
 	MaxTop          = 20
 	MaxConcurrency  = 4
-	MaxWaiting      = 256 // messages that the agent has not acknowledged; then the intake waits
+	MaxWaiting      = 256       // messages that the agent has not acknowledged; then the intake waits
+	maxPixels       = 64 << 20  // of a picture that the processor decodes
+	maxMediaPixels  = 16 << 20  // of a picture that the media units decode; a larger one is left to the processor
+	mediaStep       = 256 << 10 // by which the memory for JPEG data grows
+	MaxPriority     = 7
 	maxRefs         = 4096
 	maxJournalBytes = 1 << 20
 	maxNotes        = 64 // records without input that wait
