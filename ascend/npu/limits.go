@@ -27,6 +27,7 @@ const (
 	maxNotes        = 64 // records without input that wait
 	maxAttempts     = 3  // of one message over restarts; then it is given up, as a record that says so
 	maxTries        = 2  // of one batch within a run
+	maxEventRecords = 8  // of the driver's events between two readings; more are counted
 	maxInFlight     = 2  // executions queued on the device
 	maxPathBytes    = 1024
 	maxRecordText   = 512
