@@ -79,7 +79,7 @@ race: ## the packages with goroutines, under the race detector
 	@$(GO) test -count=1 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
 # Updates have one goroutine.
 RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -v /agent/update)
-e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
+e2e: firmware ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "

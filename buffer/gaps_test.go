@@ -43,3 +43,47 @@ func TestGapsAreBounded(t *testing.T) {
 	check()
 	closeSet(t, s)
 }
+
+// TestReaderPassesAGapOnce: a gap that grows, or is made, over what a reader has passed is yielded from there on only.
+func TestReaderPassesAGapOnce(t *testing.T) {
+	s, l := open(t, vfs.NewMem(), buffer.StreamOptions{})
+	defer closeSet(t, s)
+	id := define(t, l)
+	for i := range 8 { // a batch each
+		if err := put(t, l, record.Draft{Records: []record.Record{value(id, int64(i), int64(i)), value(id, int64(i), int64(i))}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	declare := func(r record.Range) {
+		t.Helper()
+		if err := l.DeclareGap(t.Context(), r, record.ReasonErased); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chain := map[record.Offset]uint64{}
+	for o := range l.Info().Durable {
+		chain[o], _ = l.Chain(o)
+	}
+	r := l.Read(0)
+	defer r.Close()
+	next := func(want record.Range, gap bool) {
+		t.Helper()
+		it, err := r.Next()
+		if err != nil || it.Range() != want || (it.Gap != nil) != gap {
+			t.Fatalf("%+v %v, want %v, a gap: %v", it, err, want, gap)
+		}
+		if gap && (it.Gap.ChainFrom != chain[want.From] || it.Gap.ChainTo != chain[want.To]) {
+			t.Errorf("chains of %v: %x and %x, want %x and %x", want, it.Gap.ChainFrom, it.Gap.ChainTo, chain[want.From], chain[want.To])
+		}
+	}
+	next(record.Range{From: 0, To: 3}, false) // the boot mark stands first
+	next(record.Range{From: 3, To: 5}, false)
+	declare(record.Range{From: 1, To: 7}) // what was read, and the next batch
+	next(record.Range{From: 5, To: 7}, true)
+	declare(record.Range{From: 7, To: 11}) // one gap with the one before
+	next(record.Range{From: 7, To: 11}, true)
+	next(record.Range{From: 11, To: 13}, false)
+	if it, err := l.Read(9).Next(); err != nil || it.Range() != (record.Range{From: 1, To: 11}) {
+		t.Errorf("a new reader inside of it: %+v %v", it, err)
+	}
+}

@@ -17,6 +17,9 @@ type Reader struct {
 	l    *Log
 	next record.Offset
 
+	follows bool   // the last item ended at next
+	at      uint64 // the chain at next, if it did
+
 	s       *seg // open segment
 	f       vfs.File
 	b       *segment.Blocks
@@ -64,6 +67,9 @@ type view struct {
 func (r *Reader) Next() (Item, error) {
 	for {
 		v, item, err := r.look()
+		if item.Gap != nil {
+			r.follows, r.at = true, item.Gap.ChainTo
+		}
 		if err != nil || item.Gap != nil {
 			return item, err
 		}
@@ -71,6 +77,7 @@ func (r *Reader) Next() (Item, error) {
 		var bad *segment.CorruptionError
 		switch {
 		case err == nil:
+			r.follows, r.at = true, item.Batch.ChainEnd
 			return item, nil
 		case errors.Is(err, fs.ErrNotExist):
 			r.gone(&v)
@@ -95,6 +102,9 @@ func (r *Reader) look() (view, Item, error) {
 			if i < 0 {
 				return view{}, Item{}, fmt.Errorf("%w: epoch %s of a gap", ErrRange, g.Epoch)
 			}
+			if r.follows && g.From < r.next { // it has grown, or was made, since the reader passed its beginning
+				g.From, g.ChainFrom = r.next, r.at
+			}
 			r.next = g.To
 			return view{}, Item{Gap: &g, Header: l.epochInfo(i)}, nil
 		}
@@ -108,7 +118,7 @@ func (r *Reader) look() (view, Item, error) {
 		if !ok {
 			break
 		}
-		r.next = o
+		r.next, r.follows = o, false
 	}
 	return view{}, Item{}, ErrEnd
 }

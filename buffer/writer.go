@@ -71,6 +71,9 @@ func (l *Log) work() time.Duration {
 		return l.retry(now, status)
 	}
 	if wait <= 0 {
+		if pending && l.opt.CommitInterval == 0 {
+			l.gather()
+		}
 		if l.commit() != nil {
 			return retryFull
 		}
@@ -404,6 +407,7 @@ func (l *Log) publish(n int) {
 	x := &w.batches[0].blk.Ext
 	l.clean(x.HasDelivered, x.Delivered, x.Cursors)
 	l.durable, l.chainDurable = m.end, m.chainEnd
+	l.acked.Store(uint64(m.end))
 	l.advanceActive()
 	l.makeRoom()
 	l.broadcast()
