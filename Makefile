@@ -79,7 +79,7 @@ race: ## the packages with goroutines, under the race detector
 	@$(GO) test -count=1 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
 # Updates have one goroutine.
 RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -v /agent/update)
-e2e: ## real processes, a real Mosquitto over TLS: storms in their short form
+e2e: firmware ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
 	@$(GO) test -count=1 -v ./buffer/buffertest | grep -vE "^=== "
@@ -125,6 +125,7 @@ sim: ## boxes, broker and hubs simulated on virtual time (SEEDS=20000 SEED=1); d
 
 # --- NPU -------------------------------------------------------------------------------------------------------
 SOAK ?= 1h
+PACE ?= 100ms
 .PHONY: test-npu bench-npu soak-npu standin
 test-npu: ## the NPU parts on stand-in libraries, here and as arm64 under qemu-user
 	@$(SETUP) build && $(SETUP) arm
@@ -133,8 +134,8 @@ test-npu: ## the NPU parts on stand-in libraries, here and as arm64 under qemu-u
 	@$(MAKE) --no-print-directory soak-npu SOAK=15s
 bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (needs gcc)
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
-soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h)
-	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK)
+soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h PACE=100ms)
+	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK) -pace $(PACE)
 standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
 	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
 

@@ -67,24 +67,28 @@ type NPUChip struct {
 
 // NPUModel is one model at work.
 type NPUModel struct {
-	Name      string            `json:"name"`
-	Version   string            `json:"version"`
-	SHA256    string            `json:"sha256"`
-	State     string            `json:"state"` // loading, ready, failed
-	Error     string            `json:"error,omitempty"`
-	SelfTest  string            `json:"self_test"` // passed, none, or why not
-	MaxBatch  int               `json:"max_batch"`
-	Done      uint64            `json:"done"`
-	Bad       uint64            `json:"bad"`
-	Queue     int               `json:"queue"`
-	QueueMax  int               `json:"queue_max"`
-	Dropped   map[string]uint64 `json:"dropped,omitempty"` // by reason
-	Batches   uint64            `json:"batches"`
-	P50       float64           `json:"latency_p50_ms"` // from intake to result
-	P90       float64           `json:"latency_p90_ms"`
-	P99       float64           `json:"latency_p99_ms"`
-	LastError string            `json:"last_error,omitempty"`
-	Refused   string            `json:"refused_update,omitempty"` // why a newer model was not taken
+	Name     string            `json:"name"`
+	Version  string            `json:"version"`
+	SHA256   string            `json:"sha256"`
+	State    string            `json:"state"` // loading, ready, failed
+	Error    string            `json:"error,omitempty"`
+	SelfTest string            `json:"self_test"` // passed, none, or why not
+	MaxBatch int               `json:"max_batch"`
+	Done     uint64            `json:"done"`
+	Bad      uint64            `json:"bad"`
+	Queue    int               `json:"queue"`
+	QueueMax int               `json:"queue_max"`
+	Dropped  map[string]uint64 `json:"dropped,omitempty"` // by reason
+	Batches  uint64            `json:"batches"`
+	P50      float64           `json:"latency_p50_ms"` // from intake to result
+	P90      float64           `json:"latency_p90_ms"`
+	P99      float64           `json:"latency_p99_ms"`
+	Media    string            `json:"media,omitempty"` // who decodes pictures: device, or processor and why; empty: no pictures
+	OnDevice uint64            `json:"pictures_on_device"`
+	// LeftToProcessor counts pictures that the media units could not decode.
+	LeftToProcessor uint64 `json:"pictures_left_to_processor"`
+	LastError       string `json:"last_error,omitempty"`
+	Refused         string `json:"refused_update,omitempty"` // why a newer model was not taken
 }
 
 // NPUFault is a fault for the agent to declare; its code is one of package health.

@@ -62,8 +62,11 @@ func Open(o Options) (*Updater, error) {
 // Journal is what is remembered.
 func (u *Updater) Journal() Journal { return u.journal }
 
-// ErrBusy is the refusal of a transaction while another is open.
-var ErrBusy = errors.New("an update is being installed")
+// Refusals.
+var (
+	ErrBusy    = errors.New("an update is being installed") // of a transaction while another is open
+	ErrRequest = errors.New("not a request for an install")
+)
 
 // Begin opens a transaction for a verified plan; nothing is changed by it. attempt is the operator's count of tries for
 // this manifest: what has failed under it is not tried again.
@@ -208,6 +211,9 @@ func (u *Updater) install(content func(release.Component) (io.ReadCloser, error)
 
 func (u *Updater) fill(t *Txn, content func(release.Component) (io.ReadCloser, error)) error {
 	for _, c := range t.Components {
+		if u.o.Layout.Has(c.SHA256) { // nobody has fetched it again
+			continue
+		}
 		r, err := content(c)
 		if err != nil {
 			return &Error{DiskIO, fmt.Errorf("open staged %s: %w", c.Name, err)}
