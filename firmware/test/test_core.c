@@ -10,24 +10,28 @@ static int failures;
 /* Sends a request without its CRC and lets the node answer; the length of the answer without CRC, 0 if there is none. */
 static u16 ask(const u8 *p, u8 n)
 {
-	u16 crc = 0xffff;
+	u16 sum, k;
 	u8 i;
 	host_ms += 10;
+	modbus_quiet = 10;
 	host_sent_len = 0;
+	crc16 = 0xffff;
 	for (i = 0; i < n; i++) {
-		crc = crc16(crc, p[i]);
+		crc16_add(p[i]);
 		modbus_receive(p[i], 0);
 	}
-	modbus_receive((u8)crc, 0);
-	modbus_receive((u8)(crc >> 8), 0);
+	sum = crc16;
+	modbus_receive((u8)sum, 0);
+	modbus_receive((u8)(sum >> 8), 0);
 	host_ms += 10;
+	modbus_quiet = 10;
 	modbus_poll();
 	if (!host_sent_len)
 		return 0;
-	crc = 0xffff;
-	for (i = 0; i < host_sent_len; i++)
-		crc = crc16(crc, host_sent[i]);
-	CHECK(crc == 0);
+	crc16 = 0xffff;
+	for (k = 0; k < host_sent_len; k++)
+		crc16_add(host_sent[k]);
+	CHECK(crc16 == 0);
 	return host_sent_len - 2;
 }
 
@@ -57,13 +61,14 @@ static void test_crc(void)
 {
 	static const u8 rom[8] = {0x02, 0x1c, 0xb8, 0x01, 0, 0, 0, 0xa2}; /* Maxim application note 27 */
 	static const u8 frame[8] = {0x01, 0x03, 0x00, 0x00, 0x00, 0x0a, 0xc5, 0xcd};
-	u8 i, c = 0;
-	u16 m = 0xffff;
+	u8 i;
+	crc8 = 0;
+	crc16 = 0xffff;
 	for (i = 0; i < 8; i++) {
-		c = crc8(c, rom[i]);
-		m = crc16(m, frame[i]);
+		crc8_add(rom[i]);
+		crc16_add(frame[i]);
 	}
-	CHECK(c == 0 && m == 0);
+	CHECK(crc8 == 0 && crc16 == 0);
 }
 
 static void test_frames(void)
@@ -99,7 +104,7 @@ static void test_every_request(void)
 			q[k] = (u8)rand();
 		q[0] = rand() % 8 ? 247 : 0;
 		if (rand() % 2)
-			q[1] = (u8[]){3, 4, 6, 16, 23}[rand() % 5];
+			q[1] = (u8[]){3, 4, 6, 16, 65}[rand() % 5];
 		if (rand() % 2)
 			q[2] = rand() % 2, q[4] = 0;
 		if (q[1] == 16 && rand() % 2)

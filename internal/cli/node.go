@@ -226,7 +226,7 @@ func (v view) node(l *api.NodeLine, n *api.Node) string {
 		if n.DriftPPM != 0 {
 			drift = fmt.Sprintf("its crystal %+.0f ppm", -n.DriftPPM)
 		}
-		row("TIME", "events ±"+term.Duration(seconds(n.TimeError)), drift)
+		row("TIME", fmt.Sprintf("events ±%s, at worst ±%s", term.Duration(seconds(n.TimeError)), term.Duration(seconds(n.TimeWorst))), drift)
 	}
 	if n.ClockState != "" {
 		off := ""

@@ -58,6 +58,7 @@ func (r *rig) ack(seq uint32) {
 // exactlyOnce moves test events over a bad line and wants each once, in order.
 func (r *rig) exactlyOnce() {
 	r.t.Helper()
+	r.run(3 * time.Second) // the sensors are found: what they add now waits for room
 	r.write(0x100, life...)
 	total := int16(5 * r.read(7, 1)[0])
 	r.write(0xd3, uint16(total))

@@ -39,6 +39,7 @@ type Line struct {
 	faults Faults
 	counts LineCounts
 	now    time.Duration
+	watch  func(now time.Duration)
 
 	master     []byte        // bytes that wait for the line
 	masterFree time.Duration // when the master's transmitter is free again
@@ -88,6 +89,9 @@ func (l *Line) Do(f func()) {
 	defer l.mu.Unlock()
 	f()
 }
+
+// Watch has f called after each slice of simulated time, while all nodes stand still.
+func (l *Line) Watch(f func(now time.Duration)) { l.Do(func() { l.watch = f }) }
 
 // Send puts bytes of the master on the line, one behind the other.
 func (l *Line) Send(b []byte) {
@@ -147,6 +151,9 @@ func (l *Line) step() error {
 	l.now = to
 	l.collide()
 	l.deliver()
+	if l.watch != nil {
+		l.watch(to)
+	}
 	return nil
 }
 

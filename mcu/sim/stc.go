@@ -268,7 +268,7 @@ func (c *STC) isp() {
 			v |= 0x5a // some of its bits
 		}
 		c.Flash[at] &= v
-		c.CPU.Cycles += stcCycles(stcProgram)
+		c.CPU.Stall(stcCycles(stcProgram))
 	case 3:
 		sector := c.Flash[at/stcSector*stcSector:][:stcSector]
 		torn := c.cut()
@@ -277,7 +277,7 @@ func (c *STC) isp() {
 				sector[i] = 0xff
 			}
 		}
-		c.CPU.Cycles += stcCycles(stcErase)
+		c.CPU.Stall(stcCycles(stcErase))
 	}
 }
 
