@@ -106,11 +106,31 @@ func (v view) npu(s *api.NPUStatus) string {
 			term.CommaU(dropped), fmt.Sprintf("%.1f", m.P50), fmt.Sprintf("%.1f", m.P99))
 	}
 	b.WriteString(models.String())
+	for _, m := range s.Models {
+		if text := pictures(m); text != "" {
+			b.WriteString(v.clean(term.Wrap(m.Name+": "+text, v.style.Width(), "  ") + "\n"))
+		}
+	}
 	b.WriteString(v.fields(0, term.CommaU(s.Durable)+" messages durable", fmt.Sprintf("%d waiting", s.Waiting), fmt.Sprintf("%d restarts", s.Restarts)))
 	if s.LastError != "" {
 		b.WriteString(v.clean(term.Wrap("last error: "+s.LastError, v.style.Width(), "  ") + "\n"))
 	}
 	return b.String()
+}
+
+// pictures says who decodes a model's pictures, and what could not be left to the device.
+func pictures(m api.NPUModel) string {
+	if m.Media == "" {
+		return ""
+	}
+	by, why, _ := strings.Cut(m.Media, ": ")
+	if by == "device" {
+		why = term.CommaU(m.OnDevice)
+		if m.LeftToProcessor > 0 {
+			why += ", " + term.CommaU(m.LeftToProcessor) + " left to the processor"
+		}
+	}
+	return "pictures are decoded by the " + by + " (" + why + ")"
 }
 
 func gauge(c api.NPUChip, name, format string) string {

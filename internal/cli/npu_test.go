@@ -1,9 +1,13 @@
 package cli_test
 
 import (
+	"encoding/json"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
 )
@@ -33,6 +37,32 @@ func TestStatusOfTheNPU(t *testing.T) {
 				t.Errorf("%s: %q is missing in\n%s", name, w, out)
 			}
 		}
+	}
+}
+
+// The worker's own screen says who decodes pictures.
+func TestNPUScreen(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(dir, api.NPUSocket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(api.NPUStatus{SchemaVersion: api.SchemaVersion, Started: ago(time.Hour), Version: "0.4.2", Simulated: true, Chips: []api.NPUChip{}, Faults: []api.NPUFault{}, Models: []api.NPUModel{
+			{Name: "gate", State: "ready", Media: "device", OnDevice: 1234, LeftToProcessor: 5},
+			{Name: "yard", State: "ready", Media: "processor: switched off in the configuration"}, {Name: "pump", State: "ready"}}})
+	})}
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	defer func() { srv.Close(); <-done }()
+	_, out, _ := run{args: []string{"npu", "--npu-dir", dir}, style: utf8}.do(t)
+	for _, want := range []string{"gate: pictures are decoded by the device (1,234, 5 left to the processor)", "yard: pictures are decoded by the processor (switched off in the\n  configuration)", "NPU SIMULATED"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "pump: pictures") {
+		t.Error(out)
 	}
 }
 
