@@ -29,27 +29,28 @@ var ErrNPUSilent = errors.New("the NPU worker does not answer")
 
 // NPUStatus is what the worker tells of itself.
 type NPUStatus struct {
-	SchemaVersion int        `json:"schema_version"`
-	Time          time.Time  `json:"time"`
-	Started       time.Time  `json:"started"`
-	Version       string     `json:"version"`
-	PID           int        `json:"pid"`
-	Simulated     bool       `json:"simulated"`
-	Runtime       string     `json:"runtime,omitempty"`
-	CANN          string     `json:"cann,omitempty"`
-	Driver        string     `json:"driver,omitempty"`
-	Warning       string     `json:"warning,omitempty"`
-	Chips         []NPUChip  `json:"chips"`
-	Models        []NPUModel `json:"models"`
-	Faults        []NPUFault `json:"faults"`
-	Restarts      int        `json:"restarts"`               // of the worker after a device fault
-	LastError     string     `json:"last_error,omitempty"`   // newest, of any part
-	LastRestart   string     `json:"last_restart,omitempty"` // why it restarted
-	Sequence      uint64     `json:"sequence"`               // bound to inputs
-	Durable       uint64     `json:"durable"`                // acknowledged by the agent
-	Waiting       int        `json:"waiting"`                // results that the agent has not acknowledged
-	Handles       int64      `json:"handles"`                // open in the runtime: contexts, streams, memory, models
-	Goroutines    int        `json:"goroutines"`
+	SchemaVersion int            `json:"schema_version"`
+	Time          time.Time      `json:"time"`
+	Started       time.Time      `json:"started"`
+	Version       string         `json:"version"`
+	PID           int            `json:"pid"`
+	Simulated     bool           `json:"simulated"`
+	Runtime       string         `json:"runtime,omitempty"`
+	CANN          string         `json:"cann,omitempty"`
+	Driver        string         `json:"driver,omitempty"`
+	Warning       string         `json:"warning,omitempty"`
+	Chips         []NPUChip      `json:"chips"`
+	Models        []NPUModel     `json:"models"`
+	Faults        []NPUFault     `json:"faults"`
+	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`  // failed calls of the management library by code
+	Restarts      int            `json:"restarts"`               // of the worker after a device fault
+	LastError     string         `json:"last_error,omitempty"`   // newest, of any part
+	LastRestart   string         `json:"last_restart,omitempty"` // why it restarted
+	Sequence      uint64         `json:"sequence"`               // bound to inputs
+	Durable       uint64         `json:"durable"`                // acknowledged by the agent
+	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
+	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	Goroutines    int            `json:"goroutines"`
 }
 
 // NPUChip is one chip with its gauges; a gauge that the chip does not have is not there.
