@@ -50,7 +50,7 @@ demo: build ## the main job on a laptop: sensors, log, broker, hub; link cut, ki
 
 # --- test ------------------------------------------------------------------------------------------------------
 .PHONY: test-systemd
-test-systemd: build ## the shipped units on a real Debian systemd in a container (root)
+test-systemd: build standin ## the shipped units on a real Debian systemd in a container (root)
 	@deploy/systemd/test.sh bin
 .PHONY: test test-quick lint unit sim-short race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed

@@ -425,3 +425,30 @@ func TestMediaDoesNotAllocate(t *testing.T) {
 		return errors.Join(s.Close(), mem.Free(), b.close())
 	})
 }
+
+// Whatever the bytes, the decoder of the stand-in stays within its memory; the worker's tests rest on that.
+func FuzzUnit(f *testing.F) {
+	for _, name := range []string{"444", "422", "420", "440", "gray", "restart", "progressive"} {
+		data, err := os.ReadFile("testdata/" + name + ".jpg")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 || len(data) > 1<<15 {
+			return
+		}
+		done := make(chan error)
+		go func() {
+			done <- lib.Run(0, func(c *Context) error {
+				b := newBench(c)
+				_ = b.decode(data)
+				return b.close()
+			})
+		}()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}

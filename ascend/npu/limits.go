@@ -16,6 +16,7 @@ const (
 	MaxRaw          = 1024     // elements of a raw tensor in a record
 	MaxBoxes        = 100      // detections in a record
 	MaxTop          = 20
+	maxClass        = 1 << 20 // number of a class
 	MaxConcurrency  = 4
 	MaxWaiting      = 256       // messages that the agent has not acknowledged; then the intake waits
 	maxPixels       = 64 << 20  // of a picture that the processor decodes

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type monitor struct {
 	mu     sync.Mutex
 	driver string
 	chips  []api.NPUChip
+	errors map[string]int // of the management library, by code; replaced, never changed
 	at     time.Time
 }
 
@@ -114,6 +116,7 @@ func (m *monitor) read(lib *dcmi.Library) {
 		return
 	}
 	m.w.clear("N010", "dcmi")
+	well := 0
 	var out []api.NPUChip
 	var records []api.IngestRecord
 	for _, c := range chips {
@@ -148,6 +151,14 @@ func (m *monitor) read(lib *dcmi.Library) {
 				chip.Errors = append(chip.Errors, f.String())
 			}
 		}
+		if list, err := lib.Processes(c); err == nil {
+			bytes := uint64(0)
+			for _, p := range list {
+				bytes += p.Bytes
+			}
+			chip.Gauges["processes"], chip.Gauges["memory.processes"] = float64(len(list)), float64(bytes)
+			records = append(records, count("npu.processes", labels, len(list)), api.IngestRecord{Name: "npu.memory.processes", Labels: labels, Unit: "By", Type: "int", Value: json.RawMessage(strconv.FormatUint(bytes, 10))})
+		}
 		records = append(records, api.IngestRecord{Name: "npu.health", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(int(h)))},
 			api.IngestRecord{Name: "npu.errors", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(len(faults)))})
 		if h != dcmi.Healthy || len(faults) > 0 {
@@ -155,8 +166,16 @@ func (m *monitor) read(lib *dcmi.Library) {
 		} else {
 			m.w.clear("N011", chip.ID)
 		}
+		if h == dcmi.Healthy {
+			well++
+		}
 		out = append(out, chip)
 	}
+	all := map[string]string{}
+	if lib.Simulated() != "" {
+		all["simulated"] = "true"
+	}
+	records = append(records, count("npu.chips", all, len(chips)), count("npu.chips_ok", all, well))
 	if n := lib.Grown(); n > 0 {
 		m.w.raise("N012", "dcmi", "NPU driver", fmt.Sprintf("%d answers were longer than documented: this driver is newer than what it was made for; the known part is used", n))
 	}
@@ -167,9 +186,14 @@ func (m *monitor) read(lib *dcmi.Library) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.driver, m.chips, m.at = lib.Versions().Driver, out, time.Now()
+	m.errors = maps.Clone(lib.Errors())
 }
 
-func (m *monitor) snapshot() (driver string, chips []api.NPUChip) {
+func count(name string, labels map[string]string, n int) api.IngestRecord {
+	return api.IngestRecord{Name: name, Labels: labels, Unit: "1", Type: "int", Value: json.RawMessage(strconv.Itoa(n))}
+}
+
+func (m *monitor) snapshot() (driver string, chips []api.NPUChip, errors map[string]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	chips = []api.NPUChip{}
@@ -177,5 +201,5 @@ func (m *monitor) snapshot() (driver string, chips []api.NPUChip) {
 		c.Age = time.Since(m.at).Seconds()
 		chips = append(chips, c)
 	}
-	return m.driver, chips
+	return m.driver, chips, m.errors
 }

@@ -13,6 +13,11 @@ func TestDriverEvents(t *testing.T) {
 	b.worker(b.config(colours))
 	b.ready("colours")
 	b.until("gauges of the chip", func() bool { return len(b.records("npu.temperature")) > 0 })
+	for name, want := range map[string]string{"npu.chips": "1", "npu.chips_ok": "1", "npu.processes": "32", "npu.memory.processes": "553648128", "npu.health": "0"} { // 1 + 2 + … + 32 MiB
+		if r := b.records(name); len(r) == 0 || string(r[0].Value) != want {
+			t.Errorf("%s: %v, want %s", name, r, want)
+		}
+	}
 	defer control("set pushed_events 0")
 	control("set pushed_events 2")
 	type event struct {

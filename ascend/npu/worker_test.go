@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 
 // box is an agent with a scratch directory.
 type box struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	api  *api.Client
 	stop func()
@@ -73,7 +73,7 @@ control:
     meter: {stream: telemetry}
 `
 
-func newBox(t *testing.T) *box {
+func newBox(t testing.TB) *box {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "npu")
 	if err != nil {
@@ -204,7 +204,7 @@ func (b *box) workerWith(c *npu.Config, lines string) (*npu.Worker, func()) {
 	return w, stop
 }
 
-type logTo struct{ t *testing.T }
+type logTo struct{ t testing.TB }
 
 func (l logTo) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(p)))

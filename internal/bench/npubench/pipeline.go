@@ -57,6 +57,7 @@ models:
     input: {media: %[6]s}
     batch: {max: %[4]d, wait: 2ms}
     queue: 1024
+    deadline: 2m                  # of a machine that does other things besides
 files:
   - {dir: %[1]s/in, model: colours, after: delete}
 `
