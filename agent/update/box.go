@@ -109,7 +109,7 @@ func (s *Session) Apply(ctx context.Context, src Source, o *Offer, id string, tr
 	if err := s.Begin(id, o.Plan, o.Manifest, tries, s.now()); err != nil {
 		return s.Journal().Txn, err
 	}
-	err := s.Run(ctx, func(c release.Component) (io.ReadCloser, error) { return src.Open(c.Path) })
+	err := s.Run(ctx, func(p release.Pin) (io.ReadCloser, error) { return src.Open(p.Path) })
 	if err == nil {
 		_, err = s.Clean()
 	}
@@ -118,7 +118,7 @@ func (s *Session) Apply(ctx context.Context, src Source, o *Offer, id string, tr
 
 // Resume brings an open transaction to its end after a restart of the machine or of the updater.
 func (s *Session) Resume(ctx context.Context) (install.Txn, error) {
-	err := s.Run(ctx, func(c release.Component) (io.ReadCloser, error) {
+	err := s.Run(ctx, func(release.Pin) (io.ReadCloser, error) {
 		return nil, errors.New("interrupted while it was copied; begin again from its source")
 	})
 	if err == nil && s.Journal().Txn.ID != "" {
