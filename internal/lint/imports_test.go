@@ -53,6 +53,7 @@ var peers = map[string][]string{
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},
 	"agent/update":            {"agent/update/install", "agent/update/fetch"},
+	"agent/update/mqtt":       {"agent/update", "agent/update/install", "agent/update/fetch"},
 	"agent/config":            {},
 	"drivers/bus/modbus":      {"drivers/bus/serial"},
 	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
