@@ -60,6 +60,7 @@ type Txn struct {
 	Check      string              `json:"check,omitempty"`      // the check that did not hold
 	Notes      []string            `json:"notes,omitempty"`      // what went another way than planned, and did no harm
 	Unfinished []string            `json:"unfinished,omitempty"` // what could not be restored or completed: people are needed
+	Begun      time.Time           `json:"begun"`                // by the system's clock, for display
 	Since      time.Time           `json:"since"`                // of the state, by the system's clock, for display
 }
 

@@ -17,6 +17,6 @@ const (
 	copyBytes       = 256 << 10
 
 	probeEvery = 5 * time.Second
-	// An install leaves at least so much of the disk to the log.
-	reserveBytes = 64 << 20
+	// ReserveBytes is what an install leaves at least of the disk to the log.
+	ReserveBytes = 64 << 20
 )

@@ -92,7 +92,7 @@ func (u *Updater) Begin(id string, p *release.Plan, manifest string, attempt int
 		return &Error{Policy, fmt.Errorf("release %s is in force with other content; a release's name is used once", from)}
 	}
 	t := Txn{ID: id, Release: p.Manifest.Release, Counter: p.Manifest.Counter, Manifest: manifest, From: from, State: Begun,
-		Started: started, Components: p.Components, Probation: p.Manifest.Probation, Tries: attempt}
+		Started: started, Components: p.Components, Probation: p.Manifest.Probation, Tries: attempt, Begun: time.Now().UTC().Truncate(time.Second)}
 	if err := u.space(&t); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func failedKey(manifest string, attempt int) string { return fmt.Sprintf("%s/%d"
 
 // space refuses what would take room from the log.
 func (u *Updater) space(t *Txn) error {
-	need := uint64(reserveBytes)
+	need := uint64(ReserveBytes)
 	for _, c := range t.Components {
 		if _, err := u.o.Layout.fs.Stat(u.o.Layout.entry(c)); err == nil {
 			continue
