@@ -253,3 +253,6 @@ func minutes(s string) (int, error) {
 	}
 	return t.Hour()*60 + t.Minute(), nil
 }
+
+// ChunkFilter matches every Chunk topic of the device.
+func (t Topics) ChunkFilter() string { return t.at("update/chunk/res/+/+") }

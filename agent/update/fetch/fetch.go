@@ -58,6 +58,7 @@ type Fetch struct {
 	most    float64       // bound of the window
 	yield   bool          // something else needs the link
 	halved  time.Duration // when the window was last halved
+	rest    time.Duration // nothing is asked for before
 	rtt     time.Duration
 	least   time.Duration // the shortest round trip so far, 0 before the first
 	backoff time.Duration // factor of the time-out, doubled while nothing comes
@@ -140,6 +141,9 @@ func (f *Fetch) Timeout() time.Duration { return min(max(3*f.rtt, minTimeout)*f.
 // may change by itself, 0 if only an arrival changes it.
 func (f *Fetch) Next(now time.Duration) (a Ask, ok bool, wait time.Duration) {
 	f.expire(now)
+	if now < f.rest {
+		return Ask{}, false, f.rest - now
+	}
 	room := int(f.window) - len(f.out)
 	if f.yield {
 		room = min(int(f.window), YieldWindow) - len(f.out)
@@ -309,14 +313,26 @@ func (f *Fetch) Disconnected() {
 	f.window = max(f.window/2, MinWindow)
 }
 
-// Busy is a refusal that will pass.
-func (f *Fetch) Busy(id uint64, now time.Duration) {
+// Busy is a refusal that will pass: nothing is asked for until then.
+func (f *Fetch) Busy(id uint64, now, wait time.Duration) {
 	for i, fl := range f.out {
 		if fl.id == id {
 			delete(f.out, i)
+			f.Stats.Asked -= int64(1) << f.index.Bits // it was not sent
 		}
 	}
 	f.window, f.halved = MinWindow, now
+	f.rest = now + max(wait, minTimeout)
+}
+
+// Asked tells whether chunks of a request are under way.
+func (f *Fetch) Asked(id uint64) bool {
+	for _, fl := range f.out {
+		if fl.id == id {
+			return true
+		}
+	}
+	return false
 }
 
 // Chunks lists the chunks that an Ask names.

@@ -36,6 +36,12 @@ const treeName = "release.json"
 
 func (l *Layout) entry(c release.Component) string { return l.path("store", c.SHA256) }
 
+// Has tells whether the store holds content, by its sha256.
+func (l *Layout) Has(sha256 string) bool {
+	_, err := l.fs.Stat(l.path("store", sha256))
+	return err == nil
+}
+
 // isTree tells whether a component is unpacked in the store.
 func isTree(c release.Component) bool { return c.Kind == release.Agent }
 

@@ -68,8 +68,11 @@ func Open(o Options) (*Updater, error) {
 // Journal is what is remembered.
 func (u *Updater) Journal() Journal { return u.journal }
 
-// ErrBusy is the refusal of a transaction while another is open.
-var ErrBusy = errors.New("an update is being installed")
+// Refusals.
+var (
+	ErrBusy    = errors.New("an update is being installed") // of a transaction while another is open
+	ErrRequest = errors.New("not a request for an install")
+)
 
 // Begin opens a transaction for a verified plan; nothing is changed by it. attempt is the operator's count of tries for
 // this manifest: what has failed under it is not tried again.
@@ -240,7 +243,7 @@ func (u *Updater) install(content Content) error {
 
 func (u *Updater) fill(t *Txn, content Content) error {
 	for _, c := range t.Components {
-		if _, err := u.o.Layout.fs.Stat(u.o.Layout.entry(c)); err != nil {
+		if !u.o.Layout.Has(c.SHA256) { // else nobody has fetched it again
 			if err := u.bring(t, c, content); err != nil {
 				return err
 			}
