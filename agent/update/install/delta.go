@@ -37,8 +37,38 @@ func (l *Layout) putDelta(old, c release.Component, d release.Delta, src io.Read
 	return nil
 }
 
-// patch writes the outcome to tmp and checks all hashes.
+// ErrNoBase says that nothing is there to make a component from.
+var ErrNoBase = errors.New("what it would be made from is not in force")
+
+// ProveDelta is a putDelta whose outcome is forgotten.
+func (l *Layout) ProveDelta(old, c release.Component, d release.Delta, src io.Reader) (err error) {
+	base, err := l.openBase(old)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, base.Close()) }()
+	return outcome(base, old, c, d, src, func(r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
+}
+
+// patch writes the outcome to tmp.
 func (l *Layout) patch(tmp string, base *base, old, c release.Component, d release.Delta, src io.Reader) error {
+	return outcome(base, old, c, d, src, func(r io.Reader) error {
+		if !isTree(c) {
+			return l.writeFile(tmp, r)
+		}
+		if err := l.unpackTar(tmp, r); err != nil {
+			return err
+		}
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
+}
+
+// outcome hands the outcome of a delta to take and checks all hashes.
+func outcome(base *base, old, c release.Component, d release.Delta, src io.Reader, take func(io.Reader) error) error {
 	hash := sha256.New()
 	limited := io.TeeReader(io.LimitReader(src, d.Size+1), hash)
 	r, err := delta.NewReader(limited, base, base.size)
@@ -53,16 +83,10 @@ func (l *Layout) patch(tmp string, base *base, old, c release.Component, d relea
 		form == delta.Files && r.Result != r.To {
 		return deltaError(c, fmt.Errorf("it is for other files: %w", delta.ErrFormat))
 	}
-	if isTree(c) {
-		if r.ResultSize > maxArchiveBytes {
-			return &Error{TooLarge, fmt.Errorf("%s: an archive of %d bytes", c.Name, r.ResultSize)}
-		}
-		if err = l.unpackTar(tmp, r); err == nil {
-			_, err = io.Copy(io.Discard, r)
-		}
-	} else {
-		err = l.writeFile(tmp, r)
+	if isTree(c) && r.ResultSize > maxArchiveBytes {
+		return &Error{TooLarge, fmt.Errorf("%s: an archive of %d bytes", c.Name, r.ResultSize)}
 	}
+	err = take(r)
 	if err == nil { // the last read of r has vouched for the outcome; what remains belongs to the hash of the delta
 		_, err = io.Copy(io.Discard, limited)
 	}

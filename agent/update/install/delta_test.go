@@ -111,6 +111,10 @@ func TestDelta(t *testing.T) {
 				if c.spoil != nil {
 					c.spoil(w, agent)
 				}
+				err := w.layout.ProveDelta(one.Components[4], *agent, agent.Deltas[0], bytes.NewReader(w.content[agent.Deltas[0].SHA256]))
+				if (c.spoil == nil) != (err == nil) {
+					t.Errorf("proven beforehand: %v", err)
+				}
 				whole := w.content[agent.SHA256]
 				if !c.whole {
 					delete(w.content, agent.SHA256)

@@ -38,6 +38,7 @@ type Options struct {
 	// Public is what edge-updater says of itself.
 	Public func() (*update.Public, error)
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
+	Deltas Deltas                   // nil: files come whole
 	// Busy tells that telemetry needs the link; nil: never.
 	Busy    func() bool
 	MaxRate int64              // bytes a second of content; 0: no limit
