@@ -98,6 +98,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	}
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
+	a.updates = newUpdates(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
 		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
 	a.updates = newUpdates(a)
@@ -182,6 +183,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "watchdog", readCtx, a.watch)
 	start(&readers, "view", readCtx, a.keepView)
 	start(&readers, "npu", readCtx, a.watchNPU)
+	start(&readers, "update", readCtx, a.updates.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)

@@ -40,7 +40,9 @@ type Options struct {
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
 	Deltas Deltas                   // nil: files come whole
 	// Busy tells that telemetry needs the link; nil: never.
-	Busy    func() bool
+	Busy func() bool
+	// Spent says why no content may be asked for, as a used-up budget of the link; "" if it may; nil: nothing is.
+	Spent   func() string
 	MaxRate int64              // bytes a second of content; 0: no limit
 	Windows []fleetwire.Window // when an install may start; none: at any time
 	// Hold says why no install may start now, "" if it may; nil: nothing holds.
@@ -133,6 +135,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Hold == nil {
 		o.Hold = func() string { return "" }
+	}
+	if o.Spent == nil {
+		o.Spent = func() string { return "" }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
