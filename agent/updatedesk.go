@@ -17,16 +17,15 @@ import (
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
-// updates is the agent's view of fleet updates: what edge-updater reports, what operators ordered, and what comes over
-// the connection. It implements control.Updates.
-type updates struct {
+// updateDesk is where people of the box ask about updates: it knows what edge-updater reports, what operators ordered, and
+// what comes over the connection. It implements control.Updates.
+type updateDesk struct {
 	fs         vfs.FS
 	orders     string // the file of orders
 	updaterDir string
 	trust      string // the fleet's first root
 	log        *slog.Logger
-	// remote is the part that fetches releases over MQTT; nil where there is none.
-	remote func() fleetwire.Controller
+	remote     func() fleetwire.Controller // the part that fetches releases over MQTT, nil where there is none
 
 	changing sync.Mutex // one order at a time
 
@@ -34,19 +33,18 @@ type updates struct {
 	last *api.Update
 }
 
-func newUpdates(a *Agent) *updates {
-	dir := os.Getenv("EDGE_UPDATER_DIR")
-	if dir == "" {
-		dir = update.DefaultStateDir
-	}
-	u := &updates{fs: a.o.FS, log: a.log, updaterDir: dir, trust: update.DefaultTrust,
+func newUpdateDesk(a *Agent) *updateDesk {
+	u := &updateDesk{fs: a.o.FS, log: a.log, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
 		orders: filepath.Join(a.o.Config.DataDir, update.AgentDir, update.OrdersName)}
+	if c := a.o.Config.Update; c != nil {
+		u.updaterDir, u.trust = c.Updater, c.Trust
+	}
 	u.refresh(time.Now())
 	return u
 }
 
 // refresh reads the small files anew; once a second, so that status answers from memory.
-func (u *updates) refresh(now time.Time) {
+func (u *updateDesk) refresh(now time.Time) {
 	s := update.Situation{Now: now, Report: &update.Report{}}
 	if r, err := update.ReadReport(u.updaterDir); err == nil {
 		s.Report = r
@@ -60,7 +58,7 @@ func (u *updates) refresh(now time.Time) {
 	if _, err := os.Stat(u.trust); err == nil {
 		s.Rooted = true
 	}
-	if c := u.controller(); c != nil {
+	if c := u.remote(); c != nil {
 		r := c.Reported()
 		s.Remote = &r
 	}
@@ -70,22 +68,15 @@ func (u *updates) refresh(now time.Time) {
 	u.mu.Unlock()
 }
 
-func (u *updates) controller() fleetwire.Controller {
-	if u.remote == nil {
-		return nil
-	}
-	return u.remote()
-}
-
 // Update is what there was a second ago at most.
-func (u *updates) Update() *api.Update {
+func (u *updateDesk) Update() *api.Update {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.last
 }
 
 // brief is the part of status, nil on a box that has never seen a release.
-func (u *updates) brief() *api.Update {
+func (u *updateDesk) brief() *api.Update {
 	full := u.Update()
 	if full.Release == "" && full.Desired == "" && full.Hold == nil && full.Pause == nil {
 		return nil
@@ -96,7 +87,7 @@ func (u *updates) brief() *api.Update {
 }
 
 // held says why no install may start now, "" if it may.
-func (u *updates) held() string {
+func (u *updateDesk) held() string {
 	o, err := update.ReadOrders(u.orders)
 	if err != nil {
 		return "the orders of operators cannot be read: " + err.Error()
@@ -105,7 +96,7 @@ func (u *updates) held() string {
 }
 
 // Order carries out what an operator asks for: first in the file that edge-updater reads, then in what fetches.
-func (u *updates) Order(_ context.Context, r *api.UpdateRequest, by string) (*api.Update, error) {
+func (u *updateDesk) Order(_ context.Context, r *api.UpdateRequest, by string) (*api.Update, error) {
 	u.changing.Lock()
 	defer u.changing.Unlock()
 	report, err := update.ReadReport(u.updaterDir)
@@ -118,7 +109,7 @@ func (u *updates) Order(_ context.Context, r *api.UpdateRequest, by string) (*ap
 		orders = update.Orders{}
 	}
 	changed, err := orders.Change(*r, by, report.Journal.Txn, time.Now())
-	c := u.controller()
+	c := u.remote()
 	if errors.Is(err, update.ErrNothingOpen) && c != nil {
 		err = nil // what is fetched may be given up
 	}
@@ -141,7 +132,7 @@ func (u *updates) Order(_ context.Context, r *api.UpdateRequest, by string) (*ap
 }
 
 // tell passes an order on to what fetches. Once edge-updater is at work the file is what counts.
-func (u *updates) tell(c fleetwire.Controller, op, by string) error {
+func (u *updateDesk) tell(c fleetwire.Controller, op, by string) error {
 	if c == nil {
 		if op == api.UpdateRetry {
 			return fmt.Errorf("%w: nothing is fetched over the network here; sudo edgectl update import DIR --retry", control.ErrOrder)
@@ -150,13 +141,21 @@ func (u *updates) tell(c fleetwire.Controller, op, by string) error {
 	}
 	switch op {
 	case api.UpdatePause, api.UpdateResume, api.UpdateRetry:
-		return c.Do(op, by)
+		return conflict(c.Do(op, by))
 	case api.UpdateAbort:
 		if s := c.Reported().State; s != fleetwire.Installing && s != fleetwire.Probation {
-			return c.Do(op, by)
+			return conflict(c.Do(op, by))
 		}
 	}
 	return nil
 }
 
-var _ control.Updates = (*updates)(nil)
+var _ control.Updates = (*updateDesk)(nil)
+
+// conflict is a refusal by what fetches, for the one who asked.
+func conflict(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", control.ErrOrder, err)
+}
