@@ -32,6 +32,7 @@ type viewer struct {
 	bytes    func() (sent, received uint64)                 // of MQTT packets, since the start
 	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
 	faults   *faults
+	update   func() *api.Update // nil where no release was ever seen
 
 	mu    sync.Mutex
 	rate  rate
@@ -163,6 +164,9 @@ func (v *viewer) Status() *api.Status {
 	account := v.Account()
 	s.Streams = v.streams(&s.Buffer, account)
 	s.Uplink = v.uplink()
+	if v.update != nil {
+		s.Update = v.update()
+	}
 	return s
 }
 

@@ -42,7 +42,8 @@ type Status struct {
 	Buffer        Buffer    `json:"buffer"`
 	Uplink        Uplink    `json:"uplink"`
 	Streams       []Stream  `json:"streams"`
-	Faults        []Fault   `json:"faults"` // worst first
+	Faults        []Fault   `json:"faults"`           // worst first
+	Update        *Update   `json:"update,omitempty"` // where the box takes releases; without gates and past
 }
 
 // Clock says how far the time can be trusted.

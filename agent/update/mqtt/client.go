@@ -38,6 +38,7 @@ type Options struct {
 	// Public is what edge-updater says of itself.
 	Public func() (*update.Public, error)
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
+	Deltas Deltas                   // nil: files come whole
 	// Busy tells that telemetry needs the link; nil: never.
 	Busy func() bool
 	// Spent says why no content may be asked for, as a used-up budget of the link; "" if it may; nil: nothing is.

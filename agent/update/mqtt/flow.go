@@ -37,6 +37,8 @@ type flow struct {
 	opened   map[string]bool // staged files that the plan was read from
 	scrubbed map[string]bool // staged files that were not what is signed, and were removed
 	wanted   []want
+	whole    map[string]bool // components that come as their file, whatever deltas there are
+	proven   bool            // the staged deltas lead to what is signed
 	file     *transfer
 	meta     metaRequest
 	asked    time.Duration // when the updater was last asked
@@ -78,6 +80,9 @@ func (c *Client) advance(ctx context.Context) time.Duration {
 	case fetching:
 		return c.fetch(ctx)
 	case ready:
+		if c.prove() {
+			return 0
+		}
 		return c.start()
 	case installing:
 		return c.follow()

@@ -82,7 +82,7 @@ func (c *Client) needs(ctx context.Context) error {
 	f := &c.flow
 	f.wanted, f.have, f.total = nil, 0, 0
 	for _, comp := range f.offer.Plan.Components {
-		files := []want{{Pin: comp.Pin, index: comp.Index}}
+		files := []want{c.carrier(comp)}
 		if comp.SelfTest != nil {
 			files = append(files, want{Pin: comp.SelfTest.Input})
 		}
@@ -167,6 +167,12 @@ func (c *Client) collect() error {
 		}
 		for _, comp := range c.flow.offer.Plan.Components {
 			keep[comp.Path] = true
+			for _, d := range comp.Deltas {
+				keep[d.Path] = true
+				if d.Index != nil {
+					keep[d.Index.Path] = true
+				}
+			}
 			if comp.Index != nil {
 				keep[comp.Index.Path] = true
 			}
