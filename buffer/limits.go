@@ -31,6 +31,7 @@ const (
 	maxOpening      = 16               // opening records of an epoch
 	heldRoom        = 1 << 32          // offsets left free for a last segment of a newer format
 	maxSpans        = 512              // producer messages in one batch
+	gatherFor       = time.Millisecond // a commit waits at most so long for those whom the last one woke
 	failuresToStop  = 3                // failed commits in a row that stop intake
 	retryFull       = time.Second      // between attempts on a full disk
 	retryFailing    = 5 * time.Second  // between attempts on a failing disk

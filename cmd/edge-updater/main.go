@@ -13,8 +13,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,16 +36,18 @@ const usage = `edge-updater: verifies a release and puts it in force on this box
 
   edge-updater check  --from DIR [--release NAME]           verify only; nothing is installed
   edge-updater apply  --from DIR [--release NAME] [--retry] verify, install, watch, and commit or roll back
+  edge-updater request --from DIR   install what the agent has fetched and asks for (edge-update.service)
   edge-updater resume    finish what a restart interrupted (edge-updater.service)
   edge-updater status    [--json] the update that is open or was the last, and the releases on this box
   edge-updater rescue    re-hash the release in force; if it is damaged, go back (edge-rescue.service)
   edge-updater version
 
-DIR holds metadata/ and targets/, as a mounted USB stick does. Without --release the newest release is taken.
+DIR holds metadata/ and targets/, as a mounted USB stick does; that of request holds the agent's stage/ and apply. Without --release the newest release is taken.
   --root DIR       of releases (/opt/edge)
   --state DIR      of trust and journal (/var/lib/edge-updater)
   --run-dir DIR    of the agent's sockets (/run/edge-agent)
   --trust FILE     the fleet's first root (/etc/edge-agent/root.json)
+  --orders FILE    of operators: hold, pause, abort (/var/lib/edge-agent/update/orders.json)
   --product FILE   what this box is, NAME=VALUE lines (/etc/edge-agent/product)
 Exit status: 0 fine, 1 error, 2 usage, 3 the update failed or was rolled back, 5 not trusted.
 `
@@ -58,8 +62,8 @@ const (
 )
 
 type options struct {
-	from, release, root, state, runDir, trust, product string
-	retry, json                                        bool
+	from, release, root, state, runDir, trust, product, orders string
+	retry, json                                                bool
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -79,6 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.runDir, "run-dir", "/run/edge-agent", "")
 	f.StringVar(&o.trust, "trust", "/etc/edge-agent/root.json", "")
 	f.StringVar(&o.product, "product", "/etc/edge-agent/product", "")
+	f.StringVar(&o.orders, "orders", "/var/lib/edge-agent/update/orders.json", "")
 	f.BoolVar(&o.retry, "retry", false, "")
 	f.BoolVar(&o.json, "json", false, "")
 	if err := f.Parse(args[1:]); err != nil || f.NArg() > 0 {
@@ -89,10 +94,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	p := &program{o: o, out: stdout, err: stderr}
 	switch args[0] {
-	case "check", "apply":
+	case "check", "apply", "request":
 		if o.from == "" {
 			fmt.Fprintf(stderr, "edge-updater: --from is missing\n\n%s", usage)
 			return exitUsage
+		}
+		if args[0] == "request" {
+			return p.request(ctx)
 		}
 		return p.with(false, func(s *update.Session) int { return p.take(ctx, s, args[0] == "apply") })
 	case "resume":
@@ -118,6 +126,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type program struct {
 	o        options
 	out, err io.Writer
+	muted    bool // that people are not told was said
 }
 
 // with opens the box and gives it to f; peek only looks.
@@ -133,10 +142,12 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 		return exitError
 	}
 	agent := api.NewClient(p.o.runDir)
-	s, err := update.Box{FS: vfs.OS{}, Root: p.o.root, StateDir: p.o.state, FactoryRoot: root, Facts: facts, Now: clock,
-		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek,
+	var s *update.Session
+	s, err = update.Box{FS: vfs.OS{}, Root: p.o.root, StateDir: p.o.state, FactoryRoot: root, Facts: facts, Now: clock,
+		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek, Publish: p.report, Orders: p.orders,
 		Changed: func(t install.Txn) {
 			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
+			p.publish(s, nil)
 		}}.Open()
 	if errors.Is(err, vfs.ErrLocked) {
 		fmt.Fprintln(p.err, "edge-updater: another edge-updater is at work: see `edge-updater status`")
@@ -149,11 +160,95 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 	for _, wrong := range append(s.Trust.Recovered, s.Recovered...) {
 		fmt.Fprintln(p.err, "edge-updater: damaged state was passed over:", wrong)
 	}
+	if !peek {
+		if was, err := update.ReadPublic(vfs.OS{}, p.o.state); err == nil {
+			p.publish(s, was.Refused)
+		} else {
+			p.publish(s, nil)
+		}
+	}
 	code := f(s)
 	if err := s.Close(); err != nil {
 		fmt.Fprintln(p.err, "edge-updater:", err)
 	}
 	return code
+}
+
+// report tells the people of the box, who are in the group that may look at the agent.
+func (p *program) report(r update.Report) {
+	group := -1
+	if g, err := user.LookupGroup("edge-view"); err == nil {
+		group, _ = strconv.Atoi(g.Gid) // a group's number is one
+	}
+	if err := r.Write(p.o.state, group); err != nil && !p.muted {
+		p.muted = true
+		fmt.Fprintln(p.err, "edge-updater: people are not told:", err)
+	}
+}
+
+// orders of operators. What cannot be read holds nothing up but the start of an install.
+func (p *program) orders() update.Orders {
+	o, err := update.ReadOrders(p.o.orders)
+	if err != nil {
+		return update.Orders{Hold: &api.UpdateOrder{By: "edge-updater", Why: err.Error()}}
+	}
+	return o
+}
+
+// publish lets the agent know; that it cannot is no reason to stop.
+func (p *program) publish(s *update.Session, refused *update.Refused) {
+	if err := s.Publish(refused); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+	}
+}
+
+// request installs what the agent asks for, if signed metadata vouches for it.
+func (p *program) request(ctx context.Context) int {
+	r, err := update.TakeRequest(p.o.from)
+	if err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return exitError
+	}
+	if r == nil {
+		fmt.Fprintln(p.out, "nothing is asked for")
+		return exitOK
+	}
+	return p.with(false, func(s *update.Session) int {
+		refuse := func(err error) int {
+			p.publish(s, &update.Refused{Request: *r, Reason: update.Reason(err), Detail: err.Error(), At: time.Now().UTC().Truncate(time.Second)})
+			return p.refused(err)
+		}
+		if !s.Journal().Txn.State.Terminal() { // an updater was killed in it
+			if txn, err := s.Resume(ctx); err != nil {
+				return p.ended(txn, err)
+			}
+		}
+		src, err := update.OpenDirectory(filepath.Join(p.o.from, update.StageName))
+		if err != nil {
+			return refuse(err)
+		}
+		defer src.Close()
+		offer, err := s.Check(src, r.Release)
+		if err == nil && offer.Manifest != r.Manifest {
+			err = &install.Error{Reason: install.BadHash, Err: fmt.Errorf("release %s has manifest %s, asked for is %s", r.Release, offer.Manifest, r.Manifest)}
+		}
+		if err != nil {
+			return refuse(err)
+		}
+		before := s.Journal().Txn.ID
+		id := newID()
+		txn, err := s.Apply(ctx, src, offer, id, r.Tries)
+		if err != nil && txn.ID == before { // it was not begun
+			return refuse(err)
+		}
+		return p.ended(txn, err)
+	})
+}
+
+func newID() string {
+	var id [8]byte
+	rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
 }
 
 // take verifies an offer and, if apply says so, installs it.
@@ -183,9 +278,7 @@ func (p *program) take(ctx context.Context, s *update.Session, apply bool) int {
 			tries++
 		}
 	}
-	var id [8]byte
-	rand.Read(id[:]) // never fails
-	txn, err := s.Apply(ctx, src, offer, hex.EncodeToString(id[:]), tries)
+	txn, err := s.Apply(ctx, src, offer, newID(), tries)
 	if update.Reason(err) == install.Policy {
 		return p.refused(err) // it was not begun
 	}
@@ -222,27 +315,10 @@ func (p *program) ended(t install.Txn, err error) int {
 	return exitOK
 }
 
-// report is status --json.
-type report struct {
-	SchemaVersion int             `json:"schema_version"`
-	Stable        string          `json:"stable"`
-	Candidate     string          `json:"candidate,omitempty"`
-	Previous      string          `json:"previous,omitempty"`
-	Counter       uint64          `json:"counter"`
-	Trust         trust.Have      `json:"trust"`
-	Journal       install.Journal `json:"journal"`
-}
-
 func (p *program) status(s *update.Session) int {
-	r := report{SchemaVersion: 1, Counter: s.Trust.Floor("release"), Trust: s.Trust.Have(), Journal: s.Journal()}
-	var errs []error
-	for link, to := range map[string]*string{install.Stable: &r.Stable, install.Candidate: &r.Candidate, install.Previous: &r.Previous} {
-		var err error
-		*to, err = s.Layout.Release(link)
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		fmt.Fprintln(p.err, "edge-updater:", err)
+	r := s.Report()
+	if r.Problem != "" {
+		fmt.Fprintln(p.err, "edge-updater:", r.Problem)
 	}
 	t := r.Journal.Txn
 	if p.o.json {

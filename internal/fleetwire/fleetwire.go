@@ -21,8 +21,9 @@ import (
 
 // Bounds of messages.
 const (
-	MaxMessageBytes  = trust.MaxBundleBytes + 1024
-	MaxChunksAsked   = 64 // by one request
+	MaxMessageBytes  = 240 << 10 // below the 256 KiB of a packet
+	MaxChunkBytes    = 128 << 10 // a file with larger chunks is not carried over MQTT
+	MaxChunksAsked   = 64        // by one request
 	MaxIDBytes       = 16
 	maxControlBytes  = 8 << 10
 	maxReportedBytes = 16 << 10
@@ -92,7 +93,9 @@ func ValidID(s string) bool {
 
 // Desired points at the release that a box should run.
 type Desired struct {
-	Generation uint64   `json:"gen"` // rises; a lower one than was seen is ignored
+	// Generation rises; a lower one than was seen is ignored. It is the time of the decision in ms since 1970, or one
+	// more than the last, so that a server restored from a backup goes on above what it has lost.
+	Generation uint64   `json:"gen"`
 	Release    string   `json:"release"`
 	Manifest   string   `json:"manifest"` // sha256 of the manifest, hex
 	Attempt    int      `json:"attempt"`  // raised to try again what has failed
@@ -119,6 +122,7 @@ type MetaRequest struct {
 type MetaAnswer struct {
 	Nonce  string        `json:"nonce"`
 	Bundle *trust.Bundle `json:"bundle"`
+	More   bool          `json:"more,omitempty"` // there is more than one message holds: take this, then ask again
 }
 
 // ChunkRequest asks for chunks of a file that the metadata vouches for: those of First … First+63 whose bit is set, the
@@ -249,3 +253,6 @@ func minutes(s string) (int, error) {
 	}
 	return t.Hour()*60 + t.Minute(), nil
 }
+
+// ChunkFilter matches every Chunk topic of the device.
+func (t Topics) ChunkFilter() string { return t.at("update/chunk/res/+/+") }

@@ -51,6 +51,9 @@ type Reported struct {
 	Expires        time.Time   `json:"metadata_expires"`
 	TimeSource     string      `json:"time_source"`
 	Free           uint64      `json:"free_bytes"`
+	// Facts are those that releases and rollouts select by.
+	Facts     map[string]string `json:"facts,omitempty"`
+	UTCOffset int               `json:"utc_offset_s"` // of the box's local time
 }
 
 // Component is how far one component is.

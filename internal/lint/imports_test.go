@@ -29,14 +29,14 @@ var rows = []row{
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update/...", "agent/control",
-		"hub/receive", "hub/shard", "hub/fleet", "internal/logquery", "internal/logtool", "internal/busscan"}},
+		"hub/receive", "hub/shard", "hub/fleet/...", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient",
 		"internal/fleetwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/term", "internal/version", "internal/release"}},
+		"internal/sdnotify", "internal/term", "internal/version", "internal/release", "internal/delta"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -53,10 +53,15 @@ var peers = map[string][]string{
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},
 	"agent/update":            {"agent/update/install", "agent/update/fetch"},
-	"agent/config":            {},
-	"drivers/bus/modbus":      {"drivers/bus/serial"},
-	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
-	"drivers/door":            {"drivers"},
+	"hub/fleet":               {"hub/fleet/rollout"},
+	"agent/update/updatetest": {"agent/update", "agent/update/install", "agent/update/mqtt"},
+
+	"internal/trust/repo/repotest": {"internal/trust/repo"},
+	"agent/update/mqtt":            {"agent/update", "agent/update/install", "agent/update/fetch"},
+	"agent/config":                 {},
+	"drivers/bus/modbus":           {"drivers/bus/serial"},
+	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
+	"drivers/door":                 {"drivers"},
 
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},

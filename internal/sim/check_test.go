@@ -110,8 +110,8 @@ func (w *world) checkEntry(n int64, e *entry, rows []storedRow, positions map[re
 	named, unseen := false, true
 	for _, p := range e.places {
 		q := positions[receive.Key{Stream: p.stream, Epoch: p.epoch}]
-		if q == nil || q.Next <= p.offset {
-			continue // nothing was ever told of this place
+		if q == nil || q.Next <= p.offset || e.isLeft(p) {
+			continue // nothing was ever told of this place, or of another record
 		}
 		unseen = false
 		for _, k := range q.Skipped {

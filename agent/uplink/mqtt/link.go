@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/wire"
 )
@@ -214,10 +215,17 @@ func (l *Link) Publish(ctx context.Context, topic string, qos byte, retain bool,
 	return l.conn.Publish(ctx, topic, qos, retain, payload)
 }
 
-// Subscribe hears a topic for another part of the agent. The handler must not block.
-func (l *Link) Subscribe(ctx context.Context, filter string, qos byte, h func(topic string, payload []byte)) error {
-	return l.conn.Subscribe(ctx, filter, qos, func(m mqttclient.Message) { h(m.Topic, m.Payload) })
+// Enqueue hands over a message of another part of the agent and returns when the connection has taken it.
+func (l *Link) Enqueue(ctx context.Context, topic string, qos byte, retain bool, payload []byte) error {
+	return l.conn.Enqueue(ctx, topic, qos, retain, payload)
 }
+
+// Subscribe hears a topic for another part of the agent. The handler must not block.
+func (l *Link) Subscribe(ctx context.Context, filter string, qos byte, h func(fleetwire.Message)) error {
+	return l.conn.Subscribe(ctx, filter, qos, func(m mqttclient.Message) { h(fleetwire.Message(m)) })
+}
+
+var _ fleetwire.Link = (*Link)(nil)
 
 // Done is closed when the connection is over.
 func (l *Link) Done() <-chan struct{} { return l.conn.Done() }

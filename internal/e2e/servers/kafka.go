@@ -142,6 +142,9 @@ func (n *KafkaNode) format(voters string, nodes int, settings []string) error {
 		fmt.Sprint("transaction.state.log.min.isr=", max(1, rf-1)), fmt.Sprint("default.replication.factor=", rf), fmt.Sprint("min.insync.replicas=", max(1, rf-1)),
 		"transaction.state.log.num.partitions=4", "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms=1000", "log.retention.check.interval.ms=60000"}
+	if nodes == 1 { // a broker that starts again waits until the controller has given up the one before
+		lines = append(lines, "broker.session.timeout.ms=6000", "broker.heartbeat.interval.ms=1000")
+	}
 	lines = append(lines, settings...)
 	if err := os.WriteFile(n.properties(), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		return err
@@ -166,7 +169,8 @@ func (k *Kafka) log4j() string {
 	if _, err := os.Stat(file); err != nil {
 		// The tools say what is wrong with it, if anything.
 		_ = os.WriteFile(file, []byte("appender.o.type=Console\nappender.o.name=O\nappender.o.target=SYSTEM_ERR\nappender.o.layout.type=PatternLayout\n"+
-			"appender.o.layout.pattern=%d %p %m (%c)%n\nrootLogger.level=WARN\nrootLogger.appenderRef.o.ref=O\n"), 0o644)
+			"appender.o.layout.pattern=%d %p %m (%c)%n\nrootLogger.level=WARN\nrootLogger.appenderRef.o.ref=O\n"+
+			"logger.m.name=kafka.coordinator.transaction.TransactionMarkerChannelManager\nlogger.m.level=INFO\n"), 0o644)
 	}
 	return file
 }
@@ -205,6 +209,15 @@ func (n *KafkaNode) Stop() { n.p.end(syscall.SIGTERM, time.Minute) }
 // Pause stops the process where it is; Resume lets it go on.
 func (n *KafkaNode) Pause()  { n.p.cmd.Process.Signal(syscall.SIGSTOP) }
 func (n *KafkaNode) Resume() { n.p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// LostEnds counts how often a node took a transaction for ended without having written its end everywhere (KAFKA-20734).
+func (k *Kafka) LostEnds() (n int) {
+	for _, node := range k.Nodes {
+		b, _ := os.ReadFile(node.p.log)
+		n += strings.Count(string(b), "Couldn't find leader endpoint")
+	}
+	return n
+}
 
 // Brokers are the addresses of all nodes.
 func (k *Kafka) Brokers() (out []string) {
