@@ -101,26 +101,41 @@ func benchNode(t *testing.T, c benchCase) (rate, latency float64) {
 	time.Sleep(5 * time.Second)
 	from := time.Now()
 	for time.Since(from) < 40*time.Second {
-		if err := l.TestEvents(context.Background(), c.chip, 1); err != nil {
-			t.Fatal(err)
-		}
+		testEvents(t, l, c, 1)
 		time.Sleep(370 * time.Millisecond)
 	}
 	latency = g.late(b, from)
-	if err := l.TestEvents(context.Background(), c.chip, 60000); err != nil {
-		t.Fatal(err)
-	}
+	testEvents(t, l, c, 60000)
 	time.Sleep(2 * time.Second)
 	before, _ := l.Status()
 	from = time.Now()
 	time.Sleep(15 * time.Second)
 	after, _ := l.Status()
 	rate = float64(after[0].EventsTotal-before[0].EventsTotal) / time.Since(from).Seconds()
-	if after[0].Lost[mcu.LostOverflow] > before[0].Lost[mcu.LostOverflow] || after[0].Timeouts > before[0].Timeouts {
-		t.Errorf("%s: %d events ran over, %d time-outs", c.chip, after[0].Lost[mcu.LostOverflow], after[0].Timeouts)
+	if n := after[0].Timeouts - before[0].Timeouts; n > 0 {
+		fmt.Printf("%s at %d baud: %d time-outs\n", c.chip, c.baud, n)
+		if c.chip != "stm32" { // a busy machine lets qemu be late
+			t.Error("in simulated time nothing is late")
+		}
+	}
+	if after[0].Lost[mcu.LostOverflow] > before[0].Lost[mcu.LostOverflow] {
+		t.Errorf("%s: %d events ran over", c.chip, after[0].Lost[mcu.LostOverflow])
 	}
 	stop()
 	return rate, latency
+}
+
+func testEvents(t *testing.T, l *mcu.Line, c benchCase, n uint16) {
+	t.Helper()
+	for try := 0; ; try++ {
+		err := l.TestEvents(context.Background(), c.chip, n)
+		if err == nil {
+			return
+		} else if c.chip != "stm32" || try > 10 {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+	}
 }
 
 // late is the 99th percentile of ms from an event, after from, until it is durable.
