@@ -21,7 +21,7 @@ import (
 )
 
 var (
-	imageFaults = flag.Int("image-faults", 8, "faults in TestImages")
+	imageFaults = flag.Int("image-faults", 6, "faults in TestImages")
 	imageChips  = flag.String("image-chips", "avr,stc89,stc89", "chips in TestImages; an 8052 costs a tenth of what an AVR costs to simulate")
 	benchChips  = flag.String("bench-chips", "stc89,avr,stm32", "chips in TestBench")
 	runBench    = flag.Bool("bench-mcu", false, "run TestBench")
