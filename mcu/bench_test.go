@@ -96,6 +96,9 @@ func benchNode(t *testing.T, c benchCase) (rate, latency float64) {
 	}
 	b := newBus(t, c.baud, 1, n)
 	defer b.line.Close()
+	if c.chip == "stm32" {
+		b.timeout = time.Second // a busy machine lets qemu be late
+	}
 	g := &logModel{syncTakes: syncTime}
 	l, stop := serve(t, b, g, c.baud, []mcu.Node{{Name: c.chip, Unit: unit}}, nil)
 	time.Sleep(5 * time.Second)
@@ -114,7 +117,7 @@ func benchNode(t *testing.T, c benchCase) (rate, latency float64) {
 	rate = float64(after[0].EventsTotal-before[0].EventsTotal) / time.Since(from).Seconds()
 	if n := after[0].Timeouts - before[0].Timeouts; n > 0 {
 		fmt.Printf("%s at %d baud: %d time-outs\n", c.chip, c.baud, n)
-		if c.chip != "stm32" { // a busy machine lets qemu be late
+		if c.chip != "stm32" {
 			t.Error("in simulated time nothing is late")
 		}
 	}
@@ -131,7 +134,7 @@ func testEvents(t *testing.T, l *mcu.Line, c benchCase, n uint16) {
 		err := l.TestEvents(context.Background(), c.chip, n)
 		if err == nil {
 			return
-		} else if c.chip != "stm32" || try > 10 {
+		} else if c.chip != "stm32" || try > 30 {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
