@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
@@ -20,6 +21,7 @@ import (
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/version"
@@ -48,7 +50,10 @@ type Agent struct {
 	view      *viewer
 	deliver   *delivery
 	nodes     *nodes
+	updates   *updates
+	desk      *updateDesk
 
+	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
 	reloading     sync.Mutex // one reload at a time
 
@@ -97,12 +102,15 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	}
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
+	a.updates = newUpdates(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
-		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
+		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
+	a.desk = newUpdateDesk(a)
+	a.view.update = a.desk.brief
 	a.view.tick(time.Now())
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
-		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Log: o.Log})
+		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Updates: a.desk, Log: o.Log})
 	return a, err
 }
 
@@ -179,6 +187,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "watchdog", readCtx, a.watch)
 	start(&readers, "view", readCtx, a.keepView)
 	start(&readers, "npu", readCtx, a.watchNPU)
+	start(&readers, "update", readCtx, a.updates.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -261,6 +270,7 @@ func (a *Agent) keepView(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			a.view.tick(now)
+			a.desk.refresh(now)
 			a.deliver.publishValues(ctx, now, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
 		}
 	}

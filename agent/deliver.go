@@ -238,6 +238,7 @@ func (d *delivery) setEnds(t time.Time) {
 
 // connected notes the connection that stands; nil: none.
 func (d *delivery) connected(l *mqtt.Link) {
+	d.a.updates.connected(l)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.link = l
@@ -270,6 +271,17 @@ func (d *delivery) snapshot() (uplink.Status, []uplink.Account, bool) {
 		return uplink.Status{}, nil, false
 	}
 	return loop.Status(), loop.Accounts(), true
+}
+
+// status is the uplink without its accounts; false if none is configured.
+func (d *delivery) status() (uplink.Status, bool) {
+	d.mu.Lock()
+	loop := d.loop
+	d.mu.Unlock()
+	if loop == nil {
+		return uplink.Status{}, false
+	}
+	return loop.Status(), true
 }
 
 // publishValues sends the latest values if a connection stands and they are due: at once on a new connection, so that

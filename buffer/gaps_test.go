@@ -1,7 +1,9 @@
 package buffer_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/edgelog/edgelog/buffer"
@@ -85,5 +87,68 @@ func TestReaderPassesAGapOnce(t *testing.T) {
 	next(record.Range{From: 11, To: 13}, false)
 	if it, err := l.Read(9).Next(); err != nil || it.Range() != (record.Range{From: 1, To: 11}) {
 		t.Errorf("a new reader inside of it: %+v %v", it, err)
+	}
+}
+
+// TestDamageThatComesLater: a segment that was looked through for damage is looked through again when more of it rots.
+func TestDamageThatComesLater(t *testing.T) {
+	fs := vfs.NewMem()
+	s, l := open(t, fs, buffer.StreamOptions{})
+	id := define(t, l)
+	for i := range 6 {
+		if err := put(t, l, record.Draft{Records: []record.Record{text(id, i, 60)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeSet(t, s)
+	rot := func(i int) {
+		t.Helper()
+		files, err := fs.List("log/telemetry")
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		name := "log/telemetry/" + files[0].Name
+		all, err := vfs.ReadFile(fs, name, 1<<20)
+		at := bytes.Index(all, noise(i, 60))
+		if err != nil || at < 0 {
+			t.Fatalf("record %d: at %d, %v", i, at, err)
+		}
+		f, err := fs.OpenRW(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt([]byte{all[at] ^ 1}, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, l = open(t, fs, buffer.StreamOptions{})
+	defer closeSet(t, s)
+	total := l.Info().Durable
+	for _, i := range []int{3, 1, 4} {
+		rot(i)
+		r := l.Read(0)
+		var held, gone int
+		for {
+			it, err := r.Next()
+			if errors.Is(err, buffer.ErrEnd) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("after record %d has rotted: %v", i, err)
+			}
+			if it.Gap != nil {
+				gone += int(it.Gap.Len())
+				continue
+			}
+			held += int(it.Batch.Count)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if held+gone != int(total) || !l.Info().Gaps[len(l.Info().Gaps)-1].Contains(record.Offset(i)+1) && i != 1 {
+			t.Errorf("after record %d has rotted: %d held, %d gone of %d, gaps %v", i, held, gone, total, l.Info().Gaps)
+		}
+		verify(t, l)
 	}
 }

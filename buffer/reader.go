@@ -313,23 +313,31 @@ func findIn(f vfs.File, v *view, o record.Offset) (int64, error) {
 	return v.s.start, nil
 }
 
-// damaged finds out what is lost, once for each segment; after that it steps over what is not a batch.
+// damaged finds out what is lost. In a segment that was examined before it steps over what is not a batch; where that does
+// not help, the damage has come since.
 func (r *Reader) damaged(v *view, bad *segment.CorruptionError) error {
-	if !v.examined {
-		if err := r.Close(); err != nil {
-			return fmt.Errorf("close segment: %w", err)
+	if v.examined {
+		k, ok, err := r.b.Resync(r.pos + 1)
+		if err != nil {
+			return err
 		}
-		return r.l.examine(v.s, bad)
+		if ok && k.Base <= r.next {
+			r.pos = k.Pos
+			return nil
+		}
 	}
-	k, ok, err := r.b.Resync(r.pos + 1)
-	if err != nil {
+	if err := r.Close(); err != nil {
+		return fmt.Errorf("close segment: %w", err)
+	}
+	if err := r.l.examine(v.s, bad); err != nil || !v.examined {
 		return err
 	}
-	if ok && k.Base <= r.next {
-		r.pos = k.Pos
-		return nil
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	if _, named := r.l.gaps.at(r.next); !named {
+		return bad
 	}
-	return bad
+	return nil
 }
 
 // gone handles a file that is not there: dropped meanwhile, or lost.

@@ -342,6 +342,7 @@ func (e *encoded) size() int64 {
 func (l *Log) addBatches() (int, error) {
 	w := &l.w
 	l.takeDirty(&w.batches[0].blk.Ext)
+	w.seg.Expect(l.fits())
 	for i := range w.batches {
 		b := &w.batches[i]
 		if i > 0 && w.seg.Pos()+b.size() > l.opt.SegmentBytes {
@@ -357,6 +358,19 @@ func (l *Log) addBatches() (int, error) {
 		}
 	}
 	return len(w.batches), nil
+}
+
+// fits is how many bytes of the pending batches go to the active segment, about.
+func (l *Log) fits() int64 {
+	n := int64(0)
+	for i := range l.w.batches {
+		size := l.w.batches[i].size()
+		if l.w.seg.Pos()+n+size > l.opt.SegmentBytes {
+			break
+		}
+		n += size
+	}
+	return n
 }
 
 // takeDirty lets the batch carry the positions that have changed.

@@ -31,6 +31,7 @@ type Config struct {
 	Embedded  *Embedded `yaml:"embedded_broker"` // the one that it brings
 	Store     Store     `yaml:"store"`
 	Hubs      *Hubs     `yaml:"hubs"` // where several hubs share the store
+	Fleet     *Fleet    `yaml:"fleet"`
 	Retention Retention `yaml:"retention"`
 	Limits    Limits    `yaml:"limits"`
 	RunDir    string    `yaml:"run_dir"` // status socket, and the embedded broker's for the hub
@@ -136,6 +137,7 @@ func Parse(file string, data []byte) (*Config, error) {
 		}
 	}
 	c.Hubs.defaults()
+	c.Fleet.defaults()
 	c.absolute(filepath.Dir(file))
 	c.validate(r)
 	if p := c.Store.Postgres; p != nil {
@@ -162,6 +164,9 @@ func (c *Config) absolute(dir string) {
 	paths = append(paths, c.Store.Kafka.paths()...)
 	if e := c.Embedded; e != nil && e.TLS != nil {
 		paths = append(paths, &e.TLS.CertFile, &e.TLS.KeyFile, &e.TLS.ClientCAFile)
+	}
+	if f := c.Fleet; f != nil {
+		paths = append(paths, &f.Releases, &f.State)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -202,6 +207,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	if c.Hubs != nil {
 		c.Hubs.validate(r, c.Embedded != nil)
 	}
+	c.Fleet.validate(r)
 	if _, err := c.Log.level(); err != nil {
 		r.Addf("log.level", "log.level %q; want debug, info, warn or error", c.Log.Level)
 	}

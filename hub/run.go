@@ -86,6 +86,9 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	if h.shares != nil {
 		parts = append(parts, h.shares.Run, h.greet)
 	}
+	if c.Fleet != nil {
+		parts = append(parts, h.runFleet)
+	}
 	for _, part := range parts {
 		g.Go(func() error { return part(ctx) })
 	}

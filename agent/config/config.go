@@ -24,6 +24,7 @@ type Config struct {
 	Uplink  Uplink            `yaml:"uplink"`
 	Control Control           `yaml:"control"`
 	NPU     *NPU              `yaml:"npu"`
+	Update  *Update           `yaml:"update"`
 	Log     Log               `yaml:"log"`
 }
 

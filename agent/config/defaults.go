@@ -81,6 +81,7 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	if c.NPU != nil && c.NPU.RunDir == "" {
 		c.NPU.RunDir = "/run/edge-npu"
 	}
+	c.Update.withDefaults()
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry

@@ -82,6 +82,9 @@ func (c *Config) absolute(dir string) {
 	if c.NPU != nil {
 		fix(&c.NPU.RunDir)
 	}
+	for _, p := range c.Update.paths() {
+		fix(p)
+	}
 	for i := range c.Sources {
 		for _, p := range c.Sources[i].paths() {
 			fix(p)

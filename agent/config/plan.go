@@ -47,6 +47,9 @@ func NewPlan(old, now *Config) Plan {
 			p.Restart = append(p.Restart, Change{f.path, fmt.Sprintf("%q → %q", f.a, f.b)})
 		}
 	}
+	if !reflect.DeepEqual(old.Update, now.Update) {
+		p.Restart = append(p.Restart, Change{"update", "is another"})
+	}
 	p.streams(old.Streams, now.Streams)
 	p.sources(old.Sources, now.Sources)
 	p.nodes(old.Nodes, now.Nodes)

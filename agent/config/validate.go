@@ -47,6 +47,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	if c.Uplink.MQTT != nil {
 		c.Uplink.MQTT.validate(r)
 	}
+	c.Update.validate(r, c)
 	for name, p := range c.Control.Producers {
 		path := "control.producers." + name
 		if !validProducer(name) {

@@ -21,6 +21,16 @@ const (
 	NameTaken          Code = "U018"
 )
 
+// Faults of updates over the way to the hub.
+const (
+	ReleaseNotKept  Code = "U019"
+	UpdateTrust     Code = "U020"
+	UpdateSlow      Code = "U021"
+	UpdaterAbsent   Code = "U022"
+	UpdateDisk      Code = "U023"
+	UpdateUnsettled Code = "U024"
+)
+
 const staysOnDisk = "Nothing is lost while there is room on the disk: `edgectl status` says for how long."
 
 func uplinkFaults() []Declared {

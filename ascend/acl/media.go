@@ -199,7 +199,7 @@ func (p *picture) set(l layout) error {
 
 // Close gives the description back, not the memory.
 func (p *picture) Close() error {
-	if p.desc == 0 {
+	if p == nil || p.desc == 0 {
 		return nil
 	}
 	h := p.desc
@@ -222,6 +222,22 @@ func (p *picture) Found() (width, height, stride, rows int, format PixelFormat, 
 	return int(a.PicWidth(p.desc)), int(a.PicHeight(p.desc)), int(a.PicWidthStride(p.desc)), int(a.PicHeightStride(p.desc)), PixelFormat(a.PicFormat(p.desc)), int(a.PicSize(p.desc))
 }
 
+// Close gives the description back, not the memory.
+func (d *Decoded) Close() error {
+	if d == nil {
+		return nil
+	}
+	return d.picture.Close()
+}
+
+// Close gives the description back, not the memory.
+func (s *Scaled) Close() error {
+	if s == nil {
+		return nil
+	}
+	return s.picture.Close()
+}
+
 // Source is a picture that can be scaled: a Decoded or a Scaled.
 type Source interface{ from() *picture }
 
@@ -240,6 +256,9 @@ func (c *Context) NewDecoded(mem *MediaBuffer) (*Decoded, error) {
 	return &Decoded{p}, err
 }
 
+// Use gives the picture other memory; the next Decode describes it.
+func (d *Decoded) Use(mem *MediaBuffer) { d.mem = mem }
+
 // NewScaled makes a picture in mem.
 func (c *Context) NewScaled(mem *MediaBuffer, l ScaledLayout) (*Scaled, error) {
 	p, err := c.newPicture(mem)
@@ -257,15 +276,18 @@ func (l DecodedLayout) Bytes() int { return int(l.bytes()) }
 // Bytes is the media memory that a picture takes.
 func (l ScaledLayout) Bytes() int { return int(l.bytes()) }
 
-// Decode queues the decoding of n bytes of JPEG that begin src.
-func (ch *Channel) Decode(s *Stream, src *MediaBuffer, n int, info JPEGInfo, dst *Decoded) error {
-	if n > src.Size || info.Layout == (DecodedLayout{}) {
-		return fmt.Errorf("%w: %d bytes of JPEG in memory of %d", ErrLayout, n, src.Size)
+// dataAlign is that of JPEG data in media memory.
+const dataAlign = 128
+
+// Decode queues the decoding of n bytes of JPEG at an offset of src, a multiple of 128.
+func (ch *Channel) Decode(s *Stream, src *MediaBuffer, offset, n int, info JPEGInfo, dst *Decoded) error {
+	if offset < 0 || offset%dataAlign != 0 || offset+n > src.Size || info.Layout == (DecodedLayout{}) {
+		return fmt.Errorf("%w: %d bytes of JPEG at %d in memory of %d", ErrLayout, n, offset, src.Size)
 	}
 	if err := dst.set(info.Layout.layout); err != nil {
 		return err
 	}
-	if code := ch.c.a.JPEGDecode(ch.desc, uintptr(src.Ptr), uint32(n), dst.desc, s.handle); code != 0 {
+	if code := ch.c.a.JPEGDecode(ch.desc, uintptr(src.Ptr)+uintptr(offset), uint32(n), dst.desc, s.handle); code != 0 {
 		return ch.c.check("acldvppJpegDecodeAsync", code)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/wire"
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -82,8 +83,10 @@ func (r *rules) allowed(name, topic string, write bool) bool {
 	t, ok := r.topics.ParseTopic(topic)
 	switch {
 	case !ok:
-		// Only exact topics are ever right for a device, its own filters included.
-		return false
+		// Only exact topics are ever right for a device, its own filters included; those of answers to its requests end
+		// in a plus.
+		device, ch, id, ok := fleetwire.Parse(r.topics, topic)
+		return ok && device == name && ch.DeviceMay(write) && !(write && id == "+")
 	case t.Channel == wire.ChannelHub:
 		return !write
 	case t.Device != name:

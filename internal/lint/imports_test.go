@@ -36,7 +36,7 @@ var rows = []row{
 		"internal/fleetwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/term", "internal/version", "internal/release"}},
+		"internal/sdnotify", "internal/term", "internal/version", "internal/release", "internal/delta"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -54,11 +54,14 @@ var peers = map[string][]string{
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},
 	"agent/update":            {"agent/update/install", "agent/update/fetch"},
 	"hub/fleet":               {"hub/fleet/rollout"},
-	"agent/update/mqtt":       {"agent/update", "agent/update/install", "agent/update/fetch"},
-	"agent/config":            {},
-	"drivers/bus/modbus":      {"drivers/bus/serial"},
-	"drivers/bus/onewire/...": {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
-	"drivers/door":            {"drivers"},
+	"agent/update/updatetest": {"agent/update", "agent/update/install", "agent/update/mqtt"},
+
+	"internal/trust/repo/repotest": {"internal/trust/repo"},
+	"agent/update/mqtt":            {"agent/update", "agent/update/install", "agent/update/fetch"},
+	"agent/config":                 {},
+	"drivers/bus/modbus":           {"drivers/bus/serial"},
+	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
+	"drivers/door":                 {"drivers"},
 
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},

@@ -315,6 +315,7 @@ func (m *machine) moved(st *stream, old []buffer.EpochInfo) {
 			if o.First > e.First || e.First >= o.End {
 				continue
 			}
+			m.w.leave(st.name, o.Epoch, e.First, m.lineage)
 			for _, g := range gaps {
 				if g.Epoch == e.Epoch {
 					m.w.renamed(st.name, o.Epoch, &g, m.lineage)

@@ -37,8 +37,11 @@ const treeName = "release.json"
 func (l *Layout) entry(c release.Component) string { return l.path("store", c.SHA256) }
 
 // Has tells whether the store holds content, by its sha256.
-func (l *Layout) Has(sha256 string) bool {
-	_, err := l.fs.Stat(l.path("store", sha256))
+func (l *Layout) Has(sha256 string) bool { return Stored(l.fs, l.root, sha256) }
+
+// Stored tells whether the store below root holds content, for those who may only look.
+func Stored(fs vfs.FS, root, sha256 string) bool {
+	_, err := fs.Stat(path.Join(root, "store", sha256))
 	return err == nil
 }
 

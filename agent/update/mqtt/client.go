@@ -38,8 +38,11 @@ type Options struct {
 	// Public is what edge-updater says of itself.
 	Public func() (*update.Public, error)
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
+	Deltas Deltas                   // nil: files come whole
 	// Busy tells that telemetry needs the link; nil: never.
-	Busy    func() bool
+	Busy func() bool
+	// Spent says why no content may be asked for, as a used-up budget of the link; "" if it may; nil: nothing is.
+	Spent   func() string
 	MaxRate int64              // bytes a second of content; 0: no limit
 	Windows []fleetwire.Window // when an install may start; none: at any time
 	// Hold says why no install may start now, "" if it may; nil: nothing holds.
@@ -133,6 +136,9 @@ func New(o Options) (*Client, error) {
 	if o.Hold == nil {
 		o.Hold = func() string { return "" }
 	}
+	if o.Spent == nil {
+		o.Spent = func() string { return "" }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -146,6 +152,9 @@ func New(o Options) (*Client, error) {
 		asked: make(chan operation), began: time.Now(), pub: &update.Public{}}
 	for _, dir := range []string{o.Dir, path.Join(o.Dir, partName), c.stage("metadata"), c.stage("targets")} {
 		if err := o.FS.MkdirAll(dir); err != nil {
+			return nil, fmt.Errorf("make directory of updates: %w", err)
+		}
+		if err := o.FS.SyncDir(path.Dir(dir)); err != nil {
 			return nil, fmt.Errorf("make directory of updates: %w", err)
 		}
 	}

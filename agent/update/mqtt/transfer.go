@@ -64,8 +64,12 @@ func (c *Client) fetch(ctx context.Context) time.Duration {
 		}
 		return c.end(fleetwire.Failed, &install.Error{Reason: reason, Err: fmt.Errorf("fetch %s: %w", t.Path, err)})
 	}
+	why := c.o.Spent()
 	if c.kept.Paused != "" {
-		c.set(fleetwire.Waiting, install.Policy, "paused by "+c.kept.Paused)
+		why = "paused by " + c.kept.Paused
+	}
+	if why != "" {
+		c.set(fleetwire.Waiting, install.Policy, why)
 		c.slowAt = time.Now()
 		return idleEvery
 	}

@@ -192,13 +192,24 @@ static uint32_t scale(struct work *k) {
 	plane(k->src + (size_t)i->wstride * i->hstride, i->wstride, k->left / 2, k->top / 2, k->w / 2, k->h / 2, k->dst + (size_t)o->wstride * o->hstride, o->wstride, o->width / 2, o->height / 2, 2);
 	return 0;
 }
+// chroma is the sample of a half-size plane at a pixel, bilinear between the centres.
+static float chroma(const uint8_t *p, uint32_t stride, uint32_t w, uint32_t h, uint32_t x, uint32_t y, int which) {
+	float fx = ((float)x - 0.5f) / 2, fy = ((float)y - 0.5f) / 2;
+	if (fx < 0) fx = 0;
+	if (fy < 0) fy = 0;
+	uint32_t x0 = (uint32_t)fx, y0 = (uint32_t)fy, x1 = x0 + 1 < w ? x0 + 1 : w - 1, y1 = y0 + 1 < h ? y0 + 1 : h - 1;
+	float dx = fx - (float)x0, dy = fy - (float)y0;
+	const uint8_t *a = p + (size_t)y0 * stride + which, *b = p + (size_t)y1 * stride + which;
+	return ((float)a[x0 * 2] * (1 - dx) + (float)a[x1 * 2] * dx) * (1 - dy) + ((float)b[x0 * 2] * (1 - dx) + (float)b[x1 * 2] * dx) * dy;
+}
 static uint32_t colour(struct work *k) {
 	struct picture *i = &k->pin, *o = &k->pout;
 	int yvu = i->format == PIXEL_FORMAT_YVU_SEMIPLANAR_420, bgr = o->format == PIXEL_FORMAT_BGR_888;
+	const uint8_t *c = k->src + (size_t)i->wstride * i->hstride;
 	for (uint32_t y = 0; y < o->height; y++)
 		for (uint32_t x = 0; x < o->width; x++) {
-			const uint8_t *c = k->src + (size_t)i->wstride * i->hstride + (size_t)(y / 2) * i->wstride + (x & ~1u);
-			float l = k->src[(size_t)y * i->wstride + x], u = (float)c[yvu] - 128, v = (float)c[!yvu] - 128;
+			float l = k->src[(size_t)y * i->wstride + x];
+			float u = chroma(c, i->wstride, o->width / 2, o->height / 2, x, y, yvu) - 128, v = chroma(c, i->wstride, o->width / 2, o->height / 2, x, y, !yvu) - 128;
 			uint8_t *p = k->dst + (size_t)y * o->wstride + x * 3;
 			p[bgr ? 2 : 0] = clamp(l + 1.402f * v), p[1] = clamp(l - 0.344136f * u - 0.714136f * v), p[bgr ? 0 : 2] = clamp(l + 1.772f * u);
 		}

@@ -49,8 +49,16 @@ type Wave struct {
 
 // Amount is a number of devices, or a share of the target.
 type Amount struct {
-	Devices int     `json:"devices,omitempty"`
-	Percent float64 `json:"percent,omitempty"`
+	Devices int
+	Percent float64
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (a Amount) MarshalText() ([]byte, error) {
+	if a.Percent > 0 {
+		return append(strconv.AppendFloat(nil, a.Percent, 'f', -1, 64), '%'), nil
+	}
+	return strconv.AppendInt(nil, int64(a.Devices), 10), nil
 }
 
 // UnmarshalText reads 20 or 10%.

@@ -1,0 +1,36 @@
+package health
+
+func updateFaults() []Declared {
+	return []Declared{
+		{Code: ReleaseNotKept, Severity: Degraded, Title: "a release was not taken",
+			Means: "The fleet wants this box to run a release. It was refused, could not be fetched, or did not do as well as the one before and was rolled back. The old release runs.",
+			Found: "The text names the reason (UPD-...): UPD-SIG and UPD-EXP signatures, UPD-RBK an older release, UPD-SEL not meant for this box, UPD-HASH wrong content, UPD-SPACE no room, UPD-HEALTH worse than before.",
+			Do:    "`edge-updater status` shows the candidate's last lines and the check that failed. It is not tried again by itself; a new attempt comes from the fleet's operator.",
+			Risk:  "Nothing: readings are taken and delivered by the old release."},
+		{Code: UpdateTrust, Severity: Degraded, Title: "the fleet's signed metadata cannot be used",
+			Means: "What this box got about releases has ended or is not signed by whom it must be. No install starts until there is newer metadata; everything else goes on.",
+			Found: "The signatures and dates were verified against the root that this box was given.",
+			Do:    "UPD-EXP: the release engineer publishes again (`edgectl release publish`), or this box's clock is wrong. UPD-SIG: somebody else's metadata; compare /etc/edge-agent/root.json with the fleet's.",
+			Risk:  "Nothing, but updates wait."},
+		{Code: UpdateSlow, Severity: Notice, Title: "content of an update comes slowly",
+			Means: "The box asks for content and less than 256 KiB came within five minutes.",
+			Found: "Chunks were asked for over a connection that stands.",
+			Do:    "Look at the link and at `edge-hub rollout show`. Content yields to telemetry and keeps to max_rate; a stick (`edge-updater apply --from`) carries the same release.",
+			Risk:  "Nothing, but the update takes long."},
+		{Code: UpdaterAbsent, Severity: Degraded, Title: "edge-updater does not take requests",
+			Means: "A release is fetched and waits to be installed, but nobody takes the request.",
+			Found: "The request lies in the agent's directory for more than a minute.",
+			Do:    "`systemctl enable --now edge-update.path`; `journalctl -u edge-update` says why it failed.",
+			Risk:  "Nothing, but the update waits."},
+		{Code: UpdateDisk, Severity: Degraded, Title: "an update finds no room, or the disk fails",
+			Means: "The release does not fit beside the log, or writing it failed. Records of the log are never deleted to make room for it.",
+			Found: "Free space was compared with what is needed, or the disk returned an error.",
+			Do:    "The text has the numbers. Make room on the file system of /var/lib/edge-agent or /opt/edge; on an error look at `dmesg`.",
+			Risk:  "Nothing, but the update is not taken."},
+		{Code: UpdateUnsettled, Severity: Failed, Title: "an update was not put back completely",
+			Means: "A release was rolled back, but a part, such as a node, could not be restored, or the release in force was damaged and another was put in its place.",
+			Found: "`edge-updater status` names the part as \"needs a person\".",
+			Do:    "Restore the named part by hand (`edgectl node flash` for a node), then acknowledge this line.",
+			Risk:  "The named part may run the new version beside an agent of the old one."},
+	}
+}
