@@ -29,7 +29,7 @@ var rows = []row{
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
 	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update/...", "agent/control",
-		"hub/receive", "hub/shard", "hub/fleet/...", "hub/enrol", "agent/enrol", "internal/logquery", "internal/logtool", "internal/busscan"}},
+		"hub/receive", "hub/shard", "hub/fleet/...", "hub/enrol", "agent/enrol", "agent/command", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
 	{"contract", []string{"drivers", "drivers/door", "buffer/buffertest", "buffer", "internal/wire", "hub/store", "hub/store/ledger", "agent/config", "internal/api", "internal/mqttclient",
