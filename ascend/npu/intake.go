@@ -52,7 +52,9 @@ func newIntake(info acl.Info, in Input) (*intake, error) {
 	for i, t := range info.Inputs {
 		n := t.Bytes / info.Batch()
 		if t.DynamicAIPP {
-			n = t.Items() // its picture comes as RGB of the network's size
+			if n = t.Items(); n > t.Bytes/info.Batch() { // its picture comes as RGB of the network's size
+				return nil, fmt.Errorf("input %s was compiled for pictures of at most %d bytes; RGB of the network's size has %d", t.Name, t.Bytes/info.Batch(), n)
+			}
 		}
 		if n <= 0 || t.Type.Size() == 0 {
 			return nil, fmt.Errorf("input %s (%v of %s) has no fixed size (besides the batch)", t.Name, t.Dims, t.Type)

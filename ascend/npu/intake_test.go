@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/edgelog/edgelog/ascend/acl"
@@ -67,6 +68,22 @@ func TestPictureLayouts(t *testing.T) {
 			for i := range 180 {
 				near(kind, p[i], []int{200, 100, 50}[i%3])
 			}
+		}
+	}
+}
+
+func TestInputsThatAreRefused(t *testing.T) {
+	for want, inputs := range map[string][]acl.Tensor{
+		"no fixed size": {{Name: "x", Type: acl.Float32, Dims: []int64{1, -1}}},
+		"at most 100 bytes; RGB of the network's size": {{Name: "x", Type: acl.UInt8, Format: acl.NHWC, Dims: []int64{1, 6, 10, 3}, Bytes: 100, DynamicAIPP: true}},
+		"elements of uint8; possible are float32":      {{Name: "x", Type: acl.UInt8, Dims: []int64{1, 2}, Bytes: 2}, {Name: "c", Type: acl.UInt8, Dims: []int64{1, 2}, Bytes: 2}},
+	} {
+		in := Input{}
+		if len(inputs) > 1 {
+			in.Constants = map[string][]float64{"c": {1, 2}}
+		}
+		if _, err := newIntake(acl.Info{Inputs: inputs}, in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

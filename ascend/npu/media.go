@@ -95,7 +95,8 @@ func newMedia(c *acl.Context, to target, fit string, batch int) (_ *media, err e
 // room makes the memory large enough for so many bytes of JPEG data and of a decoded picture. Nothing runs on it.
 func (m *media) room(data, decoded int) (err error) {
 	if m.src == nil || m.src.Size < data {
-		if err := errors.Join(m.src.Free(), m.host.Free()); err != nil {
+		err := errors.Join(m.src.Free(), m.host.Free())
+		if m.src, m.host = nil, nil; err != nil {
 			return err
 		}
 		data = (data/mediaStep + 1) * mediaStep
@@ -107,7 +108,8 @@ func (m *media) room(data, decoded int) (err error) {
 		}
 	}
 	if m.raw == nil || m.raw.Size < decoded {
-		if err := m.raw.Free(); err != nil {
+		err := m.raw.Free()
+		if m.raw = nil; err != nil {
 			return err
 		}
 		if m.raw, err = m.c.MallocMedia(decoded); err != nil {
@@ -141,7 +143,14 @@ func (m *media) queue(s *acl.Stream, feeds []*feed, dst *acl.Buffer, item int) e
 	if data == 0 {
 		return nil
 	}
-	if err := m.room(data, decoded); err != nil {
+	if err := m.room(data, decoded); acl.ClassOf(err) == acl.ClassMemory { // the processor has room
+		for i, f := range feeds {
+			if p := &m.pending[i]; f.jpeg != nil && p.err == nil {
+				p.err = err
+			}
+		}
+		return nil
+	} else if err != nil {
 		return err
 	}
 	at := 0

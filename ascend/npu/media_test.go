@@ -211,7 +211,8 @@ func TestMediaUnitsFail(t *testing.T) {
 		{"a unit fails at work", "", "on media 2 return 507018", ""},
 		{"the decoder refuses a picture", "", "on acldvppJpegDecodeAsync 2 return 100000", "device"},
 		{"no description", "", "on acldvppJpegGetImageInfoV2 1 return 500001", "device"},
-		{"media memory runs out at work", "", "on acldvppMalloc 1 return 207001", ""},
+		{"media memory runs out at work", "", "on acldvppMalloc 1 return 207001", "device"},
+		{"media memory runs out between two parts", "", "on acldvppMalloc 2 return 207018", "device"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			b := newBox(t)
