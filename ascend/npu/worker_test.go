@@ -71,6 +71,7 @@ control:
   producers:
     edge-npu: {stream: events}
     meter: {stream: telemetry}
+npu: {run_dir: %[1]s/npu}
 `
 
 func newBox(t testing.TB) *box {
