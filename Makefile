@@ -198,8 +198,8 @@ firmware-test: firmware ## unit tests of the firmware's core, and the real image
 .PHONY: test-stores storm-stores test-kafka-cluster bench-stores
 test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
 	@$(SETUP) test && $(SETUP) stores
-	@$(GO) test -count=1 -timeout 15m -skip 'TestKafkaBackup|TestKafkaKilled' ./internal/e2e/stores # see docs/stores.md, "What is not proven"
-	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run 'TestStormPostgres|TestTwoHubsPostgres' -stores -rounds 4
+	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
+	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run 'TestStorm(Postgres|Kafka)|TestTwoHubs(Postgres|Kafka)' -stores -rounds 4
 storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
 	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
@@ -209,3 +209,13 @@ test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and st
 bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
 	@$(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e/stores -run TestBench -bench-stores | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
+
+# --- updates ---------------------------------------------------------------------------------------------------
+.PHONY: bench-update
+DELTA_FROM ?= HEAD~5
+bench-update: build ## figures of fleet updates (BENCH=regexp; DELTA_FROM=the commit whose agent a delta starts from)
+	@rm -rf scratch/old && mkdir -p scratch/old/src && git archive $(DELTA_FROM) | tar -x -C scratch/old/src
+	@cd scratch/old/src && CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o ../edge-agent ./cmd/edge-agent
+	@rm -rf scratch/old/src
+	@$(GO) build -o scratch/updatebench ./internal/bench/updatebench
+	@cd scratch && ./updatebench -agent ../bin/edge-agent -old old/edge-agent -only '$(BENCH)'

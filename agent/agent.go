@@ -51,6 +51,8 @@ type Agent struct {
 	deliver   *delivery
 	nodes     *nodes
 	updates   *updates
+	desk      *updateDesk
+	renewal   *renewal
 
 	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
@@ -102,12 +104,15 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
+	a.renewal = newRenewal(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
 		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
+	a.desk = newUpdateDesk(a)
+	a.view.update = a.desk.brief
 	a.view.tick(time.Now())
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
-		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Log: o.Log})
+		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Updates: a.desk, Log: o.Log})
 	return a, err
 }
 
@@ -185,6 +190,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "view", readCtx, a.keepView)
 	start(&readers, "npu", readCtx, a.watchNPU)
 	start(&readers, "update", readCtx, a.updates.Run)
+	start(&readers, "renewal", readCtx, a.renewal.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -267,6 +273,7 @@ func (a *Agent) keepView(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			a.view.tick(now)
+			a.desk.refresh(now)
 			a.deliver.publishValues(ctx, now, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
 		}
 	}

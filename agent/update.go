@@ -114,6 +114,8 @@ func (u *updates) open() (*updatemqtt.Client, error) {
 		Public:  func() (*update.Public, error) { return update.ReadPublic(vfs.OS{}, u.config.Updater) },
 		Has:     func(sum string) bool { return install.Stored(vfs.OS{}, u.config.Releases, sum) },
 		Busy:    u.busy,
+		Hold:    u.a.desk.held,
+		Deltas:  update.Deltas{Layout: install.NewLayout(vfs.OS{}, u.config.Releases)},
 		Spent:   u.a.deliver.budget.look,
 		MaxRate: int64(u.config.MaxRate), Progress: u.config.Progress, Log: u.a.log.With("part", updatesName), Events: updatemqtt.Events{
 			Damaged: func(what string) { u.a.faults.note(health.UpdateDisk, updatesName+"/state", updatesName, what) },

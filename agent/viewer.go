@@ -33,6 +33,7 @@ type viewer struct {
 	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
 	npu      func() *api.NPUSummary                         // nil: no worker is configured
 	faults   *faults
+	update   func() *api.Update // nil where no release was ever seen
 
 	mu    sync.Mutex
 	rate  rate
@@ -166,6 +167,9 @@ func (v *viewer) Status() *api.Status {
 	s.Uplink = v.uplink()
 	if v.npu != nil {
 		s.NPU = v.npu()
+	}
+	if v.update != nil {
+		s.Update = v.update()
 	}
 	return s
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"sort"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,9 +21,9 @@ import (
 )
 
 var (
-	imageFaults = flag.Int("image-faults", 8, "faults in TestImages")
+	imageFaults = flag.Int("image-faults", 6, "faults in TestImages")
 	imageChips  = flag.String("image-chips", "avr,stc89,stc89", "chips in TestImages; an 8052 costs a tenth of what an AVR costs to simulate")
-	benchChips  = flag.String("bench-chips", "stc89,avr", "chips in TestBench")
+	benchChips  = flag.String("bench-chips", "stc89,avr,stm32", "chips in TestBench")
 	runBench    = flag.Bool("bench-mcu", false, "run TestBench")
 )
 
@@ -91,13 +90,12 @@ func (b *bus) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 	if err := b.catchUp(); err != nil {
 		return nil, err
 	}
-	before := b.line.Now()
 	answer, err := b.line.Exchange(ctx, unit, pdu, timeout)
 	if pdu[0] == 65 && err == nil { // what the line acknowledges, and the node took
 		tag := binary.BigEndian.Uint32(pdu[1:])
 		b.acked[tag] = max(b.acked[tag], binary.BigEndian.Uint32(pdu[5:]))
 	}
-	time.Sleep(b.line.Now() - before)
+	time.Sleep(time.Until(b.base.Add(b.line.Now()))) // none with a chip whose time is that of the wall
 	return answer, err
 }
 
@@ -275,6 +273,64 @@ func watchTruth(t *testing.T, b *bus, chips []string, nodes []*sim.Node) []*sim.
 	return all
 }
 
+// hanger is a chip whose program can be made to hang.
+type hanger interface{ Hang() error }
+
+// A program that hangs is reset by its watchdog, says so, and the agent's log has it: the end of the life before, with what
+// may be lost of it, and the new one with its cause.
+func TestWatchdog(t *testing.T) {
+	for _, chip := range []string{"avr", "stc89"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := imageOf(t, chip, 1)
+			commission(t, n, 11, 0)
+			b := newBus(t, 9600, *first, n)
+			defer b.line.Close()
+			g := &logModel{}
+			var causes []string
+			l, stop := serve(t, b, g, 9600, []mcu.Node{{Name: chip, Unit: 11}}, func(o *mcu.Options) {
+				o.Events.Restarted = func(_ string, id mcu.Identity) { causes = append(causes, id.Cause) }
+			})
+			time.Sleep(5 * time.Second)
+			list, _ := l.Status()
+			first := list[0]
+			b.do(func() {
+				if err := n.Chip.(hanger).Hang(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			time.Sleep(10 * time.Second)
+			list, _ = l.Status()
+			stop()
+			if s := list[0]; s.State != mcu.StateOnline || s.Identity.Cause != "watchdog" || s.Identity.Boots != first.Identity.Boots+1 || s.Incarnation == first.Incarnation {
+				t.Errorf("%s: %+v", chip, s)
+			}
+			if len(causes) != 2 || causes[1] != "watchdog" {
+				t.Errorf("%s: lives began by %v", chip, causes)
+			}
+			var lost *mcu.LostRecord
+			boot := false
+			for _, d := range g.drafts {
+				for _, r := range d.Records {
+					switch g.series[r.Series-1].Name {
+					case "node.lost":
+						x := lostOf(t, g, r)
+						lost = &x
+					case "node.boot":
+						var m mcu.BootRecord
+						if err := json.Unmarshal(r.Value(), &m); err != nil {
+							t.Error(err)
+						}
+						boot = boot || m.Cause == "watchdog" && lost != nil
+					}
+				}
+			}
+			if lost == nil || lost.Reason != mcu.LostReset || lost.Incarnation != fmt.Sprintf("%016x", first.Incarnation) || lost.AtMost != uint64(first.Identity.Queue) || !boot {
+				t.Errorf("%s: lost %+v, boot record behind it: %v", chip, lost, boot)
+			}
+		})
+	}
+}
+
 // checkImage reads what the log has of a node.
 func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, truth *sim.Truth, stated time.Duration) {
 	t.Helper()
@@ -348,99 +404,4 @@ func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, truth *sim.Trut
 	if acked == 0 || events == 0 || timed < events*9/10 {
 		bad("nothing came")
 	}
-}
-
-// slowDisk is a stream whose Sync takes what an SD card takes.
-type slowDisk struct{ *logModel }
-
-const syncTime = 10 * time.Millisecond
-
-func (g slowDisk) Sync(ctx context.Context) error {
-	time.Sleep(syncTime)
-	return g.logModel.Sync(ctx)
-}
-
-// TestBench prints what a node gets through its line in simulated time, beside what the line could carry: 8 bytes of 10
-// bits an event, nothing else. A Sync of the log takes syncTime.
-func TestBench(t *testing.T) {
-	if !*runBench {
-		return
-	}
-	worst := map[string]float64{}
-	note := func(name, chip string, v float64, unit string, more bool) {
-		fmt.Printf("bench %s_%s %.4g %s\n", name, chip, v, unit)
-		if w, ok := worst[name]; !ok || more == (v < w) {
-			worst[name] = v
-		}
-	}
-	for _, c := range []struct {
-		chip string
-		baud int
-		code uint16
-	}{{"stc89", 9600, 0}, {"avr", 9600, 0}, {"avr", 115200, 3}} {
-		if !strings.Contains(","+*benchChips+",", ","+c.chip+",") {
-			continue
-		}
-		synctest.Test(t, func(t *testing.T) {
-			rate, latency := benchNode(t, c.chip, c.baud, c.code)
-			note(fmt.Sprintf("node_events_per_s_%d", c.baud), c.chip, rate, "events/s", true)
-			note(fmt.Sprintf("node_events_vs_line_%d", c.baud), c.chip, rate*80/float64(c.baud), "ratio", true)
-			if c.baud == 9600 {
-				note("node_to_durable_ms", c.chip, latency, "ms", false)
-			}
-		})
-	}
-	var names []string
-	for name := range worst {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		unit := map[bool]string{true: "ms", false: "ratio"}[strings.HasSuffix(name, "_ms")]
-		if strings.Contains(name, "per_s") {
-			unit = "events/s"
-		}
-		fmt.Printf("bench %s %.4g %s\n", name, worst[name], unit)
-	}
-}
-
-// benchNode is events per second at full load, and the 99th percentile of ms from event to durable at a light one.
-func benchNode(t *testing.T, chip string, baud int, code uint16) (rate, latency float64) {
-	n := imageOf(t, chip, 1)
-	commission(t, n, 11, code)
-	b := newBus(t, baud, 1, n)
-	defer b.line.Close()
-	g := &logModel{}
-	l, stop := serve(t, b, slowDisk{g}, baud, []mcu.Node{{Name: chip, Unit: 11, Settings: map[string]string{"report": "1"}}}, nil)
-	time.Sleep(20 * time.Second)
-	var late []float64
-	g.mu.Lock()
-	for i, d := range g.drafts {
-		durable := d.at.Add(time.Second)
-		if d.synced && !g.drafts[i].syncedAt.IsZero() {
-			durable = d.syncedAt
-		}
-		for _, r := range d.Records {
-			if name := g.series[r.Series-1].Name; name == "temperature" {
-				late = append(late, float64(durable.Sub(b.base.Add(time.Duration(r.Time))))/1e6)
-			}
-		}
-	}
-	g.mu.Unlock()
-	if len(late) == 0 {
-		t.Fatal("no readings came")
-	}
-	sort.Float64s(late)
-	latency = late[len(late)*99/100]
-	if err := l.TestEvents(context.Background(), chip, 60000); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second)
-	before, _ := l.Status()
-	from := time.Now()
-	time.Sleep(15 * time.Second)
-	after, _ := l.Status()
-	rate = float64(after[0].EventsTotal-before[0].EventsTotal) / time.Since(from).Seconds()
-	stop()
-	return rate, latency
 }

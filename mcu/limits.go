@@ -21,6 +21,7 @@ const (
 	statsEvery     = 30 * time.Second       // the node's own counters are read so often
 	clockSlack     = 2 * time.Second        // a node's clock that is further off is set
 	clockRetry     = 30 * time.Second
+	maxPending     = 16              // tickets of one node
 	maxJobs        = 16              // that wait for the line
 	drainFor       = 5 * time.Second // before a node is put into its bootloader
 	logRetry       = time.Second

@@ -133,13 +133,16 @@ func (l *Line) settle() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, n := range l.nodes {
-		if n.pending == nil {
-			continue
-		}
-		if _, err := n.pending.Wait(over); err == nil {
-			n.durable, n.pending = n.taken, nil
-		} else if !errors.Is(err, context.Canceled) { // the log has stopped; it may yet keep it, so it is not read again
-			l.refused(n, err)
+		for len(n.pending) > 0 {
+			_, err := n.pending[0].ticket.Wait(over)
+			if err != nil {
+				if !errors.Is(err, context.Canceled) { // the log has stopped; it may yet keep it, so it is not read again
+					l.refused(n, err)
+				}
+				break
+			}
+			n.durable = n.pending[0].sequence
+			n.pending = slices.Delete(n.pending, 0, 1)
 		}
 	}
 }

@@ -268,6 +268,8 @@ type logModel struct {
 	series []record.Series
 	full   bool
 	bad    []string
+
+	syncTakes time.Duration
 }
 
 type logged struct {
@@ -324,7 +326,7 @@ func (t ticket) Wait(ctx context.Context) (record.Range, error) {
 }
 
 func (g *logModel) Sync(context.Context) error {
-	time.Sleep(5 * time.Millisecond)
+	time.Sleep(max(g.syncTakes, 5*time.Millisecond))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.drafts {

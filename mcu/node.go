@@ -24,8 +24,8 @@ type node struct {
 
 	taken   uint32 // last sequence given to the log
 	durable uint32
-	pending Ticket // of taken
-	low     uint16 // overflows of this life at the last look
+	pending []promise // what the log has taken and not yet made durable, oldest first; at most maxPending
+	low     uint16    // overflows of this life at the last look
 	looked  bool
 	settled time.Time // when the log last knew of everything that the queue had dropped
 	owed    []LostRecord
@@ -38,6 +38,21 @@ type node struct {
 	rated time.Time
 	due   time.Time
 	state nodeState
+}
+
+// promise is a ticket for the events up to a sequence.
+type promise struct {
+	sequence uint32
+	ticket   Ticket
+}
+
+// promised notes a ticket. Where many wait, the last one speaks for those before it too.
+func (n *node) promised(sequence uint32, t Ticket) {
+	n.taken = sequence
+	if len(n.pending) == maxPending {
+		n.pending = n.pending[:maxPending-1]
+	}
+	n.pending = append(n.pending, promise{sequence, t})
 }
 
 // nodeState is how the node is reached.

@@ -132,7 +132,7 @@ func (l *Line) poll(ctx context.Context, n *node) (time.Duration, error) {
 		n.low, n.looked, n.settled = b.Lost, true, time.Now()
 	}
 	pause := n.paced(time.Now(), len(events), b, l.o.Poll)
-	if n.pending != nil {
+	if len(n.pending) > 0 {
 		switch {
 		case n.urgent(b):
 			if err := l.o.Log.Sync(ctx); err != nil {
@@ -298,7 +298,8 @@ func (l *Line) take(ctx context.Context, n *node, events []Event, lost []LostRec
 		return errLog
 	}
 	l.refused(n, nil)
-	n.taken, n.pending, n.owed, n.begun = uint32(d.Producer.Sequence), ticket, nil, true
+	n.promised(uint32(d.Producer.Sequence), ticket)
+	n.owed, n.begun = nil, true
 	s := &n.state.status
 	s.EventsTotal += uint64(len(events))
 	for _, x := range all {

@@ -26,6 +26,7 @@ type Options struct {
 	Operator    Operator
 	Ingester    Ingester
 	Nodes       Nodes        // nil: there are none
+	Updates     Updates      // nil: there are none
 	Log         *slog.Logger // nil: nothing is logged
 }
 
@@ -53,6 +54,7 @@ func New(o Options) (*Server, error) {
 	}
 	view, ops := s.viewRoutes(http.NewServeMux()), s.controlRoutes(s.viewRoutes(http.NewServeMux()))
 	s.nodeRoutes(view, ops)
+	s.updateRoutes(view, ops)
 	for _, part := range []struct {
 		name, group string
 		handler     http.Handler

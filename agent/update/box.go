@@ -28,7 +28,9 @@ type Box struct {
 	Nodes       install.Nodes
 	Running     func() []string
 	Changed     func(install.Txn)
-	Peek        bool // only look: another updater may be at work
+	Publish     func(Report)  // tells people of the box; nil: nobody
+	Orders      func() Orders // of operators; nil: there are none
+	Peek        bool          // only look: another updater may be at work
 }
 
 // releaseFloor is the name of the releases' counter in the trust store.
@@ -66,12 +68,30 @@ func (b Box) Open() (_ *Session, err error) {
 	}
 	s.Updater, err = install.Open(install.Options{Layout: s.Layout, Dir: b.StateDir, Units: b.Units, Judge: b.Judge, Nodes: b.Nodes,
 		Raise:   func(n uint64) error { return s.Trust.Raise(map[string]uint64{releaseFloor: n}) },
-		Running: b.Running, Changed: b.Changed})
+		Running: b.Running, Progress: func(install.Progress) { s.publish() }, Stop: func(t install.Txn) string { return s.orders().Stops(t) },
+		Changed: func(t install.Txn) {
+			if b.Changed != nil {
+				b.Changed(t)
+			}
+			s.publish()
+		}})
 	return s, err
 }
 
-// Close gives the lock back.
-func (s *Session) Close() error { return s.lock.Close() }
+// Close tells people once more and gives the lock back.
+func (s *Session) Close() error {
+	if !s.box.Peek {
+		s.publish()
+	}
+	return s.lock.Close()
+}
+
+func (s *Session) orders() Orders {
+	if s.box.Orders == nil {
+		return Orders{}
+	}
+	return s.box.Orders()
+}
 
 // now is the trusted time: never before what signed metadata has proven, nor before this program was built.
 func (s *Session) now() time.Time {
@@ -106,10 +126,13 @@ func (s *Session) Check(src Source, name string) (*Offer, error) {
 
 // Apply installs an offer from its source, to the end. tries is raised to try again what has failed.
 func (s *Session) Apply(ctx context.Context, src Source, o *Offer, id string, tries int) (install.Txn, error) {
+	if why := s.orders().Held(time.Now()); why != "" {
+		return s.Journal().Txn, &install.Error{Reason: install.Policy, Err: fmt.Errorf("updates of this box are %s; `edgectl update unhold` or `resume` ends it", why)}
+	}
 	if err := s.Begin(id, o.Plan, o.Manifest, tries, s.now()); err != nil {
 		return s.Journal().Txn, err
 	}
-	err := s.Run(ctx, func(c release.Component) (io.ReadCloser, error) { return src.Open(c.Path) })
+	err := s.Run(ctx, func(p release.Pin) (io.ReadCloser, error) { return src.Open(p.Path) })
 	if err == nil {
 		_, err = s.Clean()
 	}
@@ -118,7 +141,7 @@ func (s *Session) Apply(ctx context.Context, src Source, o *Offer, id string, tr
 
 // Resume brings an open transaction to its end after a restart of the machine or of the updater.
 func (s *Session) Resume(ctx context.Context) (install.Txn, error) {
-	err := s.Run(ctx, func(c release.Component) (io.ReadCloser, error) {
+	err := s.Run(ctx, func(release.Pin) (io.ReadCloser, error) {
 		return nil, errors.New("interrupted while it was copied; begin again from its source")
 	})
 	if err == nil && s.Journal().Txn.ID != "" {
@@ -179,3 +202,12 @@ func ReadFacts(file string, into release.Facts) error {
 	}
 	return nil
 }
+
+// Where things are on a box.
+const (
+	DefaultStateDir = "/var/lib/edge-updater"
+	DefaultRoot     = "/opt/edge"
+	DefaultTrust    = "/etc/edge-agent/root.json"
+	DefaultProduct  = "/etc/edge-agent/product"
+	AgentDir        = "update" // of the agent's part in updates, below its own directory
+)

@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,3 +319,69 @@ func TestJudge(t *testing.T) {
 type answer struct{ s *api.Status }
 
 func (a answer) Status(context.Context) (*api.Status, error) { return a.s, nil }
+
+// TestDeltaFromStick: freeze makes a delta where it pays; the box installs from it when the whole file is not on the stick.
+func TestDeltaFromStick(t *testing.T) {
+	f := newFleet(t)
+	f.release("2026.11.1", 1, nil)
+	m := newMachine(t, f)
+	s := m.open(t)
+	src := source(t, f.dir)
+	offer, err := s.Check(src, "")
+	must(t, err)
+	_, err = s.Apply(t.Context(), src, offer, "a", 1)
+	must(t, err)
+
+	old, err := os.ReadFile(f.repo.Path("releases/2026.11.1.json"))
+	must(t, err)
+	base, err := release.Parse(old)
+	must(t, err)
+	big := bytes.Repeat([]byte("weights of a model, "), 20_000)
+	for i, name := range []string{"2026.11.2", "2026.11.3"} {
+		noise := make([]byte, 300_000)
+		rand.NewChaCha8([32]byte{1}).Read(noise)
+		copy(noise[1000*i:], name)
+		must(t, errorOf(f.repo.AddIndexed("models/big-"+name, io.MultiReader(bytes.NewReader(noise), bytes.NewReader(big)))))
+		draft := *base
+		draft.Release, draft.Counter = name, uint64(i+2)
+		draft.Components = append([]release.Component{}, base.Components...)
+		draft.Components = append(draft.Components, release.Component{Name: "model/big", Kind: release.Model, Version: name, Pin: release.Pin{Path: "models/big-" + name}})
+		data, err := json.Marshal(draft)
+		must(t, err)
+		var since []string
+		if i == 1 {
+			since = []string{"2026.11.1", "2026.11.2"}
+		}
+		frozen, manifest, pins, err := f.repo.Freeze(data, since...)
+		must(t, err)
+		pin, err := f.repo.Add("releases/"+name+".json", bytes.NewReader(frozen))
+		must(t, err)
+		for _, role := range []string{"models", "releases"} {
+			mine := slices.DeleteFunc(append(slices.Clone(pins), pin), func(p release.Pin) bool { return !strings.HasPrefix(p.Path, role+"/") })
+			file, err := f.repo.Role(role, mine, day0)
+			must(t, err)
+			must(t, repo.Sign(file, f.keys[role]))
+		}
+		must(t, f.repo.Publish(f.keys["snapshot"], f.keys["timestamp"], day0))
+		if i == 1 {
+			c := manifest.Component("model/big")
+			if len(c.Deltas) != 1 || c.Deltas[0].Size > c.Size/10 {
+				t.Fatalf("deltas %+v of %d bytes", c.Deltas, c.Size)
+			}
+			must(t, os.Remove(f.repo.Path(c.Path)))
+		}
+		offer, err := s.Check(src, "")
+		must(t, err)
+		txn, err := s.Apply(t.Context(), src, offer, name, 1)
+		must(t, err)
+		if txn.State != install.Committed {
+			t.Fatalf("%s %s: %s", txn.State, txn.Reason, txn.Detail)
+		}
+	}
+	got, err := os.ReadFile(filepath.Join(m.dir, "edge/stable/model/big"))
+	if err != nil || !bytes.HasPrefix(got[1000:], []byte("2026.11.3")) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func errorOf(_, _ release.Pin, err error) error { return err }

@@ -64,12 +64,20 @@ func (s Systemd) CandidateRuns(ctx context.Context) (bool, error) {
 	return strings.TrimSpace(out) == "active", nil
 }
 
-// CandidateLog is the candidate's last lines and how it ended.
+// CandidateLog is the candidate's last lines.
 func (s Systemd) CandidateLog(ctx context.Context) string {
-	how, _ := s.run(ctx, "systemctl", "show", "-p", "Result,ExecMainCode,ExecMainStatus", CandidateUnit)
 	lines, err := s.run(ctx, "journalctl", "-q", "--no-pager", "-n", "500", "-o", "short-iso", "-u", CandidateUnit)
 	if err != nil {
-		lines = "the journal could not be read: " + err.Error() + "\n"
+		return "the journal could not be read: " + err.Error() + "\n"
 	}
-	return lines + strings.ReplaceAll(strings.TrimSpace(how), "\n", " ") + "\n"
+	return lines
+}
+
+// CandidateExit is how the candidate ended, as systemd says it.
+func (s Systemd) CandidateExit(ctx context.Context) string {
+	how, err := s.run(ctx, "systemctl", "show", "-p", "Result,ExecMainCode,ExecMainStatus", CandidateUnit)
+	if err != nil {
+		return ""
+	}
+	return strings.ReplaceAll(strings.TrimSpace(how), "\n", " ")
 }

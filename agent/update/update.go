@@ -65,6 +65,9 @@ func Admit(v *trust.View, name string, src Source, facts release.Facts, floor ui
 		if c.SelfTest != nil {
 			pins = append(pins, &c.SelfTest.Input)
 		}
+		for i := range c.Deltas {
+			pins = append(pins, &c.Deltas[i].Pin, c.Deltas[i].Index)
+		}
 		for _, p := range pins {
 			if err := signed(v, p); err != nil {
 				return nil, err

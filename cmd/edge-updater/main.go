@@ -13,8 +13,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -45,6 +47,7 @@ DIR holds metadata/ and targets/, as a mounted USB stick does; that of request h
   --state DIR      of trust and journal (/var/lib/edge-updater)
   --run-dir DIR    of the agent's sockets (/run/edge-agent)
   --trust FILE     the fleet's first root (/etc/edge-agent/root.json)
+  --orders FILE    of operators: hold, pause, abort (/var/lib/edge-agent/update/orders.json)
   --product FILE   what this box is, NAME=VALUE lines (/etc/edge-agent/product)
 Exit status: 0 fine, 1 error, 2 usage, 3 the update failed or was rolled back, 5 not trusted.
 `
@@ -59,8 +62,8 @@ const (
 )
 
 type options struct {
-	from, release, root, state, runDir, trust, product string
-	retry, json                                        bool
+	from, release, root, state, runDir, trust, product, orders string
+	retry, json                                                bool
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -80,6 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.runDir, "run-dir", "/run/edge-agent", "")
 	f.StringVar(&o.trust, "trust", "/etc/edge-agent/root.json", "")
 	f.StringVar(&o.product, "product", "/etc/edge-agent/product", "")
+	f.StringVar(&o.orders, "orders", "/var/lib/edge-agent/update/orders.json", "")
 	f.BoolVar(&o.retry, "retry", false, "")
 	f.BoolVar(&o.json, "json", false, "")
 	if err := f.Parse(args[1:]); err != nil || f.NArg() > 0 {
@@ -122,6 +126,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 type program struct {
 	o        options
 	out, err io.Writer
+	muted    bool // that people are not told was said
 }
 
 // with opens the box and gives it to f; peek only looks.
@@ -139,7 +144,7 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 	agent := api.NewClient(p.o.runDir)
 	var s *update.Session
 	s, err = update.Box{FS: vfs.OS{}, Root: p.o.root, StateDir: p.o.state, FactoryRoot: root, Facts: facts, Now: clock,
-		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek,
+		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek, Publish: p.report, Orders: p.orders,
 		Changed: func(t install.Txn) {
 			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
 			p.publish(s, nil)
@@ -167,6 +172,27 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 		fmt.Fprintln(p.err, "edge-updater:", err)
 	}
 	return code
+}
+
+// report tells the people of the box, who are in the group that may look at the agent.
+func (p *program) report(r update.Report) {
+	group := -1
+	if g, err := user.LookupGroup("edge-view"); err == nil {
+		group, _ = strconv.Atoi(g.Gid) // a group's number is one
+	}
+	if err := r.Write(p.o.state, group); err != nil && !p.muted {
+		p.muted = true
+		fmt.Fprintln(p.err, "edge-updater: people are not told:", err)
+	}
+}
+
+// orders of operators. What cannot be read holds nothing up but the start of an install.
+func (p *program) orders() update.Orders {
+	o, err := update.ReadOrders(p.o.orders)
+	if err != nil {
+		return update.Orders{Hold: &api.UpdateOrder{By: "edge-updater", Why: err.Error()}}
+	}
+	return o
 }
 
 // publish lets the agent know; that it cannot is no reason to stop.
@@ -289,27 +315,10 @@ func (p *program) ended(t install.Txn, err error) int {
 	return exitOK
 }
 
-// report is status --json.
-type report struct {
-	SchemaVersion int             `json:"schema_version"`
-	Stable        string          `json:"stable"`
-	Candidate     string          `json:"candidate,omitempty"`
-	Previous      string          `json:"previous,omitempty"`
-	Counter       uint64          `json:"counter"`
-	Trust         trust.Have      `json:"trust"`
-	Journal       install.Journal `json:"journal"`
-}
-
 func (p *program) status(s *update.Session) int {
-	r := report{SchemaVersion: 1, Counter: s.Trust.Floor("release"), Trust: s.Trust.Have(), Journal: s.Journal()}
-	var errs []error
-	for link, to := range map[string]*string{install.Stable: &r.Stable, install.Candidate: &r.Candidate, install.Previous: &r.Previous} {
-		var err error
-		*to, err = s.Layout.Release(link)
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		fmt.Fprintln(p.err, "edge-updater:", err)
+	r := s.Report()
+	if r.Problem != "" {
+		fmt.Fprintln(p.err, "edge-updater:", r.Problem)
 	}
 	t := r.Journal.Txn
 	if p.o.json {

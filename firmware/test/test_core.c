@@ -140,6 +140,51 @@ static void test_queue(void)
 	CHECK(acknowledge(9, 0) == 0 && acknowledge(9, 0x80010000u) == 3);
 }
 
+/* Function 65: the exception, or 0 with an answer of n events. */
+static u8 take(u8 life, u32 seq, u8 *n)
+{
+	u8 q[10] = {247, 65, 0, 0, 0, life, (u8)(seq >> 24), (u8)(seq >> 16), (u8)(seq >> 8), (u8)seq};
+	u16 len = ask(q, 10);
+	CHECK(len != 0);
+	if (host_sent[1] & 0x80)
+		return host_sent[2];
+	CHECK(len == 3u + host_sent[2] && (host_sent[2] - 12) % 6 == 0);
+	*n = (u8)((host_sent[2] - 12) / 6);
+	return 0;
+}
+
+static void test_take(void)
+{
+	u8 q[11] = {247, 65, 0, 0, 0, 9, 0, 0, 0, 0, 0}, n = 0, i;
+	u32 seq = (u32)queue_head[4] << 16 | queue_head[5];
+	CHECK(queue_fill == 0 && take(8, seq, &n) == 3 && take(0, seq, &n) == 3 && take(9, seq + 1, &n) == 3);
+	CHECK(ask(q, 11) == 3 && host_sent[2] == 3 && ask(q, 9) == 3 && host_sent[2] == 3);
+	q[0] = 0;
+	CHECK(ask(q, 10) == 0); /* not for all */
+	CHECK(take(9, seq, &n) == 0 && n == 0 && host_sent[8] == 0);
+	for (i = 0; i < 3; i++) {
+		queue_push(EV_TEST << 4 | 5, 132, 1000 + i);
+		host_ms += 1000;
+	}
+	CHECK(take(9, seq, &n) == 0 && n == 3);
+	CHECK(((u32)host_sent[3] << 24 | (u32)host_sent[4] << 16 | (u32)host_sent[5] << 8 | host_sent[6]) == seq);
+	for (i = 0; i < 3; i++) {
+		const u8 *e = host_sent + 15 + 6 * i;
+		u16 age = (u16)(e[2] << 8 | e[3]);
+		CHECK(e[0] == 0x75 && e[1] == 132 && (u16)(e[4] << 8 | e[5]) == 1000 + i);
+		CHECK(age == 3000 - 1000 * i + 20); /* and what ask lets pass */
+	}
+	CHECK(take(9, seq + 2, &n) == 0 && n == 1 && queue_fill == 1);
+	CHECK(take(9, seq + 1, &n) == 0 && n == 1); /* a repeat */
+	host_ms += 65000;
+	CHECK(take(9, seq, &n) == 0 && host_sent[17] == 0xff && host_sent[18] == 0xff); /* too old to tell */
+	/* What TEST_EVENTS wants is there in the same answer. */
+	CHECK(set(REG_TEST_EVENTS, 2 * QUEUE) == 0);
+	CHECK(take(9, seq + 3, &n) == 0 && n == QUEUE && queue_fill == QUEUE);
+	CHECK(take(9, seq + 3 + QUEUE, &n) == 0 && n == QUEUE);
+	CHECK(take(9, seq + 3 + 2 * QUEUE, &n) == 0 && n == 0);
+}
+
 static void test_settings_at_every_cut(void)
 {
 	u16 old = 300, fresh, got;
@@ -269,6 +314,7 @@ int main(void)
 	test_crc();
 	test_frames();
 	test_queue();
+	test_take();
 	test_settings_at_every_cut();
 	test_boots_at_every_cut();
 	test_control();

@@ -160,7 +160,7 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 		}
 		r.storeUp()
 		attempt++
-		again := pending[:0:0]
+		again, parents := pending[:0:0], pending[:0:0]
 		for _, b := range pending {
 			if b.foreign || r.fenced(b, results) {
 				r.disown(b.dev)
@@ -168,7 +168,9 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 			}
 			if r.settled(b, results) {
 				r.ack(b, results)
-				r.kin(ctx, b.dev, changes[b.changes:b.changes+b.count])
+				if slices.ContainsFunc(changes[b.changes:b.changes+b.count], child) {
+					parents = append(parents, b)
+				}
 				continue
 			}
 			b.dev.stale = true
@@ -177,17 +179,20 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 				again = append(again, b)
 			}
 		}
+		for _, b := range parents { // when nobody waits for an ack any more
+			r.kin(ctx, b.dev, changes[b.changes:b.changes+b.count])
+		}
 		pending = again
 	}
 	return true
 }
 
+// child: the change creates an epoch that continues another one.
+func child(c store.Change) bool { return c.Create && c.Parent != 0 }
+
 // kin reads the device again after children were created: another hub may have created a child of the same parent, of
 // which this one's view knows nothing (H7). Where the store fails now, the next hello or growth tells.
 func (r *Receiver) kin(ctx context.Context, d *device, changes []store.Change) {
-	if !slices.ContainsFunc(changes, func(c store.Change) bool { return c.Create && c.Parent != 0 }) {
-		return
-	}
 	st, err := r.o.Store.Positions(ctx, d.name)
 	if err != nil {
 		d.stale = true

@@ -43,7 +43,8 @@ type Status struct {
 	Uplink        Uplink      `json:"uplink"`
 	NPU           *NPUSummary `json:"npu,omitempty"` // where a worker is configured and was heard of
 	Streams       []Stream    `json:"streams"`
-	Faults        []Fault     `json:"faults"` // worst first
+	Faults        []Fault     `json:"faults"`           // worst first
+	Update        *Update     `json:"update,omitempty"` // where the box takes releases; without gates and past
 }
 
 // Clock says how far the time can be trusted.

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
@@ -44,6 +45,9 @@ type Env struct {
 	Host           config.Host
 	// Run runs a program and returns its output, for journalctl.
 	Run func(ctx context.Context, name string, args ...string) ([]byte, error)
+	// Child runs a program that must not be cut off: an interruption is passed on, and its end is awaited. It returns
+	// what the program wrote and its exit status.
+	Child func(ctx context.Context, name string, args ...string) (output []byte, status int, err error)
 	// Dial tries a TCP address.
 	Dial func(ctx context.Context, addr string) error
 	// ReadClock says whether the kernel's clock is synchronised, and the bound of its error.
@@ -58,6 +62,16 @@ func OS() Env {
 		Style: term.DetectFile(os.Stdout), Now: time.Now, Zone: time.Local, Host: config.OS{},
 		Run: func(ctx context.Context, name string, args ...string) ([]byte, error) {
 			return exec.CommandContext(ctx, name, args...).Output()
+		},
+		Child: func(ctx context.Context, name string, args ...string) ([]byte, int, error) {
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			out, err := cmd.CombinedOutput()
+			var status *exec.ExitError
+			if errors.As(err, &status) {
+				return out, status.ExitCode(), nil
+			}
+			return out, 0, err
 		},
 		Dial: func(ctx context.Context, addr string) error {
 			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -100,6 +114,8 @@ func commands() []command {
 		{"npu", "[run --model M FILE…]", "the NPU: chips, models, queue; run a model on files", (*app).npu},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
+		{"update", "[explain|history|hold|pause|abort|import|…]", "updates of this box: how far, why not, stop, import", (*app).update},
+		{"enrol", "CODE", "get this box's certificate with a one-time code", (*app).enrol},
 		{"keys", "new NAME", "a key for signing releases", (*app).signingKeys},
 		{"release", "prepare|add|freeze|sign|publish|verify", "make and check signed releases", (*app).release},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},

@@ -5,7 +5,7 @@ _edgectl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		w=${COMP_WORDS[i]}
 		case $w in
-		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --every | --units | --baud | --parity | --stop-bits | --timeout | --table | --type | --word-order | --scale | --profile | --want | --for | --scan) ((i++)) ;;
+		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --every | --units | --baud | --parity | --stop-bits | --timeout | --table | --type | --word-order | --scale | --profile | --want | --for | --scan | --why | --release | --updater-dir | --delta-from | --key | --snapshot | --timestamp) ((i++)) ;;
 		-*) ;;
 		*) cmd=$w; break ;;
 		esac
@@ -36,6 +36,8 @@ _edgectl() {
 	scan) flags+=" --list --units --baud" ;;
 	modbus) flags+=" --units --baud --parity --stop-bits --timeout --table --type --word-order --scale --profile" ;;
 	node) flags+=" --want --for --scan --yes -n" ;;
+	update) flags+=" --watch --every --until --why --release --retry --dry-run" ;;
+	release) flags+=" --key --snapshot --timestamp --delta-from" ;;
 	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes --key-file" ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -52,6 +54,19 @@ _edgectl() {
 			mapfile -t COMPREPLY < <(compgen -W "scan read profiles" -- "$cur")
 		else
 			mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete ports 2>/dev/null)" -- "$cur")
+		fi ;;
+	update)
+		case $prev in
+		update) mapfile -t COMPREPLY < <(compgen -W "explain history hold unhold pause resume abort retry import diag" -- "$cur") ;;
+		import) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames 2>/dev/null ;;
+		diag) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames 2>/dev/null ;;
+		esac ;;
+	release)
+		if [[ $prev == release ]]; then
+			mapfile -t COMPREPLY < <(compgen -W "prepare add freeze sign publish verify" -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			compopt -o filenames 2>/dev/null
 		fi ;;
 	explain) mapfile -t COMPREPLY < <(compgen -W "$(edgectl __complete codes 2>/dev/null)" -- "$cur") ;;
 	faults) mapfile -t COMPREPLY < <(compgen -W "ack" -- "$cur") ;;

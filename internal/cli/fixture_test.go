@@ -39,6 +39,21 @@ type box struct {
 	account *api.Account
 	tracker *health.Tracker
 	records []api.Record
+	update  *api.Update // nil: the agent does not know of updates
+	ordered []api.UpdateRequest
+}
+
+// updates are those of a box made of values.
+type updates struct{ *box }
+
+func (u updates) Update() *api.Update { return u.update }
+func (u updates) Order(_ context.Context, r *api.UpdateRequest, by string) (*api.Update, error) {
+	if r.Op == api.UpdateAbort {
+		return nil, errors.Join(control.ErrOrder, errors.New("the decision has been made"))
+	}
+	u.ordered = append(u.ordered, *r)
+	u.box.ordered = u.ordered
+	return u.update, nil
 }
 
 func (b *box) Status() *api.Status   { return b.status }
@@ -157,7 +172,8 @@ type run struct {
 	host  config.Host // default: machine{files}
 	log   string      // what journalctl prints; "" means there is none
 	stdin string
-	tty   bool            // of stdin
+	tty   bool // of stdin
+	child func(args []string) ([]byte, int, error)
 	ctx   context.Context // default: one that does not end
 }
 
@@ -181,6 +197,12 @@ func (r run) do(t *testing.T) (code int, stdout, stderr string) {
 			}
 			return []byte(r.log), nil
 		},
+		Child: func(_ context.Context, name string, args ...string) ([]byte, int, error) {
+			if r.child == nil {
+				return nil, 0, errors.New("no such program")
+			}
+			return r.child(append([]string{name}, args...))
+		},
 		Dial:      func(context.Context, string) error { return r.dial },
 		ReadClock: func() (bool, time.Duration, error) { return true, 4 * time.Millisecond, nil },
 	})
@@ -194,7 +216,11 @@ func serve(t *testing.T, b *box) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := control.New(control.Options{RunDir: dir, View: b, Records: b, Operator: b, Ingester: b})
+	o := control.Options{RunDir: dir, View: b, Records: b, Operator: b, Ingester: b}
+	if b.update != nil {
+		o.Updates = updates{b}
+	}
+	s, err := control.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ const releaseHelp = `  edgectl release prepare fleet/                     root a
   edgectl release sign fleet/metadata/1.root.json --key root-anna.key
   edgectl release add fleet/ build/agent.tar.zst=agent/2.31.0-arm64.tar.zst
   edgectl release freeze fleet/ draft.json           pins every component; says what is to be signed
+      --delta-from 2026.11.2,2026.11.1               and deltas for boxes that run those
   edgectl release sign fleet/metadata/agent.json --key agent.key
   edgectl release publish fleet/ --snapshot snapshot.key --timestamp timestamp.key
   edgectl release verify fleet/                      as a new box would
@@ -61,11 +62,12 @@ func (a *app) signingKeys(_ context.Context, args []string) error {
 }
 
 func (a *app) release(_ context.Context, args []string) error {
-	var key, snapshot, timestamp string
+	var key, snapshot, timestamp, since string
 	words, err := a.parse("release", args, 64, func(f *flag.FlagSet) {
 		f.StringVar(&key, "key", "", "")
 		f.StringVar(&snapshot, "snapshot", "", "")
 		f.StringVar(&timestamp, "timestamp", "", "")
+		f.StringVar(&since, "delta-from", "", "")
 	})
 	if err != nil {
 		return err
@@ -83,7 +85,11 @@ func (a *app) release(_ context.Context, args []string) error {
 		if len(words) != 3 {
 			return usagef("edgectl release freeze DIR DRAFT")
 		}
-		return a.releaseFreeze(dir, words[2])
+		var releases []string
+		if since != "" {
+			releases = strings.Split(since, ",")
+		}
+		return a.releaseFreeze(dir, words[2], releases)
 	case "sign":
 		return a.releaseSign(words[1:], key)
 	case "publish":
@@ -147,7 +153,7 @@ func (a *app) releaseAdd(dir string, pairs []string) error {
 	return nil
 }
 
-func (a *app) releaseFreeze(dir, draft string) error {
+func (a *app) releaseFreeze(dir, draft string, since []string) error {
 	roles, err := repo.LoadRoles(filepath.Join(dir, roleFile))
 	if err != nil {
 		return err
@@ -157,7 +163,7 @@ func (a *app) releaseFreeze(dir, draft string) error {
 		return err
 	}
 	r := repo.At(dir)
-	frozen, m, pins, err := r.Freeze(data)
+	frozen, m, pins, err := r.Freeze(data, since...)
 	if err != nil {
 		return err
 	}
@@ -179,6 +185,11 @@ func (a *app) releaseFreeze(dir, draft string) error {
 	}
 	slices.Sort(names)
 	fmt.Fprintf(a.Stdout, "release %s, counter %d, %d components\n", m.Release, m.Counter, len(m.Components))
+	for _, c := range m.Components {
+		for _, d := range c.Deltas {
+			fmt.Fprintf(a.Stdout, "%s  delta from %.8s: %d of %d bytes (%d %%)\n", c.Name, d.From, d.Size, c.Size, d.Size*100/c.Size)
+		}
+	}
 	for _, name := range names {
 		file, err := r.Role(name, byRole[name], a.Now())
 		if err != nil {

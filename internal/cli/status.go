@@ -95,6 +95,9 @@ func (v view) status(s *api.Status) string {
 	if s.NPU != nil {
 		b.WriteString(v.clean(v.fields(10, npuFields(s.NPU)...)))
 	}
+	if s.Update != nil && (!ended(s.Update) || updateExit(s.Update) != nil || s.Update.Hold != nil || s.Update.Pause != nil || v.wide) {
+		b.WriteString(v.updateLine(s.Update) + "\n")
+	}
 	if healthy {
 		b.WriteString(v.clean(v.fields(10, streamFields(s.Streams)...)))
 	} else {

@@ -255,7 +255,7 @@ func TestNodes(t *testing.T) {
 		}
 		change(api.NodeRequest{Test: uint16(20 + rnd.IntN(60))})
 		time.Sleep(time.Duration(rnd.IntN(1500)) * time.Millisecond)
-		switch f := rnd.IntN(10); {
+		switch f := rnd.IntN(11); {
 		case f < 3:
 			r.reset(k, rnd.IntN(2) == 0)
 		case f < 5: // the power goes while settings are written to EEPROM
@@ -275,6 +275,15 @@ func TestNodes(t *testing.T) {
 			x.kill()
 			time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
 			x.up()
+		case f == 9: // somebody else talks on the pair, into answers too
+			for range 20 {
+				junk := make([]byte, 1+rnd.IntN(12))
+				for i := range junk {
+					junk[i] = byte(rnd.Uint32())
+				}
+				r.line.Send(junk)
+				time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
+			}
 		default:
 			r.line.SetFaults(sim.Faults{Cut: true})
 			time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
@@ -400,6 +409,7 @@ func checkNodes(t *testing.T, r *busRig, hub *receiver, stated time.Duration) {
 			t.Errorf("life …%08x: acknowledged up to %d, the hub has %d", inc, seq, have[inc])
 		}
 	}
+	t.Logf("%+v", r.line.Counts())
 	t.Logf("%d events of %d lives in the hub, %d acknowledged lives, %d lost by overflow, at most %d by resets", events, len(have), len(r.acked), overflow, lost)
 	times.check(t, events, stated, r.late)
 }

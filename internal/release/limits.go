@@ -7,6 +7,7 @@ const (
 	MaxComponents     = 64  // of a release, base included
 	MaxConstraints    = 32  // of one fact
 	MaxName           = 128 // bytes of a name, version, fact or constraint
+	MaxDeltas         = 8   // of one component
 	MaxIncludes       = 4   // manifests that include one another
 	MaxComponentBytes = 8 << 30
 	MaxUnindexed      = 64 << 10 // a component without an index

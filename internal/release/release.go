@@ -54,6 +54,7 @@ type Component struct {
 	Version string `json:"version"`
 	Pin
 	Index    *Pin                `json:"index,omitempty"`    // the chunk index; without it the file is one chunk of ≤ MaxUnindexed bytes
+	Deltas   []Delta             `json:"deltas,omitempty"`   // the same content expressed against older ones
 	Order    int                 `json:"order"`              // components are installed in rising order
 	Selector map[string][]string `json:"selector,omitempty"` // facts of the box or node for which this component is meant
 	Requires []string            `json:"requires,omitempty"` // e.g. config/base>=37
@@ -61,6 +62,24 @@ type Component struct {
 	// Revertable says that a node keeps its old image beside the new one until the release is committed. A node
 	// without it is flashed before the decision and flashed again with the old image on a rollback.
 	Revertable bool `json:"revertable,omitempty"`
+}
+
+// Delta is a component as what differs from an older content of it (internal/delta). A box that has the older one may
+// take it in place of the file; it takes the file where the outcome is not right.
+type Delta struct {
+	From string `json:"from"` // sha256 of the older file, as its manifest pinned it
+	Pin
+	Index *Pin `json:"index,omitempty"`
+}
+
+// DeltaFrom is the delta for a box that has the content of that SHA-256, nil if there is none.
+func (c *Component) DeltaFrom(sha256 string) *Delta {
+	for i := range c.Deltas {
+		if c.Deltas[i].From == sha256 {
+			return &c.Deltas[i]
+		}
+	}
+	return nil
 }
 
 // SelfTest is a model's golden sample.

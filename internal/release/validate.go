@@ -76,6 +76,14 @@ func (c *Component) validate() error {
 			return err
 		}
 	}
+	if len(c.Deltas) > MaxDeltas {
+		return fmt.Errorf("manifest: %s: %d deltas, at most %d: %w", where, len(c.Deltas), MaxDeltas, ErrFormat)
+	}
+	for i := range c.Deltas {
+		if err := c.Deltas[i].validate(where + ": delta"); err != nil {
+			return err
+		}
+	}
 	if c.SelfTest != nil {
 		if err := c.SelfTest.Input.validate(where+": self_test", MaxComponentBytes); err != nil {
 			return err
@@ -90,6 +98,22 @@ func (c *Component) validate() error {
 		}
 	}
 	return validateFacts(where+": selector", c.Selector)
+}
+
+func (d *Delta) validate(where string) error {
+	if !validHash(d.From) {
+		return fmt.Errorf("manifest: %s: from is not 64 lower-case hex digits: %w", where, ErrFormat)
+	}
+	if err := d.Pin.validate(where, MaxComponentBytes); err != nil {
+		return err
+	}
+	if d.Index == nil && d.Size > MaxUnindexed {
+		return fmt.Errorf("manifest: %s: %d bytes need an index: %w", where, d.Size, ErrFormat)
+	}
+	if d.Index == nil {
+		return nil
+	}
+	return d.Index.validate(where+": index", MaxIndexBytes)
 }
 
 func (p *Pin) validate(where string, limit int64) error {

@@ -241,7 +241,8 @@ func (l *Line) lost(c flying) bool {
 // request. It works as fast as the chips can be simulated, and so does a test that uses it.
 func (l *Line) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
 	gap := echoGap * l.charTime()
-	if err := l.Run(gap); err != nil {
+	_, heard := l.Received()
+	if err := l.Run(heard + max(gap, modbus.FramePause(l.baud)) - l.Now()); err != nil {
 		return nil, err
 	}
 	l.Received()

@@ -56,7 +56,11 @@ type Txn struct {
 	Reason     string              `json:"reason,omitempty"`     // UPD-… of what went wrong
 	Detail     string              `json:"detail,omitempty"`     // a sentence for people
 	LastLog    string              `json:"last_log,omitempty"`   // the candidate's last lines and exit status
+	Exit       string              `json:"exit,omitempty"`       // how the candidate ended, in systemd's words
+	Check      string              `json:"check,omitempty"`      // the check that did not hold
+	Notes      []string            `json:"notes,omitempty"`      // what went another way than planned, and did no harm
 	Unfinished []string            `json:"unfinished,omitempty"` // what could not be restored or completed: people are needed
+	Begun      time.Time           `json:"begun"`                // by the system's clock, for display
 	Since      time.Time           `json:"since"`                // of the state, by the system's clock, for display
 }
 
@@ -113,6 +117,9 @@ const (
 	Replayed = "UPD-RBK"
 	NotOurs  = "UPD-SEL"
 	BadFile  = "UPD-FMT"
+	BadDelta = "UPD-DELTA" // a delta did not lead to what was signed, and the whole file is not there
+
+	notStaged = "UPD-NET" // a file that did not come to this box
 )
 
 // Error is a step that failed, with its reason.

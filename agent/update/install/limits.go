@@ -7,7 +7,9 @@ const (
 	maxPast         = 10
 	maxFailed       = 64
 	maxJournalBytes = 4 << 20
-	maxLogBytes     = 256 << 10
+	maxLogBytes     = 256 << 10 // of the last candidate that failed
+	maxPastLogs     = 3         // candidates before it whose last lines are kept
+	maxPastLogBytes = 32 << 10
 
 	maxArchiveFiles = 4096
 	maxArchiveBytes = 1 << 30  // of all files of an archive, unpacked
@@ -15,6 +17,6 @@ const (
 	copyBytes       = 256 << 10
 
 	probeEvery = 5 * time.Second
-	// An install leaves at least so much of the disk to the log.
-	reserveBytes = 64 << 20
+	// ReserveBytes is what an install leaves at least of the disk to the log.
+	ReserveBytes = 64 << 20
 )

@@ -20,6 +20,11 @@ func (l *Layout) unpack(dir string, r io.Reader) error {
 		return &Error{BadFile, fmt.Errorf("open archive: %w", err)}
 	}
 	defer z.Close()
+	return l.unpackTar(dir, z)
+}
+
+// unpackTar is unpack of an archive that is not compressed.
+func (l *Layout) unpackTar(dir string, z io.Reader) error {
 	if err := errors.Join(l.fs.MkdirAll(dir), l.fs.Executable(dir)); err != nil {
 		return diskError("unpack archive", err)
 	}

@@ -15,14 +15,16 @@ import (
 
 // Updater carries transactions out, one at a time. One goroutine uses it.
 type Updater struct {
-	o       Options
-	slots   *twoslot.Slots
-	journal Journal
+	o        Options
+	slots    *twoslot.Slots
+	journal  Journal
+	progress Progress
+	told     time.Time // when progress was handed on
 	// Recovered says what of the journal was damaged when it was opened.
 	Recovered []string
 }
 
-// Options of an Updater. All fields but Changed are needed.
+// Options of an Updater. All fields but Changed, Progress and Stop are needed.
 type Options struct {
 	Layout *Layout
 	Dir    string // of the journal
@@ -35,6 +37,10 @@ type Options struct {
 	Running func() []string
 	// Changed is told of every state once it is durable.
 	Changed func(Txn)
+	// Progress is told now and then how far a state has come.
+	Progress func(Progress)
+	// Stop says why an operator wants the transaction to end, "" if none does. It is asked before the decision only.
+	Stop func(Txn) string
 }
 
 // Open reads the journal. A journal of which nothing sound is left counts as empty: then stable is in force, whatever
@@ -89,12 +95,12 @@ func (u *Updater) Begin(id string, p *release.Plan, manifest string, attempt int
 		return &Error{Policy, fmt.Errorf("release %s is in force with other content; a release's name is used once", from)}
 	}
 	t := Txn{ID: id, Release: p.Manifest.Release, Counter: p.Manifest.Counter, Manifest: manifest, From: from, State: Begun,
-		Started: started, Components: p.Components, Probation: p.Manifest.Probation, Tries: attempt}
+		Started: started, Components: p.Components, Probation: p.Manifest.Probation, Tries: attempt, Begun: time.Now().UTC().Truncate(time.Second)}
 	if err := u.space(&t); err != nil {
 		return err
 	}
 	u.archive()
-	u.journal.Txn = t
+	u.journal.Txn, u.progress = t, Progress{}
 	return u.to(Begun)
 }
 
@@ -102,7 +108,7 @@ func failedKey(manifest string, attempt int) string { return fmt.Sprintf("%s/%d"
 
 // space refuses what would take room from the log.
 func (u *Updater) space(t *Txn) error {
-	need := uint64(reserveBytes)
+	need := uint64(ReserveBytes)
 	for _, c := range t.Components {
 		if _, err := u.o.Layout.fs.Stat(u.o.Layout.entry(c)); err == nil {
 			continue
@@ -127,11 +133,21 @@ func (u *Updater) archive() {
 	if u.journal.Txn.ID == "" {
 		return
 	}
-	for i := range u.journal.Past {
-		u.journal.Past[i].LastLog = ""
-	}
 	u.journal.Past = append([]Txn{u.journal.Txn}, u.journal.Past...)
 	u.journal.Past = u.journal.Past[:min(len(u.journal.Past), maxPast)]
+	logs := 0
+	for i := range u.journal.Past {
+		p := &u.journal.Past[i]
+		p.Before = nil
+		if p.LastLog == "" {
+			continue
+		}
+		if logs++; logs > maxPastLogs {
+			p.LastLog = ""
+		} else {
+			p.LastLog = p.LastLog[max(0, len(p.LastLog)-maxPastLogBytes):]
+		}
+	}
 }
 
 // to makes a state durable. What it stands for is done after it, never before.
@@ -159,16 +175,24 @@ func (u *Updater) save() error {
 	return nil
 }
 
-// Run brings the open transaction to its end, from wherever it stood; content opens a component as the agent has
-// staged it. It returns an error where the journal cannot be written or ctx ends: what is open stays open, and Run is
+// Content opens a file that a manifest pins, as it has come to this box; what it gives is not believed.
+type Content func(release.Pin) (io.ReadCloser, error)
+
+// Run brings the open transaction to its end, from wherever it stood. It returns an error where the journal cannot be written or ctx ends: what is open stays open, and Run is
 // called again. How a transaction ended is its state.
-func (u *Updater) Run(ctx context.Context, content func(release.Component) (io.ReadCloser, error)) error {
+func (u *Updater) Run(ctx context.Context, content Content) error {
 	fresh := false // this Run has started the candidate itself
 	for !u.journal.Txn.State.Terminal() {
 		if err := ctx.Err(); err != nil && u.journal.Txn.State != Decided && u.journal.Txn.State != RollingBack {
 			return err
 		}
 		var err error
+		if why := u.stop(); why != "" && (u.journal.Txn.State == Begun || u.journal.Txn.State == Installed) {
+			if err = u.fail(&Error{Policy, errors.New(why)}); err != nil {
+				return err
+			}
+			continue
+		}
 		switch u.journal.Txn.State {
 		case Begun:
 			err = u.install(content)
@@ -196,8 +220,16 @@ func (u *Updater) Run(ctx context.Context, content func(release.Component) (io.R
 	return nil
 }
 
+// stop is why an operator wants the transaction to end.
+func (u *Updater) stop() string {
+	if u.o.Stop == nil {
+		return ""
+	}
+	return u.o.Stop(u.journal.Txn)
+}
+
 // install fills the store and builds the release directory.
-func (u *Updater) install(content func(release.Component) (io.ReadCloser, error)) error {
+func (u *Updater) install(content Content) error {
 	t := &u.journal.Txn
 	err := u.fill(t, content)
 	if err == nil {
@@ -209,18 +241,62 @@ func (u *Updater) install(content func(release.Component) (io.ReadCloser, error)
 	return u.to(Installed)
 }
 
-func (u *Updater) fill(t *Txn, content func(release.Component) (io.ReadCloser, error)) error {
+func (u *Updater) fill(t *Txn, content Content) error {
 	for _, c := range t.Components {
-		if u.o.Layout.Has(c.SHA256) { // nobody has fetched it again
-			continue
+		if !u.o.Layout.Has(c.SHA256) { // else nobody has fetched it again
+			if err := u.bring(t, c, content); err != nil {
+				return err
+			}
 		}
-		r, err := content(c)
-		if err != nil {
-			return &Error{DiskIO, fmt.Errorf("open staged %s: %w", c.Name, err)}
-		}
-		err = u.o.Layout.put(c, r)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return err
+		u.progress.Copied = append(u.progress.Copied, c.Name)
+	}
+	return nil
+}
+
+// bring puts one component into the store: from a delta where there is one from what is in force, else, and where that
+// fails, from the file.
+func (u *Updater) bring(t *Txn, c release.Component, content Content) error {
+	old := u.old(t.From, c.Name)
+	if old == nil || c.DeltaFrom(old.SHA256) == nil {
+		return u.copy(c, c.Pin, content, u.o.Layout.put)
+	}
+	d := c.DeltaFrom(old.SHA256)
+	failed := u.copy(c, d.Pin, content, func(c release.Component, src io.Reader) error {
+		return u.o.Layout.putDelta(*old, c, *d, src)
+	})
+	if failed == nil {
+		return nil
+	}
+	err := u.copy(c, c.Pin, content, u.o.Layout.put)
+	switch absent := reasonOf(failed) == notStaged; {
+	case err == nil && !absent:
+		t.Notes = append(t.Notes, fmt.Sprintf("%s: the delta could not be used (%v); the whole file was", c.Name, failed))
+	case err != nil && reasonOf(err) == notStaged && !absent:
+		return &Error{BadDelta, fmt.Errorf("%s: %w; the whole file is needed", c.Name, failed)}
+	}
+	return err
+}
+
+// copy opens a pinned file and hands it to put, counting what goes by.
+func (u *Updater) copy(c release.Component, p release.Pin, content Content, put func(release.Component, io.Reader) error) error {
+	r, err := content(p)
+	if err != nil {
+		return &Error{notStaged, fmt.Errorf("open %s of %s: %w", p.Path, c.Name, err)}
+	}
+	u.progress.Component, u.progress.Done, u.progress.Total = c.Name, 0, p.Size
+	u.tell()
+	return errors.Join(put(c, &counted{r, u}), r.Close())
+}
+
+// old is a component of the release in force at the beginning, nil if it had none of the name.
+func (u *Updater) old(from, name string) *release.Component {
+	tree, err := u.o.Layout.Tree(from)
+	if err != nil {
+		return nil
+	}
+	for i := range tree.Components {
+		if tree.Components[i].Name == name {
+			return &tree.Components[i]
 		}
 	}
 	return nil
@@ -234,7 +310,9 @@ func (u *Updater) fail(cause error) error {
 	if errors.As(cause, &e) {
 		t.Detail = e.Err.Error()
 	}
-	u.remember()
+	if t.Reason != BadDelta { // the next try takes the whole file
+		u.remember()
+	}
 	return u.to(Failed)
 }
 
@@ -297,12 +375,23 @@ func (u *Updater) observe(ctx context.Context) error {
 		if err != nil || !runs {
 			return u.rollBack(Unwell, "the candidate ended")
 		}
-		if failed = u.o.Judge.Check(ctx, t.Probation.Checks, t.Before); failed != "" {
+		if why := u.stop(); why != "" {
+			return u.rollBack(Policy, why)
+		}
+		failed = u.o.Judge.Check(ctx, t.Probation.Checks, t.Before)
+		if failed != "" {
 			good = time.Now()
-		} else if time.Since(good) >= soak {
+		}
+		u.progress.Deadline, u.progress.GoodSince, u.progress.Failing = began.Add(deadline), good, failed
+		if failed != "" {
+			u.progress.GoodSince = time.Time{}
+		}
+		u.tell()
+		if failed == "" && time.Since(good) >= soak {
 			return u.to(Decided)
 		}
 		if time.Since(began) >= deadline {
+			t.Check = failed
 			if failed == "" {
 				failed = fmt.Sprintf("all checks hold, but not yet for %v", soak)
 			}
@@ -348,12 +437,8 @@ func (u *Updater) undo(ctx context.Context) (left []string) {
 	}
 	for _, c := range t.firmware() {
 		old := ""
-		if tree, err := u.o.Layout.Tree(t.From); err == nil {
-			for _, was := range tree.Components {
-				if was.Name == c.Name {
-					old = u.o.Layout.entry(was)
-				}
-			}
+		if was := u.old(t.From, c.Name); was != nil {
+			old = u.o.Layout.entry(*was)
 		}
 		if err := u.o.Nodes.Revert(ctx, c, old); err != nil {
 			left = append(left, c.Name+": "+err.Error())
@@ -368,6 +453,11 @@ func (u *Updater) back(ctx context.Context) error {
 	if t.LastLog == "" {
 		log := u.o.Units.CandidateLog(context.WithoutCancel(ctx))
 		t.LastLog = log[max(0, len(log)-maxLogBytes):]
+		if x, ok := u.o.Units.(interface {
+			CandidateExit(context.Context) string
+		}); ok {
+			t.Exit = x.CandidateExit(context.WithoutCancel(ctx))
+		}
 	}
 	t.Unfinished = u.undo(ctx)
 	u.remember()

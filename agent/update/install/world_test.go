@@ -40,6 +40,7 @@ type world struct {
 	started  time.Time
 	deafNode string // a node that answers nothing
 	raised   uint64
+	last     *release.Plan
 	where    string // what the test is doing, for its messages
 }
 
@@ -107,10 +108,10 @@ func (w *world) open() *install.Updater {
 }
 
 // staged opens a component.
-func (w *world) staged(c release.Component) (io.ReadCloser, error) {
+func (w *world) staged(c release.Pin) (io.ReadCloser, error) {
 	data, ok := w.content[c.SHA256]
 	if !ok {
-		return nil, fmt.Errorf("%s is not staged", c.Name)
+		return nil, fmt.Errorf("%s is not staged", c.Path)
 	}
 	return io.NopCloser(bytes.NewReader(data)), nil
 }
@@ -149,6 +150,8 @@ func (w *world) CandidateRuns(context.Context) (bool, error) {
 }
 
 func (w *world) CandidateLog(context.Context) string { return "panic: at the disco\nexit status 2" }
+
+func (w *world) CandidateExit(context.Context) string { return "Result=exit-code" }
 
 func (w *world) Baseline(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`{"rate":100}`), w.step("baseline")

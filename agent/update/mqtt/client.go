@@ -38,6 +38,7 @@ type Options struct {
 	// Public is what edge-updater says of itself.
 	Public func() (*update.Public, error)
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
+	Deltas Deltas                   // nil: files come whole
 	// Busy tells that telemetry needs the link; nil: never.
 	Busy func() bool
 	// Spent says why no content may be asked for, as a used-up budget of the link; "" if it may; nil: nothing is.
@@ -151,6 +152,9 @@ func New(o Options) (*Client, error) {
 		asked: make(chan operation), began: time.Now(), pub: &update.Public{}}
 	for _, dir := range []string{o.Dir, path.Join(o.Dir, partName), c.stage("metadata"), c.stage("targets")} {
 		if err := o.FS.MkdirAll(dir); err != nil {
+			return nil, fmt.Errorf("make directory of updates: %w", err)
+		}
+		if err := o.FS.SyncDir(path.Dir(dir)); err != nil {
 			return nil, fmt.Errorf("make directory of updates: %w", err)
 		}
 	}

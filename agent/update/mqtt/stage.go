@@ -35,6 +35,7 @@ type want struct {
 type staged struct {
 	c             *Client
 	missing, last string
+	err           error // of the disk
 }
 
 func (s *staged) Metadata(trust.Have) (*trust.Bundle, error) {
@@ -48,6 +49,8 @@ func (s *staged) Open(p string) (io.ReadCloser, error) {
 	if err != nil {
 		if errors.Is(err, vfs.ErrNotExist) {
 			s.missing = p
+		} else {
+			s.err = err
 		}
 		return nil, err
 	}
@@ -79,7 +82,7 @@ func (c *Client) needs(ctx context.Context) error {
 	f := &c.flow
 	f.wanted, f.have, f.total = nil, 0, 0
 	for _, comp := range f.offer.Plan.Components {
-		files := []want{{Pin: comp.Pin, index: comp.Index}}
+		files := []want{c.carrier(comp)}
 		if comp.SelfTest != nil {
 			files = append(files, want{Pin: comp.SelfTest.Input})
 		}
@@ -164,6 +167,12 @@ func (c *Client) collect() error {
 		}
 		for _, comp := range c.flow.offer.Plan.Components {
 			keep[comp.Path] = true
+			for _, d := range comp.Deltas {
+				keep[d.Path] = true
+				if d.Index != nil {
+					keep[d.Index.Path] = true
+				}
+			}
 			if comp.Index != nil {
 				keep[comp.Index.Path] = true
 			}

@@ -185,6 +185,15 @@ func TestFunctionsBySpecification(t *testing.T) {
 	if got, err := m.ReadFile(t.Context(), 1, 4, 1, 2); err != nil || !slices.Equal(got, []uint16{0x0dfe, 0x0020}) {
 		t.Errorf("file %x, %v", got, err)
 	}
+	if got, err := m.Custom(t.Context(), 1, 65, []byte{1, 2, 3}); err != nil || string(got) != "\x01\x02\x03" {
+		t.Errorf("a function of its own: %x, %v", got, err)
+	}
+	if _, err := m.Custom(t.Context(), 1, 66, []byte{1}); err == nil {
+		t.Error("a function that it does not have is answered")
+	}
+	if _, err := m.Custom(t.Context(), 1, 3, nil); !errors.Is(err, modbus.ErrRequest) {
+		t.Errorf("a function that is not the maker's: %v", err)
+	}
 	got, err := m.Identify(t.Context(), 1)
 	if err != nil || got[0] != "Company identification" || got[1] != "Product code XX" || got[2] != "V2.11" {
 		t.Errorf("identification %q, %v", got, err)

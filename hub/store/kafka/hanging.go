@@ -24,8 +24,8 @@ import (
 //   - a producer whose connection broke claims its id anew, since the broker may have started again;
 //   - whoever waits for an open transaction looks whether the cluster still knows of it;
 //
-// and what is found is ended the way the coordinator had decided, which it says itself, or else its log does. What
-// nobody can tell is left alone and named.
+// and what is found is ended the way the coordinator had decided, which its log says, or else it itself. What nobody can
+// tell is left alone and named.
 
 // ErrHanging: a transaction that the cluster has ended holds back readers, and this hub cannot put it right.
 var ErrHanging = errors.New("a transaction that Kafka takes for ended was never ended in every partition (KAFKA-20734)")
@@ -148,15 +148,15 @@ func (s *Store) mendAll(ctx context.Context, t kadm.DescribedTransaction, left f
 func (s *Store) mend(ctx context.Context, t kadm.DescribedTransaction, open []openTxn) error {
 	id := t.TxnID
 	for _, o := range open {
-		commit, known := verdictOf(t, o)
+		commit, known, err := s.logged(ctx, id, o)
 		if !known {
-			var err error
-			if commit, known, err = s.logged(ctx, id, o); err != nil {
-				return fmt.Errorf("%w: %v, of %s; whether it was committed stands in __transaction_state, which cannot be read: %w", ErrHanging, o, id, err)
-			}
+			commit, known = verdictOf(t, o)
 		}
 		if !known {
-			return fmt.Errorf("%w: %v, of %s; the cluster does not tell any more whether it was committed. Compare the records with what their boxes hold, then end it with kafka-transactions.sh", ErrHanging, o, id)
+			if err == nil {
+				err = errors.New("the cluster does not tell any more whether it was committed. Compare the records with what their boxes hold, then end it with kafka-transactions.sh")
+			}
+			return fmt.Errorf("%w: %v, of %s: %w", ErrHanging, o, id, err)
 		}
 		if err := s.finish(ctx, o, commit); err != nil {
 			return fmt.Errorf("%w: %v, of %s, was to be ended (commit: %v): %w", ErrHanging, o, id, commit, err)
@@ -166,10 +166,10 @@ func (s *Store) mend(ctx context.Context, t kadm.DescribedTransaction, open []op
 	return nil
 }
 
-// verdictOf is how the id's latest transaction ended, if o is that one: the epoch of an ended transaction is one more than
-// that of its records, or the same before Kafka 4.0.
+// verdictOf is how the id's latest transaction ended, if o is that one: from Kafka 4.0 on the epoch of an ended
+// transaction is one more than that of its records.
 func verdictOf(t kadm.DescribedTransaction, o openTxn) (commit, known bool) {
-	if t.ProducerID != o.producer || t.ProducerEpoch != o.epoch && t.ProducerEpoch != o.epoch+1 {
+	if t.ProducerID != o.producer || t.ProducerEpoch != o.epoch+1 {
 		return false, false
 	}
 	return t.State == "CompleteCommit", t.State == "CompleteCommit" || t.State == "CompleteAbort"
@@ -228,7 +228,10 @@ func (s *Store) logged(ctx context.Context, id string, o openTxn) (commit, known
 		}
 		return nil
 	})
-	return commit, known, err
+	if err != nil {
+		return false, false, fmt.Errorf("whether it was committed stands in %s: %w", stateTopic, err)
+	}
+	return commit, known, nil
 }
 
 func names(topics []kmsg.TxnMetadataValueTopic, o openTxn) bool {

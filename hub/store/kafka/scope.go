@@ -123,15 +123,17 @@ func (s *Store) begin(ctx context.Context, id string, c *kgo.Client) error {
 	if err != nil {
 		return err
 	}
-	producer, _, err := c.ProducerID(ctx)
+	producer, epoch, err := c.ProducerID(ctx)
 	if err != nil {
 		return err
 	}
 	if before.TxnID == "" { // the id is new to the cluster, or forgotten
 		before.TxnID, before.ProducerID, before.ProducerEpoch = id, producer, -1
 	}
-	// This one has nothing under way yet, so whatever is open was left open.
-	return s.mendAll(ctx, before, func(o openTxn) bool { return o.producer == producer || o.producer == before.ProducerID })
+	// The cluster has ended what was under way before this one, so whatever is still open was left open.
+	return s.mendAll(ctx, before, func(o openTxn) bool {
+		return o.producer == producer && o.epoch < epoch || o.producer == before.ProducerID && o.producer != producer
+	})
 }
 
 // lostError is a transaction of which it must be learnt whether it was committed.

@@ -142,7 +142,7 @@ func benchPostgres(t *testing.T) {
 
 func benchKafka(t *testing.T) {
 	// A transaction that follows at once waits for the one before to be ended everywhere, by default in steps of 20 ms.
-	k, err := servers.StartKafka(1, "add.partitions.to.txn.retry.backoff.ms=1")
+	k, err := servers.StartFastKafka("add.partitions.to.txn.retry.backoff.ms=1")
 	if err != nil {
 		t.Fatal(err)
 	}

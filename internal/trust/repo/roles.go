@@ -120,8 +120,9 @@ func (r *Roles) RoleFor(path string) (string, error) {
 }
 
 // Freeze pins the components of a manifest whose content lies in the repository: it fills in sizes, hashes and
-// indices, and returns the manifest's file as it is to be signed.
-func (r *Repo) Freeze(draft []byte) ([]byte, *release.Manifest, []release.Pin, error) {
+// indices, and returns the manifest's file as it is to be signed. For boxes that run one of the releases since, it makes
+// deltas where they pay.
+func (r *Repo) Freeze(draft []byte, since ...string) ([]byte, *release.Manifest, []release.Pin, error) {
 	m, err := release.ParseDraft(draft)
 	if err != nil {
 		return nil, nil, nil, err
@@ -147,6 +148,11 @@ func (r *Repo) Freeze(draft []byte) ([]byte, *release.Manifest, []release.Pin, e
 			pins = append(pins, c.SelfTest.Input)
 		}
 		pins = append(pins, c.Pin)
+		deltas, err := r.deltas(c, since)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("freeze %s: %w", c.Name, err)
+		}
+		pins = append(pins, deltas...)
 	}
 	data, err := m.Encode()
 	return data, m, pins, err

@@ -1,0 +1,161 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/edgelog/edgelog/agent/control"
+	"github.com/edgelog/edgelog/agent/update"
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/fleetwire"
+	"github.com/edgelog/edgelog/internal/vfs"
+)
+
+// updateDesk is where people of the box ask about updates: it knows what edge-updater reports, what operators ordered, and
+// what comes over the connection. It implements control.Updates.
+type updateDesk struct {
+	fs         vfs.FS
+	orders     string // the file of orders
+	updaterDir string
+	trust      string // the fleet's first root
+	log        *slog.Logger
+	remote     func() fleetwire.Controller // the part that fetches releases over MQTT, nil where there is none
+
+	changing sync.Mutex // one order at a time
+
+	mu   sync.Mutex
+	last *api.Update
+}
+
+func newUpdateDesk(a *Agent) *updateDesk {
+	u := &updateDesk{fs: a.o.FS, log: a.log, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
+		orders: filepath.Join(a.o.Config.DataDir, update.AgentDir, update.OrdersName)}
+	if c := a.o.Config.Update; c != nil {
+		u.updaterDir, u.trust = c.Updater, c.Trust
+	}
+	u.refresh(time.Now())
+	return u
+}
+
+// refresh reads the small files anew; once a second, so that status answers from memory.
+func (u *updateDesk) refresh(now time.Time) {
+	s := update.Situation{Now: now, Report: &update.Report{}}
+	if r, err := update.ReadReport(u.updaterDir); err == nil {
+		s.Report = r
+	} else {
+		s.Trouble = append(s.Trouble, err.Error())
+	}
+	var err error
+	if s.Orders, err = update.ReadOrders(u.orders); err != nil {
+		s.Trouble = append(s.Trouble, err.Error())
+	}
+	if _, err := os.Stat(u.trust); err == nil {
+		s.Rooted = true
+	}
+	if c := u.remote(); c != nil {
+		r := c.Reported()
+		s.Remote = &r
+	}
+	shown := s.Show()
+	u.mu.Lock()
+	u.last = shown
+	u.mu.Unlock()
+}
+
+// Update is what there was a second ago at most.
+func (u *updateDesk) Update() *api.Update {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.last
+}
+
+// brief is the part of status, nil on a box that has never seen a release.
+func (u *updateDesk) brief() *api.Update {
+	full := u.Update()
+	if full.Release == "" && full.Desired == "" && full.Hold == nil && full.Pause == nil {
+		return nil
+	}
+	b := *full
+	b.Gates, b.Past, b.Components = nil, nil, nil
+	return &b
+}
+
+// held says why no install may start now, "" if it may.
+func (u *updateDesk) held() string {
+	o, err := update.ReadOrders(u.orders)
+	if err != nil {
+		return "the orders of operators cannot be read: " + err.Error()
+	}
+	return o.Held(time.Now())
+}
+
+// Order carries out what an operator asks for: first in the file that edge-updater reads, then in what fetches.
+func (u *updateDesk) Order(_ context.Context, r *api.UpdateRequest, by string) (*api.Update, error) {
+	u.changing.Lock()
+	defer u.changing.Unlock()
+	report, err := update.ReadReport(u.updaterDir)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", control.ErrUnavailable, err)
+	}
+	orders, err := update.ReadOrders(u.orders)
+	if err != nil {
+		u.log.Warn("orders for updates were damaged and begin anew", "err", err)
+		orders = update.Orders{}
+	}
+	changed, err := orders.Change(*r, by, report.Journal.Txn, time.Now())
+	c := u.remote()
+	if errors.Is(err, update.ErrNothingOpen) && c != nil {
+		err = nil // what is fetched may be given up
+	}
+	if err == nil && changed != orders {
+		err = changed.Save(u.fs, u.orders)
+	}
+	if err == nil {
+		err = u.tell(c, r.Op, by)
+	}
+	u.refresh(time.Now())
+	switch {
+	case errors.Is(err, update.ErrOrder):
+		return nil, fmt.Errorf("%w: %w", control.ErrBadRequest, err)
+	case errors.Is(err, update.ErrNothingOpen), errors.Is(err, update.ErrDecided):
+		return nil, fmt.Errorf("%w: %w", control.ErrOrder, err)
+	case err != nil:
+		return nil, err
+	}
+	return u.Update(), nil
+}
+
+// tell passes an order on to what fetches. Once edge-updater is at work the file is what counts.
+func (u *updateDesk) tell(c fleetwire.Controller, op, by string) error {
+	if c == nil {
+		if op == api.UpdateRetry {
+			return fmt.Errorf("%w: nothing is fetched over the network here; sudo edgectl update import DIR --retry", control.ErrOrder)
+		}
+		return nil
+	}
+	switch op {
+	case api.UpdatePause, api.UpdateResume, api.UpdateRetry:
+		return conflict(c.Do(op, by))
+	case api.UpdateAbort:
+		if s := c.Reported().State; s != fleetwire.Installing && s != fleetwire.Probation {
+			return conflict(c.Do(op, by))
+		}
+	}
+	return nil
+}
+
+var _ control.Updates = (*updateDesk)(nil)
+
+// conflict is a refusal by what fetches, for the one who asked.
+func conflict(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", control.ErrOrder, err)
+}
