@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
@@ -20,6 +21,7 @@ import (
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/version"
@@ -50,7 +52,9 @@ type Agent struct {
 	nodes     *nodes
 	updates   *updates
 	desk      *updateDesk
+	renewal   *renewal
 
+	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
 	reloading     sync.Mutex // one reload at a time
 
@@ -100,8 +104,9 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
+	a.renewal = newRenewal(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
-		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
+		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief
 	a.view.tick(time.Now())
@@ -185,6 +190,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "view", readCtx, a.keepView)
 	start(&readers, "npu", readCtx, a.watchNPU)
 	start(&readers, "update", readCtx, a.updates.Run)
+	start(&readers, "renewal", readCtx, a.renewal.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
