@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	nodeFaults = flag.Int("node-faults", 12, "faults in TestNodes")
+	nodeFaults = flag.Int("node-faults", 10, "faults in TestNodes")
 	nodeChips  = flag.String("node-chips", "stc89,avr,stc89", "chips on the line of TestNodes")
 	nodeSeed   = flag.Uint64("node-seed", 0, "seed of these faults; 0 picks one and prints it")
 )
