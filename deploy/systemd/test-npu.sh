@@ -51,7 +51,10 @@ until_true 60 "after which it works" npu_says '"state": *"ready"'
 until_true 30 "and the agent declares why" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl faults | grep -q 507010"
 in_box systemctl restart edge-agent || fail "restart of the agent"
 in_box systemctl is-active edge-npu >/dev/null || fail "the worker went down with the agent"
-until_true 60 "the worker outlives the agent" npu_says '"waiting": *0'
+durable() { npu | grep -o '"durable": *[0-9]*' | grep -o '[0-9]*$'; }
+was=$(durable)
+grew() { [ "$(durable)" -gt "$was" ]; }
+until_true 60 "the worker outlives the agent, which takes its results again" grew
 in_box systemctl stop edge-npu edge-agent || fail "stop"
 [ "$(in_box systemctl show -p Result --value edge-npu)" = success ] || fail "edge-npu did not stop cleanly"
 cp "$root/agent.yaml.before" "$root/etc/edge-agent/agent.yaml"
