@@ -77,8 +77,8 @@ sim-short: ## the simulation of delivery and the exploration of its machines, sh
 	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
 	@$(GO) test -count=1 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
-# Updates have one goroutine.
-RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -v /agent/update)
+# Installs and rollouts have one goroutine; what has more of updates runs in test-updates.
+RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -vE '/agent/update|/hub/fleet')
 e2e: firmware ## real processes, a real Mosquitto over TLS: storms in their short form
 	@$(GO) test -count=1 -v -timeout 20m ./internal/e2e | grep -vE '^=== (RUN|PAUSE|CONT)'
 crash-short: ## the crash matrix of the log, short form
@@ -211,9 +211,14 @@ bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's ow
 	@$(GO) test -count=1 -v -timeout 30m ./internal/e2e/stores -run TestBench -bench-stores | grep -E '^(bench|FAIL|---|panic|\s+\S+_test.go)'
 
 # --- updates ---------------------------------------------------------------------------------------------------
-.PHONY: bench-update
+.PHONY: bench-update test-updates
+test-updates: ## updates with real programs: 200 boxes through a real Mosquitto, a transfer with kills, access; races of client and server
+	@$(SETUP) test
+	@$(GO) test -count=1 -v -timeout 15m ./internal/e2e/updates | grep -vE '^=== (RUN|PAUSE|CONT)'
+	@$(GO) test -count=1 -race -timeout 10m -skip 'TwoHundred|PowerCuts|Windows' ./agent/update/mqtt ./hub/fleet
 DELTA_FROM ?= HEAD~5
 bench-update: build ## figures of fleet updates (BENCH=regexp; DELTA_FROM=the commit whose agent a delta starts from)
+	@$(SETUP) test
 	@rm -rf scratch/old && mkdir -p scratch/old/src && git archive $(DELTA_FROM) | tar -x -C scratch/old/src
 	@cd scratch/old/src && CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o ../edge-agent ./cmd/edge-agent
 	@rm -rf scratch/old/src

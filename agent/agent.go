@@ -52,6 +52,7 @@ type Agent struct {
 	nodes     *nodes
 	updates   *updates
 	desk      *updateDesk
+	renewal   *renewal
 
 	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
@@ -103,6 +104,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.nodes = newNodes(a)
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
+	a.renewal = newRenewal(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
 		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
 	a.desk = newUpdateDesk(a)
@@ -188,6 +190,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "view", readCtx, a.keepView)
 	start(&readers, "npu", readCtx, a.watchNPU)
 	start(&readers, "update", readCtx, a.updates.Run)
+	start(&readers, "renewal", readCtx, a.renewal.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/enrol"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/agent/uplink/kafka"
@@ -120,7 +121,7 @@ func (d *delivery) mqttLoop(c *config.Config) uplink.LoopOptions {
 	m := c.Uplink.MQTT
 	o := mqtt.Options{Device: c.Device, Topics: wire.Topics{Prefix: m.TopicPrefix}, Agent: version.String(), Boot: d.a.clock.boot, Run: d.run, Stats: &d.stats, Client: mqttclient.Options{
 		Broker: m.Broker, ClientID: c.Device, Username: m.Username, PasswordFile: m.PasswordFile, KeepAlive: m.KeepAlive,
-		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: d.a.clock.now}}
+		TLS: mqttclient.TLS{CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile}, Now: func() time.Time { return enrol.Floor(d.a.clock.now(), m.CertFile, m.CAFile) }}}
 	return uplink.LoopOptions{
 		Sender: uplink.Options{Window: int(m.Window), Pace: uplink.Pace{BacklogRate: int(m.BacklogRate)},
 			Exhausted: func(time.Time) bool { return d.budget.look() != "" }},
@@ -128,6 +129,7 @@ func (d *delivery) mqttLoop(c *config.Config) uplink.LoopOptions {
 			d.setEnds(certificateEnds(m.CertFile))
 			l, err := mqtt.Dial(ctx, o)
 			if err != nil {
+				d.a.renewal.failed(err)
 				return nil, err
 			}
 			d.connected(l)
@@ -239,6 +241,7 @@ func (d *delivery) setEnds(t time.Time) {
 // connected notes the connection that stands; nil: none.
 func (d *delivery) connected(l *mqtt.Link) {
 	d.a.updates.connected(l)
+	d.a.renewal.connected(l)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.link = l

@@ -53,16 +53,19 @@ func (t Ticket) Wait(ctx context.Context) (record.Range, error) {
 }
 
 // gather lets those whom the last commit woke append again before the next one begins: it would take only the first of
-// them, and the others would wait for two. It ends when all are back, and when none has come while they had a turn.
+// them, and the others would wait for two. It ends when all are back, or when none has come for a while.
 func (l *Log) gather() {
-	for have, start := record.Offset(0), time.Now(); ; {
+	for last, have, start := time.Now(), record.Offset(0), time.Now(); ; {
 		l.mu.Lock()
 		back, end := l.back >= l.woken, l.end
 		l.mu.Unlock()
-		if back || end == have || time.Since(start) > gatherFor {
+		now := time.Now()
+		if end != have {
+			last, have = now, end
+		}
+		if back || now.Sub(last) > gatherIdle || now.Sub(start) > gatherFor {
 			return
 		}
-		have = end
 		runtime.Gosched()
 	}
 }

@@ -2,7 +2,7 @@
 # Makes a test CA and certificates for the broker, a hub and devices. For production use your own CA: all that
 # Edgelog asks is that a device certificate's common name is the device id, and the hub's is "hub".
 #
-#   deploy/ca.sh DIR [DEVICE...]          CA, broker (localhost, 127.0.0.1 and $BROKER_NAMES), hub and devices
+#   deploy/ca.sh DIR [DEVICE...]          CA, broker (localhost, 127.0.0.1 and $BROKER_NAMES), hub, claim and devices
 #
 # Existing files are kept, so that a device can be added later. Keys are P-256; DAYS sets the life (default 365).
 set -eu
@@ -34,6 +34,7 @@ for n in ${BROKER_NAMES:-}; do
 done
 issue broker broker "subjectAltName=$names\nextendedKeyUsage=serverAuth\n"
 issue hub hub "extendedKeyUsage=clientAuth\n"
+issue claim enroll "extendedKeyUsage=clientAuth\n" # for boxes that have no certificate yet: docs/updates.md
 for device; do
 	case $device in hub | enroll | viewer | '' | *[!A-Za-z0-9._:-]*) echo "ca.sh: \"$device\" cannot be a device id" >&2; exit 2 ;; esac
 	issue "$device" "$device" "extendedKeyUsage=clientAuth\n"

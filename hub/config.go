@@ -32,6 +32,7 @@ type Config struct {
 	Store     Store     `yaml:"store"`
 	Hubs      *Hubs     `yaml:"hubs"` // where several hubs share the store
 	Fleet     *Fleet    `yaml:"fleet"`
+	Enrol     *Enrol    `yaml:"enrol"`
 	Retention Retention `yaml:"retention"`
 	Limits    Limits    `yaml:"limits"`
 	RunDir    string    `yaml:"run_dir"` // status socket, and the embedded broker's for the hub
@@ -138,6 +139,7 @@ func Parse(file string, data []byte) (*Config, error) {
 	}
 	c.Hubs.defaults()
 	c.Fleet.defaults()
+	c.Enrol.defaults()
 	c.absolute(filepath.Dir(file))
 	c.validate(r)
 	if p := c.Store.Postgres; p != nil {
@@ -167,6 +169,9 @@ func (c *Config) absolute(dir string) {
 	}
 	if f := c.Fleet; f != nil {
 		paths = append(paths, &f.Releases, &f.State)
+	}
+	if e := c.Enrol; e != nil {
+		paths = append(paths, &e.CACert, &e.CAKey, &e.BrokerCA, &e.State)
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -208,6 +213,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 		c.Hubs.validate(r, c.Embedded != nil)
 	}
 	c.Fleet.validate(r)
+	c.Enrol.validate(r)
 	if _, err := c.Log.level(); err != nil {
 		r.Addf("log.level", "log.level %q; want debug, info, warn or error", c.Log.Level)
 	}

@@ -89,6 +89,9 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 	if c.Fleet != nil {
 		parts = append(parts, h.runFleet)
 	}
+	if c.Enrol != nil {
+		parts = append(parts, h.runEnrol)
+	}
 	for _, part := range parts {
 		g.Go(func() error { return part(ctx) })
 	}

@@ -230,3 +230,20 @@ func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return strings.TrimRight(line, "\r")
 }
+
+// Outline is Parse without a look at the machine: what is configured, though files that it names may be missing yet.
+func Outline(file string, host Host) (*Config, error) {
+	data, err := host.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	c := base()
+	pos, err := strictyaml.DecodePos(file, data, c)
+	report := strictyaml.NewReport(pos, err)
+	c.withDefaults(pos.Has)
+	c.absolute(filepath.Dir(file))
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}

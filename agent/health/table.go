@@ -77,6 +77,7 @@ func table() []Declared {
 	t = append(t, bufferFaults()...)
 	t = append(t, uplinkFaults()...)
 	t = append(t, updateFaults()...)
+	t = append(t, enrolFaults()...)
 	t = append(t, nodeFaults()...)
 	t = append(t, npuFaults()...)
 	return append(t, agentFaults()...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -208,6 +209,14 @@ func TestBadLibraries(t *testing.T) {
 	}
 	if out, _ := helper(t, "open", "ACL_PATH="+alone+"/libascendcl.so"); !strings.Contains(out, "result: <nil>") || !strings.Contains(out, "media: false media units: not supported") {
 		t.Errorf("without media units: %s", out)
+	}
+	// One that is named by a relative path has the library of the media units beside it, too.
+	if wd, err := os.Getwd(); err != nil {
+		t.Error(err)
+	} else if rel, err := filepath.Rel(wd, lib.paths[0]); err != nil {
+		t.Error(err)
+	} else if out, _ := helper(t, "open", "ACL_PATH="+rel); !strings.Contains(out, "media: true <nil>") {
+		t.Errorf("by a relative path: %s", out)
 	}
 	// A runtime of the newer line: two libraries in place of one, found on LD_LIBRARY_PATH.
 	dir := t.TempDir()

@@ -143,8 +143,12 @@ func (l *Library) load(path string) error {
 // loadMedia looks for the library of the media units beside the runtime, then where the loader looks. Without it, or with
 // one that does not fit, there are no media units.
 func (l *Library) loadMedia() {
-	if beside := filepath.Join(filepath.Dir(l.paths[0]), mediaLibrary); filepath.IsAbs(beside) {
-		if _, err := os.Stat(beside); err == nil && l.dlopen(beside) == nil {
+	if strings.ContainsRune(l.paths[0], '/') { // a bare name is looked up by the loader
+		beside, err := filepath.Abs(filepath.Join(filepath.Dir(l.paths[0]), mediaLibrary))
+		if err == nil {
+			_, err = os.Stat(beside)
+		}
+		if err == nil && l.dlopen(beside) == nil {
 			return
 		}
 	}

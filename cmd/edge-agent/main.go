@@ -24,10 +24,11 @@ const usage = `edge-agent: sensors to a durable log to the central broker
 
   edge-agent run   [--config FILE]   run (as a service, or in the foreground)
   edge-agent check [--config FILE]   check a configuration; nothing is changed
+  edge-agent enrol CODE [flags]      get this box's certificate with a one-time code
   edge-agent version
 
 FILE is /etc/edge-agent/agent.yaml if not given. SIGTERM stops after a last commit; SIGHUP reads FILE again.
-Exit status: 0 fine, 1 error, 2 usage.
+Exit status: 0 fine, 1 error, 2 usage, 5 (enrol) refused.
 `
 
 // Exit statuses.
@@ -43,6 +44,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
+	}
+	if args[0] == "enrol" {
+		return enrolCommand(args[1:], stdout, stderr)
 	}
 	flags := flag.NewFlagSet("edge-agent "+args[0], flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/edgelog/edgelog/internal/enrolwire"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/wire"
 	mochi "github.com/mochi-mqtt/server/v2"
@@ -61,7 +62,7 @@ func identity(cl *mochi.Client) (name string, known bool) {
 		return "", false
 	}
 	name = certs[0].Subject.CommonName
-	return name, name == hubName || wire.ValidDevice(name)
+	return name, name == hubName || name == enrolwire.ClaimName || wire.ValidDevice(name)
 }
 
 // OnConnectAuthenticate admits who is known. A will is a publication like any other: the server does not ask again.
@@ -80,8 +81,13 @@ func (r *rules) allowed(name, topic string, write bool) bool {
 	if name == "" || name == hubName {
 		return strings.HasPrefix(topic, r.prefix)
 	}
+	if (enrolwire.Topics{Topics: r.topics}).May(name, topic, write) {
+		return true
+	}
 	t, ok := r.topics.ParseTopic(topic)
 	switch {
+	case name == enrolwire.ClaimName: // may do nothing else
+		return false
 	case !ok:
 		// Only exact topics are ever right for a device, its own filters included; those of answers to its requests end
 		// in a plus.
@@ -159,3 +165,6 @@ func (r *rules) left(cl *mochi.Client, pk packets.Packet) {
 		r.hubs[cl] = max(waiting-int64(len(pk.Payload)), 0)
 	}
 }
+
+// May tells whether a client of that common name may write, or else read, a topic or filter under the default prefix.
+func May(name, topic string, write bool) bool { return newRules(Options{}).allowed(name, topic, write) }

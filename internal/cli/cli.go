@@ -115,6 +115,7 @@ func commands() []command {
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
 		{"update", "[explain|history|hold|pause|abort|import|…]", "updates of this box: how far, why not, stop, import", (*app).update},
+		{"enrol", "CODE", "get this box's certificate with a one-time code", (*app).enrol},
 		{"keys", "new NAME", "a key for signing releases", (*app).signingKeys},
 		{"release", "prepare|add|freeze|sign|publish|verify", "make and check signed releases", (*app).release},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},

@@ -172,7 +172,7 @@ type run struct {
 	host  config.Host // default: machine{files}
 	log   string      // what journalctl prints; "" means there is none
 	stdin string
-	tty   bool            // of stdin
+	tty   bool // of stdin
 	child func(args []string) ([]byte, int, error)
 	ctx   context.Context // default: one that does not end
 }

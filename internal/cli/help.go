@@ -44,6 +44,8 @@ func examples(name string) string {
 		return modbusHelp
 	case "npu":
 		return npuHelp
+	case "enrol":
+		return enrolHelp
 	case "update":
 		return updateHelp
 	case "keys":

@@ -22,7 +22,7 @@ const (
 	sharedLease = 2 * time.Second
 	// takeover bounds how long devices of a dead hub may be without one: its lease, the look of the others, the spread
 	// of the hellos, and room for a busy machine.
-	takeover = 30 * time.Second
+	takeover = time.Minute
 )
 
 // sharedHub is one of several hubs on one database and one broker. engine is the store's part of the configuration.
@@ -87,11 +87,12 @@ func TestTwoHubsPostgres(t *testing.T) {
 		for _, x := range boxes {
 			want = append(want, fmt.Sprintf("%s|%d|0|0|t", x.name, x.acked))
 		}
-		// Each record holds its own offset: one that is missing, doubled, changed or out of order shows.
+		// Each record holds its own offset: one that is missing, doubled, changed or out of order shows. Rows of one commit
+		// share their arrival.
 		out, err := pg.Query(`SELECT r.*, (SELECT bool_and(balanced AND NOT quarantined AND rows + gaps = next - first AND gaps = 0 AND skipped = 0)
 				FROM edgelog.positions p WHERE p.device = r.device)
 			FROM (SELECT device, count(*), sum((value <> place)::int), sum((record_offset <> place)::int)
-				FROM (SELECT device, value, record_offset, row_number() OVER (PARTITION BY device ORDER BY arrival) - 1 AS place FROM edgelog.readings) q
+				FROM (SELECT device, value, record_offset, row_number() OVER (PARTITION BY device ORDER BY arrival, record_offset) - 1 AS place FROM edgelog.readings) q
 				GROUP BY device ORDER BY device) r`)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +112,7 @@ func twoHubs(t *testing.T, engine func(dir string) string, check func(a *receive
 	port, _ := defaultMosquitto(t, dir)
 	a, b := sharedHub(t, dir, "a", engine(dir), port), sharedHub(t, dir, "b", engine(dir), port)
 	a.start()
-	waitFor(t, 20*time.Second, "hub a has all shards", func() bool { return a.held() == 16 })
+	waitFor(t, takeover, "hub a has all shards", func() bool { return a.held() == 16 })
 
 	ctx, stop := context.WithCancel(context.Background())
 	var parts, load sync.WaitGroup
@@ -190,9 +191,7 @@ func twoHubs(t *testing.T, engine func(dir string) string, check func(a *receive
 	for _, x := range boxes {
 		x.check(t)
 	}
-	for _, h := range []*receiver{a, b} {
-		h.start()
-	}
+	b.start()
 	waitFor(t, takeover, "the hubs share at the end", func() bool { return a.held() == 8 && b.held() == 8 })
 	for _, h := range []*receiver{a, b} {
 		if out := run(t, filepath.Join(bin, "edge-hub"), "account", "--config", h.file); !strings.Contains(out, "Every stream balances.") {

@@ -149,16 +149,8 @@ const (
 	RefusedBad      = "BadRequest"
 )
 
-// Command is one instruction to one box.
-type Command struct {
-	ID      string    `json:"id"`
-	Op      string    `json:"op"` // pause, resume, abort, retry, diag
-	Expires time.Time `json:"expires_at"`
-	Nonce   string    `json:"nonce"`
-}
-
 // Decode reads a message strictly. Errors wrap ErrMessage.
-func Decode[T Desired | MetaRequest | MetaAnswer | ChunkRequest | Refusal | Command | Reported | Event](data []byte) (*T, error) {
+func Decode[T Desired | MetaRequest | MetaAnswer | ChunkRequest | Refusal | SignedCommand | Command | Result | Reported | Event](data []byte) (*T, error) {
 	var m T
 	limit := maxControlBytes
 	switch any(m).(type) {
@@ -166,6 +158,8 @@ func Decode[T Desired | MetaRequest | MetaAnswer | ChunkRequest | Refusal | Comm
 		limit = MaxMessageBytes
 	case Reported:
 		limit = maxReportedBytes
+	case Result:
+		limit = MaxResultBytes
 	}
 	if len(data) > limit {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrMessage, len(data), limit)
@@ -201,13 +195,6 @@ func (r *ChunkRequest) validate() error {
 		return fmt.Errorf("path %q, first %d, bits %x, chunks of 2^%d bytes", r.Path, r.First, r.Bits, r.ChunkBits)
 	}
 	return validID(r.ID)
-}
-
-func (c *Command) validate() error {
-	if c.Expires.IsZero() || c.Nonce == "" {
-		return errors.New("a command without an end or nonce")
-	}
-	return validID(c.ID)
 }
 
 func validID(id string) error {

@@ -303,3 +303,47 @@ func TestLimit(t *testing.T) {
 		}
 	})
 }
+
+// TestClockJumps: case 66. A clock that jumps ahead while content comes starts nothing, one that jumps back undoes nothing;
+// time-outs do not run by it.
+func TestClockJumps(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.rate = 200_000
+		jump := time.Duration(0)
+		w.box.Options.Now = func() (time.Time, bool) { return time.Now().Add(jump), true }
+		w.release("2026.11.1", 1, 2<<20)
+		w.start()
+		w.roll("2026.11.1", nil)
+		w.reaches(time.Minute, fleetwire.Downloading, "")
+		jump = 10 * 365 * 24 * time.Hour
+		w.reaches(time.Minute, fleetwire.Checking, "UPD-EXP")
+		if w.box.Began != 0 {
+			t.Error("an install was started")
+		}
+		jump = -10 * 365 * 24 * time.Hour
+		w.reaches(3*time.Hour, fleetwire.Committed, "")
+	})
+}
+
+// TestUnsettled: case 68. A way back that is not completed is reported as such, and ends the rollout.
+func TestUnsettled(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.release("2026.11.1", 1, 0)
+		w.box.Ends = func(string) string { return "UPD-HEALTH" }
+		w.box.Unsettled = true
+		w.start()
+		id := w.roll("2026.11.1", nil)
+		w.reaches(time.Minute, fleetwire.Inconsistent, "UPD-HEALTH")
+		if w.trouble(mqtt.Unsettled) == "" {
+			t.Error("nobody is told")
+		}
+		w.until(time.Minute, "the rollout ends", func() bool {
+			state := rollout.State("")
+			must(t, w.server.Decide(w.ctx, func(f *rollout.Fleet, _ time.Time) ([]rollout.Entry, error) {
+				state = f.Rollout(id).State
+				return nil, nil
+			}))
+			return state == rollout.Aborted
+		})
+	})
+}

@@ -6,12 +6,14 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -198,4 +200,13 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// Detached signs bytes that are no metadata, as a command.
+func (k Key) Detached(data []byte) (trust.Signature, error) {
+	id, err := k.ID()
+	if err != nil {
+		return trust.Signature{}, err
+	}
+	return trust.Signature{KeyID: id, Sig: hex.EncodeToString(ed25519.Sign(k.private, data))}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/release"
@@ -14,9 +13,15 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
+// TB is what Fleet needs of a test; a benchmark program brings its own.
+type TB interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // Fleet is such a repository.
 type Fleet struct {
-	TB   testing.TB
+	TB   TB
 	Dir  string
 	Repo *repo.Repo
 	Keys map[string]repo.Key
@@ -28,7 +33,7 @@ type Fleet struct {
 var Roles = []string{"agent", "config", "models", "releases"}
 
 // New makes an empty repository in dir, signed at now.
-func New(tb testing.TB, dir string, now time.Time) *Fleet {
+func New(tb TB, dir string, now time.Time) *Fleet {
 	tb.Helper()
 	f := &Fleet{TB: tb, Dir: dir, Repo: repo.At(dir), Keys: map[string]repo.Key{}, Now: now, pins: map[string][]release.Pin{}}
 	for _, name := range append([]string{"root", "targets", "snapshot", "timestamp"}, Roles...) {

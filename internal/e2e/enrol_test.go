@@ -1,0 +1,179 @@
+package e2e_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgelog/edgelog/agent/enrol"
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/mqttclient"
+	"github.com/edgelog/edgelog/internal/vfs"
+)
+
+// TestEnrolment: a new box gets its certificate with the claim certificate and a one-time code, through a real Mosquitto
+// with the shipped access list; it delivers with it; a box whose certificate nears its end gets the next one while it
+// delivers. The claim certificate opens nothing else.
+func TestEnrolment(t *testing.T) {
+	dir := t.TempDir()
+	b := newBroker(t, dir, "box-0")
+	file := filepath.Join(dir, "hub.yaml")
+	text := fmt.Sprintf("store:\n  sqlite: {path: %[2]s/hub.db}\nrun_dir: %[2]s/hub-run\nbroker:\n  url: ssl://127.0.0.1:%[1]d\n  ca_file: %[3]s/ca.crt\n  cert_file: %[3]s/hub.crt\n  key_file: %[3]s/hub.key\n"+
+		"enrol:\n  ca_cert: %[3]s/ca.crt\n  ca_key: %[3]s/ca.key\n  state: %[2]s/enrol\n", b.port, dir, b.certs)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	hub := newProcess(t, dir, filepath.Join(bin, "edge-hub"), "run", "--config", file)
+	hub.start()
+	edgeHub := func(args ...string) (string, int) {
+		return tryRun(t, filepath.Join(bin, "edge-hub"), append(args, "--config", file)...)
+	}
+	out, code := edgeHub("enrol", "add", "box-17", "--json")
+	var added struct{ Code string }
+	if err := json.Unmarshal([]byte(out), &added); code != 0 || err != nil {
+		t.Fatalf("exit %d, %v: %s", code, err, out)
+	}
+	broker := fmt.Sprintf("ssl://127.0.0.1:%d", b.port)
+	data := filepath.Join(dir, "box-17", "data")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	enrolBox := func(code string) (string, int) {
+		return tryRun(t, filepath.Join(bin, "edge-agent"), "enrol", code, "--config", filepath.Join(dir, "none.yaml"), "--device", "box-17",
+			"--broker", broker, "--ca", b.certs+"/ca.crt", "--claim-cert", b.certs+"/claim.crt", "--claim-key", b.certs+"/claim.key", "--dir", filepath.Join(data, "identity"))
+	}
+	if out, code := enrolBox("0000-0000-0000"); code != 5 || !strings.Contains(out, "refused") {
+		t.Fatalf("a wrong code: exit %d: %s", code, out)
+	}
+	// The hub may still be connecting: then the request is lost and nothing has been used up.
+	waitFor(t, 60*time.Second, "box-17 is enrolled", func() bool {
+		out, code = enrolBox(added.Code)
+		return code == 0
+	})
+	if !strings.Contains(out, "cert_file: "+filepath.Join(data, "identity/current/cert.pem")) {
+		t.Errorf("it does not say what to configure:\n%s", out)
+	}
+	for _, name := range []string{"cert.pem", "key.pem", "ca.pem"} {
+		if info, err := os.Stat(filepath.Join(data, "identity/current", name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	uplink := func(data string) string {
+		return fmt.Sprintf("uplink:\n  mqtt:\n    broker: %s\n    ca_file: %[2]s/ca.pem\n    cert_file: %[2]s/cert.pem\n    key_file: %[2]s/key.pem\n", broker, filepath.Join(data, "identity/current"))
+	}
+	box := newBox(t, dir, b, boxOptions{device: "box-17", data: data, sources: hostSource, whole: uplink(data)})
+	box.up()
+	waitFor(t, 60*time.Second, "box-17 delivers with its certificate", isOnline(box))
+
+	old := filepath.Join(dir, "box-18", "data")
+	serial := ageing(t, b.certs, old, "box-18")
+	aged := newBox(t, dir, b, boxOptions{device: "box-18", data: old, sources: hostSource, whole: uplink(old)})
+	aged.up()
+	waitFor(t, 120*time.Second, "box-18 has a new certificate, and the broker has taken it", func() bool {
+		id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(old, "identity")}
+		c, err := id.Load()
+		return err == nil && c.Leaf.SerialNumber.Cmp(serial) != 0 && !id.Unproven()
+	})
+	waitFor(t, 60*time.Second, "box-18 delivers with it", isOnline(aged))
+
+	// 34: what else the claim certificate tries is heard by nobody.
+	heard := make(chan string, 16)
+	listener, err := mqttclient.Dial(t.Context(), mqttclient.Options{Broker: broker, ClientID: "listener", TLS: certificate(b, "hub")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, f := range []string{"edge/v1/+/h", "edge/v1/+/s", "edge/v1/+/cert/req", "edge/v1/enroll/req/+"} {
+		if err := listener.Subscribe(t.Context(), f, 1, func(m mqttclient.Message) { heard <- m.Topic }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(heard) > 0 { // retained states
+		<-heard
+	}
+	claim, err := mqttclient.Dial(t.Context(), mqttclient.Options{Broker: broker, ClientID: "claim", TLS: certificate(b, "claim")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Close()
+	const allowed = "edge/v1/enroll/req/00112233445566778899aabbccddeeff"
+	for _, topic := range []string{"edge/v1/box-17/h", "edge/v1/enroll/h", "edge/v1/enroll/s", "edge/v1/box-17/cert/req", "edge/v1/enroll/cert/req", allowed} {
+		if err := claim.Publish(t.Context(), topic, 1, false, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, 60*time.Second, "the last message of the claim is heard", func() bool {
+		for {
+			select {
+			case topic := <-heard:
+				if topic == allowed {
+					return true
+				}
+				if topic == "edge/v1/enroll/s" || !strings.HasSuffix(topic, "/s") && topic != "edge/v1/box-17/h" && topic != "edge/v1/box-18/h" {
+					t.Errorf("the claim certificate was heard on %s", topic)
+				}
+			default:
+				return false
+			}
+		}
+	})
+	if out, code := edgeHub("enrol", "audit"); code != 0 || !strings.Contains(out, "enrolled") || !strings.Contains(out, "renewed") || !strings.Contains(out, "wrong code") {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+	if out, code := edgeHub("enrol", "list"); code != 0 || !strings.Contains(out, "enrolled") {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
+}
+
+func isOnline(x *box) func() bool {
+	return func() bool {
+		s, err := x.status()
+		return err == nil && s.Uplink.State == api.UplinkOnline
+	}
+}
+
+func certificate(b *broker, name string) mqttclient.TLS {
+	return mqttclient.TLS{CAFile: filepath.Join(b.certs, "ca.crt"), CertFile: filepath.Join(b.certs, name+".crt"), KeyFile: filepath.Join(b.certs, name+".key")}
+}
+
+// ageing gives a box an identity of which nine tenths of the life are over.
+func ageing(t *testing.T, certs, data, device string) *big.Int {
+	t.Helper()
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(certs, "ca.crt"), filepath.Join(certs, "ca.key"))
+	must(err)
+	ca, err := x509.ParseCertificate(pair.Certificate[0])
+	must(err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: device}, NotBefore: time.Now().Add(-90 * time.Hour),
+		NotAfter: time.Now().Add(10 * time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, pair.PrivateKey.(crypto.Signer))
+	must(err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	must(err)
+	caPEM, err := os.ReadFile(filepath.Join(certs, "ca.crt"))
+	must(err)
+	must(os.MkdirAll(data, 0o755))
+	id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(data, "identity")}
+	must(id.Install(&enrol.Issued{Cert: append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), caPEM...),
+		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), CA: caPEM}))
+	return c.SerialNumber
+}
