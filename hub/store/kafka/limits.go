@@ -26,6 +26,7 @@ const (
 	openTimeout    = 20 * time.Second
 	resolveTimeout = 30 * time.Second // to learn what became of a transaction
 	maxAttempts    = 5                // of one commit, while nothing of it was applied
+	maxLooks       = 50               // for what is open, while the cluster does not answer
 	maxSwaps       = 40               // tries of one swap of a lease while others fence each other
 	maxSecretBytes = 64 << 10
 	maxParallel    = 16 // transactions at a time, each of another lease
