@@ -50,8 +50,8 @@ func TestRunningIsKept(t *testing.T) {
 		t.Errorf("running no more: %v, previous %v", there(first), there(second))
 	}
 	// Back twice, as rescue does, then the next start of the machine.
+	must(t, os.WriteFile(filepath.Join(entry("3"), "bin/edge-agent"), []byte("rotten"), 0o755))
 	for range 2 {
-		must(t, os.WriteFile(filepath.Join(entry("3"), "bin/edge-agent"), []byte("rotten"), 0o755))
 		_, _, err := s.Rescue(t.Context())
 		must(t, err)
 		_, err = s.Clean()
