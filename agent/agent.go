@@ -35,6 +35,7 @@ type Options struct {
 	Log    *slog.Logger
 	Level  *slog.LevelVar // of Log; a reload may change it
 	FS     vfs.FS         // nil: the real disk
+	Recent func() string  // the last lines of Log; nil: nobody kept them
 }
 
 // Agent is the daemon. New opens everything, Run runs it.
@@ -53,6 +54,8 @@ type Agent struct {
 	updates   *updates
 	desk      *updateDesk
 	renewal   *renewal
+	events    *events
+	commands  *commands
 
 	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
@@ -84,7 +87,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.set.Close())
+			err = errors.Join(err, a.set.Close(), a.events.close())
 		}
 	}()
 	plan, err := planOf(o.Config.Sources, a.surroundings())
@@ -105,8 +108,10 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
 	a.renewal = newRenewal(a)
+	a.commands = newCommands(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
 		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
+	a.events = newEvents(a)
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief
 	a.view.tick(time.Now())
@@ -191,6 +196,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "npu", readCtx, a.watchNPU)
 	start(&readers, "update", readCtx, a.updates.Run)
 	start(&readers, "renewal", readCtx, a.renewal.Run)
+	start(&readers, "commands", readCtx, a.commands.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -199,7 +205,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	readers.Wait()
 	stopLog()
 	log.Wait()
-	err := a.set.Close()
+	err := errors.Join(a.set.Close(), a.events.close())
 	a.saveFaults()
 	select {
 	case first := <-errs:

@@ -242,6 +242,7 @@ func (d *delivery) setEnds(t time.Time) {
 func (d *delivery) connected(l *mqtt.Link) {
 	d.a.updates.connected(l)
 	d.a.renewal.connected(l)
+	d.a.commands.connected(l)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.link = l

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type updateDesk struct {
 	updaterDir string
 	trust      string // the fleet's first root
 	log        *slog.Logger
+	events     *events
 	remote     func() fleetwire.Controller // the part that fetches releases over MQTT, nil where there is none
 
 	changing sync.Mutex // one order at a time
@@ -34,7 +36,7 @@ type updateDesk struct {
 }
 
 func newUpdateDesk(a *Agent) *updateDesk {
-	u := &updateDesk{fs: a.o.FS, log: a.log, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
+	u := &updateDesk{fs: a.o.FS, log: a.log, events: a.events, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
 		orders: filepath.Join(a.o.Config.DataDir, update.AgentDir, update.OrdersName)}
 	if c := a.o.Config.Update; c != nil {
 		u.updaterDir, u.trust = c.Updater, c.Trust
@@ -64,8 +66,19 @@ func (u *updateDesk) refresh(now time.Time) {
 	}
 	shown := s.Show()
 	u.mu.Lock()
+	before := u.last
 	u.last = shown
 	u.mu.Unlock()
+	if before != nil && (before.State != shown.State || before.Desired != shown.Desired) {
+		u.note(event{What: "update " + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
+	}
+}
+
+// note adds to the log of events, which is for later: an update does not wait for it.
+func (u *updateDesk) note(e event) {
+	if err := u.events.add(e); err != nil {
+		u.log.Warn("event not noted", "err", err)
+	}
 }
 
 // Update is what there was a second ago at most.
@@ -118,6 +131,9 @@ func (u *updateDesk) Order(_ context.Context, r *api.UpdateRequest, by string) (
 	}
 	if err == nil {
 		err = u.tell(c, r.Op, by)
+	}
+	if err == nil {
+		u.note(event{What: "order " + r.Op, By: by, Detail: r.Why})
 	}
 	u.refresh(time.Now())
 	switch {

@@ -72,6 +72,7 @@ func commands() []command {
 		{"import", "FILE [--ack FILE]", "take a log that was carried by hand; write its ack file", (*app).cmdImport},
 		{"migrate", "--to FILE", "move positions to the store of another configuration", (*app).cmdMigrate},
 		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
+		{"command", "DEVICE OP --key FILE [--why TEXT]", "one signed command to one box, carried out once", (*app).cmdCommand},
 		{"enrol", "add|revoke DEVICE | list | audit", "who may get a certificate, with a one-time code", (*app).cmdEnrol},
 		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit", "releases on their way to the fleet", (*app).cmdRollout},
 		{"bench", "[--devices N] [--rate R] [--every D] [--for D] [--catch-up D]", "measure a hub on this machine with virtual agents", (*app).cmdBench},
@@ -309,6 +310,8 @@ func details(name string) string {
 		return rolloutHelp
 	case "enrol":
 		return enrolHelp
+	case "command":
+		return commandHelp
 	case "count":
 		return "  edge-hub count --series 'temperature%' --device box-17\n\nLIKE is matched against name{label=\"value\",...}.\n\n"
 	}

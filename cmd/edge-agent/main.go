@@ -17,6 +17,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -37,6 +38,9 @@ const (
 	exitError = 1
 	exitUsage = 2
 )
+
+// recentBytes of the log are kept for those who ask from afar.
+const recentBytes = 64 << 10
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -112,10 +116,11 @@ func serve(c *config.Config, file string, stderr io.Writer) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // a small box has more time than memory
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	recent := &term.Recent{Max: recentBytes}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(stderr, recent), &slog.HandlerOptions{Level: level}))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	a, err := agent.New(ctx, agent.Options{Config: c, File: file, Log: log, Level: level})
+	a, err := agent.New(ctx, agent.Options{Config: c, File: file, Log: log, Level: level, Recent: recent.String})
 	if err != nil {
 		return err
 	}
