@@ -31,7 +31,7 @@ func TestEnrolment(t *testing.T) {
 	dir := t.TempDir()
 	b := newBroker(t, dir, "box-0")
 	file := filepath.Join(dir, "hub.yaml")
-	text := fmt.Sprintf("store:\n  sqlite: {path: %[2]s/hub.db}\nrun_dir: %[2]s/hub-run\nbroker:\n  url: ssl://127.0.0.1:%[1]d\n  ca_file: %[3]s/ca.crt\n  cert_file: %[3]s/hub.crt\n  key_file: %[3]s/hub.key\n"+
+	text := fmt.Sprintf("store:\n  sqlite: %[2]s/hub.db\nrun_dir: %[2]s/hub-run\nbroker:\n  url: ssl://127.0.0.1:%[1]d\n  ca_file: %[3]s/ca.crt\n  cert_file: %[3]s/hub.crt\n  key_file: %[3]s/hub.key\n"+
 		"enrol:\n  ca_cert: %[3]s/ca.crt\n  ca_key: %[3]s/ca.key\n  state: %[2]s/enrol\n", b.port, dir, b.certs)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
