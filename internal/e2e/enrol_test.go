@@ -20,8 +20,12 @@ import (
 
 	"github.com/edgelog/edgelog/agent/enrol"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/mqttclient"
+	"github.com/edgelog/edgelog/internal/trust"
+	"github.com/edgelog/edgelog/internal/trust/repo"
 	"github.com/edgelog/edgelog/internal/vfs"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
 // TestEnrolment: a new box gets its certificate with the claim certificate and a one-time code, through a real Mosquitto
@@ -74,9 +78,31 @@ func TestEnrolment(t *testing.T) {
 	uplink := func(data string) string {
 		return fmt.Sprintf("uplink:\n  mqtt:\n    broker: %s\n    ca_file: %[2]s/ca.pem\n    cert_file: %[2]s/cert.pem\n    key_file: %[2]s/key.pem\n", broker, filepath.Join(data, "identity/current"))
 	}
-	box := newBox(t, dir, b, boxOptions{device: "box-17", data: data, sources: hostSource, whole: uplink(data)})
+	signer := commandKey(t, dir, data)
+	box := newBox(t, dir, b, boxOptions{device: "box-17", data: data, sources: hostSource, whole: uplink(data),
+		extra: fmt.Sprintf("update:\n  trust: %[1]s/root.json\n  product: %[1]s/product\n  releases: %[1]s/edge\n  updater: %[1]s/updater\n", dir)})
 	box.up()
 	waitFor(t, 60*time.Second, "box-17 delivers with its certificate", isOnline(box))
+
+	// Commands: signed by the fleet's role, answered once, refused when repeated or signed by another.
+	waitFor(t, 90*time.Second, "the box carries out a signed command", func() bool {
+		out, code := edgeHub("command", "box-17", "hold", "--why", "shift", "--key", filepath.Join(dir, "commands.key"), "--life", "20s")
+		return code == 0 && strings.Contains(out, "done")
+	})
+	if out, code := edgeHub("command", "box-17", "diag", "--key", filepath.Join(dir, "commands.key"), "--json"); code != 0 || !strings.Contains(out, `"device": "box-17"`) {
+		t.Errorf("diag: exit %d: %.300s", code, out)
+	}
+	if out, code := edgeHub("command", "box-17", "logs", "--key", filepath.Join(dir, "commands.key")); code != 0 || !strings.Contains(out, "msg=command op=hold") {
+		t.Errorf("logs: exit %d: %.300s", code, out)
+	}
+	if out, code := edgeHub("command", "box-17", "restart", "--key", filepath.Join(dir, "root.key"), "--life", "10s"); code != 4 {
+		t.Errorf("signed by another key: exit %d: %s", code, out)
+	}
+	replay(t, b, signer)
+	if out, code := tryRun(t, filepath.Join(bin, "edgectl"), "update", "events", "--dir", data); code != 0 || strings.Count(out, "command hold") != 1 || !strings.Contains(out, "order hold") ||
+		!strings.Contains(out, "command refused") {
+		t.Errorf("exit %d:\n%s", code, out)
+	}
 
 	old := filepath.Join(dir, "box-18", "data")
 	serial := ageing(t, b.certs, old, "box-18")
@@ -176,4 +202,94 @@ func ageing(t *testing.T, certs, data, device string) *big.Int {
 	must(id.Install(&enrol.Issued{Cert: append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), caPEM...),
 		Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), CA: caPEM}))
 	return c.SerialNumber
+}
+
+// commandKey makes a fleet whose metadata a box has, with a role for commands, and returns its key.
+func commandKey(t *testing.T, dir, data string) repo.Key {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := func(name string) (repo.Key, repo.Holders) {
+		k, err := repo.NewKey()
+		must(err)
+		must(k.Save(filepath.Join(dir, name)))
+		p, err := k.Public()
+		must(err)
+		return k, repo.Holders{Keys: []*metadata.Key{p}, Threshold: 1}
+	}
+	r := repo.At(filepath.Join(dir, "fleet"))
+	rootKey, root := key("root")
+	signer, commands := key("commands")
+	file, err := r.Root(map[string]repo.Holders{"root": root, "targets": root, "snapshot": root, "timestamp": root}, time.Now())
+	must(err)
+	must(repo.Sign(file, rootKey))
+	file, err = r.Targets([]repo.Delegation{{Name: fleetwire.CommandRole, Paths: []string{"commands/*"}, Holders: commands}}, time.Now())
+	must(err)
+	must(repo.Sign(file, rootKey))
+	must(r.Publish(rootKey, rootKey, time.Now()))
+	factory, err := r.FactoryRoot()
+	must(err)
+	must(os.WriteFile(filepath.Join(dir, "root.json"), factory, 0o644))
+	s, err := trust.Open(vfs.OS{}, filepath.Join(data, "update", "trust"), factory)
+	must(err)
+	bundle, err := r.Bundle(s.Have())
+	must(err)
+	_, err = s.Ingest(bundle, time.Now())
+	must(err)
+	return signer
+}
+
+// replay sends one command twice, and once retained: it is answered once.
+func replay(t *testing.T, b *broker, key repo.Key) {
+	t.Helper()
+	c, err := mqttclient.Dial(t.Context(), mqttclient.Options{Broker: fmt.Sprintf("ssl://127.0.0.1:%d", b.port), ClientID: "replay", TLS: certificate(b, "hub")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	results := make(chan string, 8)
+	if err := c.Subscribe(t.Context(), "edge/v1/box-17/cmd/res/+", 1, func(m mqttclient.Message) { results <- m.Topic }); err != nil {
+		t.Fatal(err)
+	}
+	send := func(id string, times int) {
+		t.Helper()
+		body, err := json.Marshal(fleetwire.Command{ID: id, Device: "box-17", Op: fleetwire.OpUnhold, By: "test", Issued: time.Now().UTC(),
+			Expires: time.Now().Add(time.Minute).UTC(), Nonce: "nonce of " + id + " 0123456789"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := key.Detached(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := json.Marshal(fleetwire.SignedCommand{Body: body, Signatures: []trust.Signature{sig}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range times {
+			if err := c.Publish(t.Context(), "edge/v1/box-17/cmd/req", 1, false, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send("twice", 3)
+	send("last", 1)
+	var got []string
+	waitFor(t, 60*time.Second, "the last command is answered", func() bool {
+		for {
+			select {
+			case topic := <-results:
+				got = append(got, topic)
+			default:
+				return len(got) > 0 && strings.HasSuffix(got[len(got)-1], "/last")
+			}
+		}
+	})
+	if len(got) != 2 {
+		t.Errorf("answers %v", got)
+	}
 }
