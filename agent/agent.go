@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
@@ -20,6 +21,7 @@ import (
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/version"
@@ -55,6 +57,7 @@ type Agent struct {
 	events    *events
 	commands  *commands
 
+	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
 	reloading     sync.Mutex // one reload at a time
 
@@ -107,7 +110,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.renewal = newRenewal(a)
 	a.commands = newCommands(a)
 	a.view = &viewer{config: a.configuration, file: o.File, started: time.Now().UTC(), clock: a.clock, set: a.set,
-		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, faults: a.faults}
+		collect: a.collector, link: a.deliver.snapshot, notAfter: a.deliver.notAfter, bytes: a.deliver.bytes, budget: a.deliver.budget.view, npu: a.npuSummary.Load, faults: a.faults}
 	a.events = newEvents(a)
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief

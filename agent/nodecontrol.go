@@ -42,7 +42,7 @@ func nodeOf(s *mcu.Status) api.Node {
 	n := api.Node{Name: s.Name, Unit: int(s.Unit), State: string(s.State), Error: s.Error, Since: s.Since, Heard: s.Heard.UTC(),
 		Chip: s.Identity.Chip, Version: s.Identity.Version, Serial: s.Identity.Serial, Boots: s.Identity.Boots, Cause: s.Identity.Cause,
 		Uptime: s.Uptime.Seconds(), Taken: s.Taken, Durable: s.Durable, Queue: s.Identity.Queue, Fill: s.Fill, Events: s.EventsTotal, Rate: s.Rate,
-		Lost: s.Lost, Resets: s.Resets, Timeouts: s.Timeouts, Damaged: s.Damaged, Stats: s.Stats, TimeError: s.TimeError.Seconds(), DriftPPM: s.DriftPPM,
+		Lost: s.Lost, Resets: s.Resets, Timeouts: s.Timeouts, Damaged: s.Damaged, Stats: s.Stats, TimeError: s.TimeError.Seconds(), TimeWorst: s.TimeWorst.Seconds(), DriftPPM: s.DriftPPM,
 		ClockState: s.ClockState, ClockOff: s.ClockOff.Seconds(), ClockDrift: s.ClockDrift, Outputs: s.Outputs, FailSafe: s.FailSafe, SettingsOK: s.SettingsOK}
 	if s.Heard.IsZero() {
 		n.Heard = time.Time{}

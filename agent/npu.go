@@ -30,6 +30,7 @@ func (a *Agent) watchNPU(ctx context.Context) error {
 			heard = time.Now()
 			a.npuFaults(nil)
 			a.faults.clear(health.NPUWorkerGone, "npu")
+			a.npuSummary.Store(nil)
 			continue
 		}
 		s, err := api.NewNPUClient(c.RunDir).Status(ctx)
@@ -38,8 +39,10 @@ func (a *Agent) watchNPU(ctx context.Context) error {
 			heard = time.Now()
 			a.faults.clear(health.NPUWorkerGone, "npu")
 			a.npuFaults(s.Faults)
+			a.npuSummary.Store(s.Summary())
 		case ctx.Err() == nil && time.Since(heard) > npuPatient:
 			a.npuFaults(nil)
+			a.npuSummary.Store(&api.NPUSummary{State: api.NPUSilent})
 			a.faults.raise(health.NPUWorkerGone, "npu", "edge-npu", err.Error())
 		}
 	}

@@ -31,6 +31,7 @@ type viewer struct {
 	notAfter func() time.Time                               // end of the device's certificate, zero if none
 	bytes    func() (sent, received uint64)                 // of MQTT packets, since the start
 	budget   func() *api.UplinkBudget                       // of the uplink, nil if there is none
+	npu      func() *api.NPUSummary                         // nil: no worker is configured
 	faults   *faults
 	update   func() *api.Update // nil where no release was ever seen
 
@@ -164,6 +165,9 @@ func (v *viewer) Status() *api.Status {
 	account := v.Account()
 	s.Streams = v.streams(&s.Buffer, account)
 	s.Uplink = v.uplink()
+	if v.npu != nil {
+		s.NPU = v.npu()
+	}
 	if v.update != nil {
 		s.Update = v.update()
 	}

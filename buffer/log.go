@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -17,6 +18,9 @@ type Log struct {
 	dir  string
 	opt  StreamOptions
 	w    writer
+
+	acked   atomic.Uint64 // where the last commit ended; for Wait, which takes no lock if that is enough
+	waiting atomic.Int64  // calls of Wait that are blocked
 
 	mu sync.Mutex // guards everything below; no I/O is done under it
 	stored
@@ -66,6 +70,8 @@ type intake struct {
 	first     time.Time     // when the oldest record that is not durable was appended
 	producers map[string]pendingProducer
 	room      chan struct{} // closed when Append may try again
+	woken     int           // calls of Wait that the last broadcast woke
+	back      int           // appends since then
 	failures  uint64
 }
 
@@ -75,50 +81,8 @@ type pendingProducer struct {
 	taken record.Range
 }
 
-// chunk is a run of records on its way to the encoder.
-type chunk struct {
-	base  record.Offset
-	recs  []record.Record
-	spans []record.ProducerSpan
-	bytes int // canonical
-}
-
 // Name is the stream's name.
 func (l *Log) Name() string { return l.name }
-
-// Ticket waits for one append.
-type Ticket struct {
-	l *Log
-	r record.Range
-}
-
-// Range is what the append was given; it may still move while it is not durable.
-func (t Ticket) Range() record.Range { return t.r }
-
-// Wait returns nil once the records are fsynced. An error that wraps ErrStopped means that intake has stopped: the
-// records are kept in memory and may still become durable. It needs Set.Run, or Sync by somebody.
-func (t Ticket) Wait(ctx context.Context) (record.Range, error) {
-	if t.l == nil {
-		return record.Range{}, fmt.Errorf("%w: empty ticket", ErrInvalid)
-	}
-	for {
-		t.l.mu.Lock()
-		durable, ch := t.l.durable, t.l.changed
-		err := t.l.stopped()
-		t.l.mu.Unlock()
-		switch {
-		case durable >= t.r.To:
-			return t.r, nil
-		case err != nil:
-			return record.Range{}, err
-		}
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return record.Range{}, ctx.Err()
-		}
-	}
-}
 
 // stopped is why intake does not go on at all. mu is held.
 func (l *Log) stopped() error {
@@ -168,14 +132,14 @@ func (l *Log) Append(ctx context.Context, d record.Draft) (Ticket, error) {
 	if d.Producer != nil {
 		p, ok := l.producers[d.Producer.Name]
 		if ok && p.Incarnation == d.Producer.Incarnation && d.Producer.Sequence <= p.Sequence {
-			return Ticket{l, p.taken}, ErrRepeated
+			return Ticket{l: l, r: p.taken}, ErrRepeated
 		}
 		if !ok && len(l.producers) >= record.MaxProducers {
 			return Ticket{}, fmt.Errorf("%w: more than %d producers in %s", ErrInvalid, record.MaxProducers, l.name)
 		}
 	}
 	l.mint()
-	return Ticket{l, l.push(&d)}, nil
+	return Ticket{l, l.push(&d), l.changed}, nil
 }
 
 // refuse is why nothing is taken now. mu is held.
@@ -184,68 +148,6 @@ func (l *Log) refuse() error {
 		return fmt.Errorf("%w: %s: %w", ErrFull, l.name, l.statusErr)
 	}
 	return l.stopped()
-}
-
-// push copies the draft into the chunk that is being filled. mu is held.
-func (l *Log) push(d *record.Draft) record.Range {
-	n, size := len(d.Records), 0
-	for i := range d.Records {
-		size += d.Records[i].CanonicalLen()
-	}
-	c := l.chunk
-	if c != nil && (len(c.recs)+n > chunkRecords || len(c.recs) > 0 && c.bytes+size > chunkBytes || len(c.spans) >= maxSpans) {
-		l.chunks = append(l.chunks, c)
-		c = nil
-		l.kick()
-	}
-	if c == nil {
-		c = l.takeSpare()
-		c.base = l.end
-		l.chunk = c
-	}
-	r := record.Range{From: l.end, To: l.end + record.Offset(n)}
-	l.end = r.To
-	for i := range d.Records {
-		c.recs = append(c.recs, d.Records[i])
-		if rec := &c.recs[len(c.recs)-1]; rec.Data != nil {
-			rec.Data = &record.Data{Value: clone(rec.Data.Value), Detail: clone(rec.Data.Detail)}
-		}
-	}
-	c.bytes += size
-	if d.Producer != nil {
-		c.spans = append(c.spans, record.ProducerSpan{ProducerPosition: *d.Producer, Range: r})
-		l.producers[d.Producer.Name] = pendingProducer{*d.Producer, r}
-	}
-	if l.first.IsZero() {
-		l.first = time.Now()
-		l.kick()
-	}
-	return r
-}
-
-func clone(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return append([]byte(nil), b...)
-}
-
-func (l *Log) takeSpare() *chunk {
-	if n := len(l.spare); n > 0 {
-		c := l.spare[n-1]
-		l.spare = l.spare[:n-1]
-		return c
-	}
-	return &chunk{}
-}
-
-// giveSpare keeps a chunk's memory for the next. mu is held.
-func (l *Log) giveSpare(c *chunk) {
-	if len(l.spare) < 2 {
-		clear(c.recs)
-		*c = chunk{recs: c.recs[:0], spans: c.spans[:0]}
-		l.spare = append(l.spare, c)
-	}
 }
 
 // kick wakes the committer.
@@ -260,6 +162,7 @@ func (l *Log) kick() {
 func (l *Log) broadcast() {
 	close(l.changed)
 	l.changed = make(chan struct{})
+	l.woken, l.back = int(l.waiting.Load()), 0
 }
 
 // makeRoom lets waiting appends try again. mu is held.

@@ -17,6 +17,9 @@ type Reader struct {
 	l    *Log
 	next record.Offset
 
+	follows bool   // the last item ended at next
+	at      uint64 // the chain at next, if it did
+
 	s       *seg // open segment
 	f       vfs.File
 	b       *segment.Blocks
@@ -64,6 +67,9 @@ type view struct {
 func (r *Reader) Next() (Item, error) {
 	for {
 		v, item, err := r.look()
+		if item.Gap != nil {
+			r.follows, r.at = true, item.Gap.ChainTo
+		}
 		if err != nil || item.Gap != nil {
 			return item, err
 		}
@@ -71,6 +77,7 @@ func (r *Reader) Next() (Item, error) {
 		var bad *segment.CorruptionError
 		switch {
 		case err == nil:
+			r.follows, r.at = true, item.Batch.ChainEnd
 			return item, nil
 		case errors.Is(err, fs.ErrNotExist):
 			r.gone(&v)
@@ -95,6 +102,9 @@ func (r *Reader) look() (view, Item, error) {
 			if i < 0 {
 				return view{}, Item{}, fmt.Errorf("%w: epoch %s of a gap", ErrRange, g.Epoch)
 			}
+			if r.follows && g.From < r.next { // it has grown, or was made, since the reader passed its beginning
+				g.From, g.ChainFrom = r.next, r.at
+			}
 			r.next = g.To
 			return view{}, Item{Gap: &g, Header: l.epochInfo(i)}, nil
 		}
@@ -108,7 +118,7 @@ func (r *Reader) look() (view, Item, error) {
 		if !ok {
 			break
 		}
-		r.next = o
+		r.next, r.follows = o, false
 	}
 	return view{}, Item{}, ErrEnd
 }
@@ -303,23 +313,31 @@ func findIn(f vfs.File, v *view, o record.Offset) (int64, error) {
 	return v.s.start, nil
 }
 
-// damaged finds out what is lost, once for each segment; after that it steps over what is not a batch.
+// damaged finds out what is lost. In a segment that was examined before it steps over what is not a batch; where that does
+// not help, the damage has come since.
 func (r *Reader) damaged(v *view, bad *segment.CorruptionError) error {
-	if !v.examined {
-		if err := r.Close(); err != nil {
-			return fmt.Errorf("close segment: %w", err)
+	if v.examined {
+		k, ok, err := r.b.Resync(r.pos + 1)
+		if err != nil {
+			return err
 		}
-		return r.l.examine(v.s, bad)
+		if ok && k.Base <= r.next {
+			r.pos = k.Pos
+			return nil
+		}
 	}
-	k, ok, err := r.b.Resync(r.pos + 1)
-	if err != nil {
+	if err := r.Close(); err != nil {
+		return fmt.Errorf("close segment: %w", err)
+	}
+	if err := r.l.examine(v.s, bad); err != nil || !v.examined {
 		return err
 	}
-	if ok && k.Base <= r.next {
-		r.pos = k.Pos
-		return nil
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	if _, named := r.l.gaps.at(r.next); !named {
+		return bad
 	}
-	return bad
+	return nil
 }
 
 // gone handles a file that is not there: dropped meanwhile, or lost.

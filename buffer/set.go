@@ -213,7 +213,7 @@ func (s *Set) repeated(l *Log, p *record.ProducerPosition) (Ticket, bool) {
 		known, ok := o.producers[p.Name]
 		o.mu.Unlock()
 		if ok && known.Incarnation == p.Incarnation && p.Sequence <= known.Sequence {
-			return Ticket{o, known.taken}, true
+			return Ticket{l: o, r: known.taken}, true
 		}
 	}
 	return Ticket{}, false

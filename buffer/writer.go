@@ -71,6 +71,9 @@ func (l *Log) work() time.Duration {
 		return l.retry(now, status)
 	}
 	if wait <= 0 {
+		if pending && l.opt.CommitInterval == 0 {
+			l.gather()
+		}
 		if l.commit() != nil {
 			return retryFull
 		}
@@ -339,6 +342,7 @@ func (e *encoded) size() int64 {
 func (l *Log) addBatches() (int, error) {
 	w := &l.w
 	l.takeDirty(&w.batches[0].blk.Ext)
+	w.seg.Expect(l.fits())
 	for i := range w.batches {
 		b := &w.batches[i]
 		if i > 0 && w.seg.Pos()+b.size() > l.opt.SegmentBytes {
@@ -354,6 +358,19 @@ func (l *Log) addBatches() (int, error) {
 		}
 	}
 	return len(w.batches), nil
+}
+
+// fits is how many bytes of the pending batches go to the active segment, about.
+func (l *Log) fits() int64 {
+	n := int64(0)
+	for i := range l.w.batches {
+		size := l.w.batches[i].size()
+		if l.w.seg.Pos()+n+size > l.opt.SegmentBytes {
+			break
+		}
+		n += size
+	}
+	return n
 }
 
 // takeDirty lets the batch carry the positions that have changed.
@@ -404,6 +421,7 @@ func (l *Log) publish(n int) {
 	x := &w.batches[0].blk.Ext
 	l.clean(x.HasDelivered, x.Delivered, x.Cursors)
 	l.durable, l.chainDurable = m.end, m.chainEnd
+	l.acked.Store(uint64(m.end))
 	l.advanceActive()
 	l.makeRoom()
 	l.broadcast()

@@ -111,8 +111,9 @@ func receiver(s receive.Stats) Receiver {
 type Engine struct {
 	Transactions uint64  `json:"transactions"`
 	Aborted      uint64  `json:"aborted_transactions"`
-	Fences       uint64  `json:"fences"`       // another hub took over in the middle of a transaction
-	LeaseFences  uint64  `json:"lease_fences"` // changes refused because their lease was lost
+	Fences       uint64  `json:"fences"`              // another hub took over in the middle of a transaction
+	LeaseFences  uint64  `json:"lease_fences"`        // changes refused because their lease was lost
+	Mended       uint64  `json:"mended_transactions"` // that the engine had forgotten to end
 	Reconnects   uint64  `json:"reconnects"`
 	LastSeconds  float64 `json:"last_transaction_seconds"`
 	P99Seconds   float64 `json:"p99_transaction_seconds"`
@@ -126,7 +127,7 @@ func (h *hub) engineHealth() *Engine {
 		return nil
 	}
 	x := t.Health()
-	return &Engine{Transactions: x.Transactions, Aborted: x.Aborted, Fences: x.Fences, LeaseFences: x.LeaseFences, Reconnects: x.Reconnects,
+	return &Engine{Transactions: x.Transactions, Aborted: x.Aborted, Fences: x.Fences, LeaseFences: x.LeaseFences, Mended: x.Mended, Reconnects: x.Reconnects,
 		LastSeconds: x.LastSeconds, P99Seconds: x.P99Seconds, LagSeconds: x.LagSeconds, Error: x.Error}
 }
 

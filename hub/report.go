@@ -89,6 +89,7 @@ type EpochAccount struct {
 	Next        uint64            `json:"next"`
 	End         uint64            `json:"end,omitempty"` // of a closed epoch: the larger of its child's word and next
 	LocallyLost uint64            `json:"locally_lost"`  // delivered beyond the end that its child knows
+	TailUnknown bool              `json:"tail_unknown"`  // its disk was replaced: what it held from next on nobody knows
 	Rows        uint64            `json:"rows"`
 	Removed     uint64            `json:"removed"`
 	Late        uint64            `json:"late"`
@@ -135,6 +136,9 @@ func streams(epochs []store.EpochAccount) []StreamAccount {
 			s.Quarantined++
 		}
 		s.Epochs = append(s.Epochs, x)
+	}
+	for i := range out {
+		markTails(&out[i])
 	}
 	return out
 }

@@ -143,6 +143,14 @@ func (a *app) statusText(st *Status) string {
 			term.Duration(seconds(d.DelaySeconds)), term.CommaU(rows), term.CommaU(gaps), yesNo(balanced(d.Streams)))
 	}
 	b.WriteString(t.String())
+	for i, d := range st.Devices {
+		if i == statusRows && !a.wide {
+			break
+		}
+		for _, l := range tails(d.Streams) {
+			b.WriteString(term.Wrap(l, a.Style.Width(), "   ") + "\n")
+		}
+	}
 	if n := len(st.Devices); n > statusRows && !a.wide {
 		fmt.Fprintf(&b, "and %d more devices; -o wide shows all\n", n-statusRows)
 	}
@@ -246,12 +254,12 @@ func (a *app) accountText(acc *Account) string {
 	if len(acc.Streams) == 0 {
 		return "no device has sent anything yet\n"
 	}
+	why := tails(acc.Streams)
 	sort.SliceStable(acc.Streams, func(i, j int) bool { // worst first
 		return acc.Streams[i].Remainder != 0 && acc.Streams[j].Remainder == 0
 	})
 	t := term.Table{Head: []string{"DEVICE", "STREAM", "TAKEN", "ROWS", "REMOVED", "SKIPPED", "GAPS", "REST"},
 		Right: []bool{false, false, true, true, true, true, true, true}, Gap: 2}
-	var why []string
 	for _, s := range acc.Streams {
 		t.Row(a.Style.Clip(s.Device, 20), a.Style.Clip(s.Stream, 16), term.CommaU(s.Taken), term.CommaU(s.Rows),
 			term.CommaU(s.Removed), term.CommaU(s.Skipped), term.CommaU(s.Gaps), term.Comma(s.Remainder))

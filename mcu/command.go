@@ -154,7 +154,7 @@ func (l *Line) drain(ctx context.Context, n *node) error {
 			return err
 		}
 		l.settle()
-		if n.pending == nil && n.more == 0 && n.state.released == n.taken {
+		if len(n.pending) == 0 && n.more == 0 && n.state.released == n.taken {
 			return nil
 		}
 	}

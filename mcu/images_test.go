@@ -2,12 +2,12 @@ package mcu_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"sort"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,13 +21,15 @@ import (
 )
 
 var (
-	imageFaults = flag.Int("image-faults", 8, "faults in TestImages")
+	imageFaults = flag.Int("image-faults", 6, "faults in TestImages")
 	imageChips  = flag.String("image-chips", "avr,stc89,stc89", "chips in TestImages; an 8052 costs a tenth of what an AVR costs to simulate")
-	benchChips  = flag.String("bench-chips", "stc89,avr", "chips in TestBench")
+	benchChips  = flag.String("bench-chips", "stc89,avr,stm32", "chips in TestBench")
 	runBench    = flag.Bool("bench-mcu", false, "run TestBench")
 )
 
 const images = "../firmware/build/"
+
+var imageFiles = map[string]string{"avr": "node-avr.elf", "stc89": "node-stc89.ihx"}
 
 // imageOf makes a node that runs the real image for a chip.
 func imageOf(t testing.TB, chip string, sensors int) *sim.Node {
@@ -42,9 +44,9 @@ func imageOf(t testing.TB, chip string, sensors int) *sim.Node {
 	var err error
 	switch chip {
 	case "avr":
-		n, err = sim.NewAVRNode(chip, images+"node-avr.elf", b)
+		n, err = sim.NewAVRNode(chip, images+imageFiles[chip], b)
 	case "stc89":
-		n, err = sim.NewSTCNode(chip, images+"node-stc89.ihx", b)
+		n, err = sim.NewSTCNode(chip, images+imageFiles[chip], b)
 	default:
 		t.Fatalf("no chip %s", chip)
 	}
@@ -60,12 +62,12 @@ type bus struct {
 	line *sim.Line
 	base time.Time // virtual time of simulated 0
 
-	turn  chan struct{} // holds one element while somebody uses the line: a mutex would stop the bubble's time
-	acked map[uint64]uint32
+	turn  chan struct{}     // holds one element while somebody uses the line: a mutex would stop the bubble's time
+	acked map[uint32]uint32 // by the low word of the incarnation
 }
 
 func newBus(t testing.TB, baud int, seed uint64, nodes ...*sim.Node) *bus {
-	b := &bus{t: t, line: sim.NewLine(baud, seed, nodes...), turn: make(chan struct{}, 1), acked: map[uint64]uint32{}}
+	b := &bus{t: t, line: sim.NewLine(baud, seed, nodes...), turn: make(chan struct{}, 1), acked: map[uint32]uint32{}}
 	if err := b.line.Run(200 * time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
@@ -88,14 +90,12 @@ func (b *bus) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 	if err := b.catchUp(); err != nil {
 		return nil, err
 	}
-	before := b.line.Now()
 	answer, err := b.line.Exchange(ctx, unit, pdu, timeout)
-	if pdu[0] == 23 && pdu[5] == 0x01 && pdu[6] == 0x00 && len(pdu) == 22 { // what the line acknowledges
-		w := func(i int) uint64 { return uint64(pdu[10+2*i])<<8 | uint64(pdu[11+2*i]) }
-		inc := w(0)<<48 | w(1)<<32 | w(2)<<16 | w(3)
-		b.acked[inc] = max(b.acked[inc], uint32(w(4)<<16|w(5)))
+	if pdu[0] == 65 && err == nil { // what the line acknowledges, and the node took
+		tag := binary.BigEndian.Uint32(pdu[1:])
+		b.acked[tag] = max(b.acked[tag], binary.BigEndian.Uint32(pdu[5:]))
 	}
-	time.Sleep(b.line.Now() - before)
+	time.Sleep(time.Until(b.base.Add(b.line.Now()))) // none with a chip whose time is that of the wall
 	return answer, err
 }
 
@@ -177,10 +177,17 @@ func TestImages(t *testing.T) {
 		}
 		b := newBus(t, 9600, *first, sims...)
 		defer b.line.Close()
+		truth := watchTruth(t, b, chips, sims)
 		g := &logModel{}
 		l, stop := serve(t, b, g, 9600, nodes, nil)
 		time.Sleep(5 * time.Second)
-		resets := map[string][]time.Duration{}
+		stated := map[string]time.Duration{}
+		look := func() { // a new agent begins anew
+			list, _ := l.Status()
+			for _, s := range list {
+				stated[s.Name] = max(stated[s.Name], s.TimeWorst)
+			}
+		}
 		ctx := context.Background()
 		for i := range *imageFaults {
 			k := r.IntN(len(nodes))
@@ -189,7 +196,7 @@ func TestImages(t *testing.T) {
 			time.Sleep(time.Duration(r.IntN(1500)) * time.Millisecond)
 			pull := func(f func()) {
 				b.do(f)
-				resets[name] = append(resets[name], b.line.Now())
+				truth[k].Restarted()
 			}
 			switch f := r.IntN(9); {
 			case f < 3:
@@ -206,6 +213,7 @@ func TestImages(t *testing.T) {
 				b.line.SetFaults(sim.Faults{LostReply: 0.3, LostRequest: 0.2})
 			default:
 				stop()
+				look()
 				g.crash()
 				time.Sleep(time.Duration(r.IntN(2000)) * time.Millisecond)
 				l, stop = serve(t, b, g, 9600, nodes, nil)
@@ -227,6 +235,7 @@ func TestImages(t *testing.T) {
 				break
 			}
 		}
+		look()
 		stop()
 		for _, bad := range g.bad {
 			t.Error(bad)
@@ -235,7 +244,7 @@ func TestImages(t *testing.T) {
 			if list[i].State != mcu.StateOnline {
 				t.Errorf("%+v", list[i])
 			}
-			checkImage(t, g, b, list[i], resets[list[i].Name])
+			checkImage(t, g, b, list[i], truth[i], stated[list[i].Name])
 			for _, v := range sims[i].Board.Violations() {
 				if !strings.Contains(v, "driver") { // a frame that a reset cuts off
 					t.Logf("%s: %s", list[i].Name, v)
@@ -245,13 +254,90 @@ func TestImages(t *testing.T) {
 	})
 }
 
-// checkImage reads what the log has of a node.
-func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, resets []time.Duration) {
+// watchTruth notes when each node queues its events.
+func watchTruth(t *testing.T, b *bus, chips []string, nodes []*sim.Node) []*sim.Truth {
 	t.Helper()
-	have := map[uint64]uint64{}
+	var all []*sim.Truth
+	for i, n := range nodes {
+		x, err := sim.NewTruth(n, images+imageFiles[chips[i]])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	b.line.Watch(func(now time.Duration) {
+		for _, x := range all {
+			x.Look(now)
+		}
+	})
+	return all
+}
+
+// hanger is a chip whose program can be made to hang.
+type hanger interface{ Hang() error }
+
+// A program that hangs is reset by its watchdog, says so, and the agent's log has it: the end of the life before, with what
+// may be lost of it, and the new one with its cause.
+func TestWatchdog(t *testing.T) {
+	for _, chip := range []string{"avr", "stc89"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := imageOf(t, chip, 1)
+			commission(t, n, 11, 0)
+			b := newBus(t, 9600, *first, n)
+			defer b.line.Close()
+			g := &logModel{}
+			var causes []string
+			l, stop := serve(t, b, g, 9600, []mcu.Node{{Name: chip, Unit: 11}}, func(o *mcu.Options) {
+				o.Events.Restarted = func(_ string, id mcu.Identity) { causes = append(causes, id.Cause) }
+			})
+			time.Sleep(5 * time.Second)
+			list, _ := l.Status()
+			first := list[0]
+			b.do(func() {
+				if err := n.Chip.(hanger).Hang(); err != nil {
+					t.Fatal(err)
+				}
+			})
+			time.Sleep(10 * time.Second)
+			list, _ = l.Status()
+			stop()
+			if s := list[0]; s.State != mcu.StateOnline || s.Identity.Cause != "watchdog" || s.Identity.Boots != first.Identity.Boots+1 || s.Incarnation == first.Incarnation {
+				t.Errorf("%s: %+v", chip, s)
+			}
+			if len(causes) != 2 || causes[1] != "watchdog" {
+				t.Errorf("%s: lives began by %v", chip, causes)
+			}
+			var lost *mcu.LostRecord
+			boot := false
+			for _, d := range g.drafts {
+				for _, r := range d.Records {
+					switch g.series[r.Series-1].Name {
+					case "node.lost":
+						x := lostOf(t, g, r)
+						lost = &x
+					case "node.boot":
+						var m mcu.BootRecord
+						if err := json.Unmarshal(r.Value(), &m); err != nil {
+							t.Error(err)
+						}
+						boot = boot || m.Cause == "watchdog" && lost != nil
+					}
+				}
+			}
+			if lost == nil || lost.Reason != mcu.LostReset || lost.Incarnation != fmt.Sprintf("%016x", first.Incarnation) || lost.AtMost != uint64(first.Identity.Queue) || !boot {
+				t.Errorf("%s: lost %+v, boot record behind it: %v", chip, lost, boot)
+			}
+		})
+	}
+}
+
+// checkImage reads what the log has of a node.
+func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, truth *sim.Truth, stated time.Duration) {
+	t.Helper()
+	have := map[uint32]uint64{}
 	var inc, last uint64
 	test, events, lost := int64(-1), 0, uint64(0)
-	worst := time.Duration(0)
+	worst, timed := time.Duration(0), 0
 	bad := func(format string, a ...any) {
 		t.Helper()
 		t.Errorf("%s: life %016x at %d: %s", s.Name, inc, last, fmt.Sprintf(format, a...))
@@ -283,11 +369,6 @@ func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, resets []time.D
 				if err := json.Unmarshal(r.Value(), &m); err != nil || last != 0 {
 					bad("boot %+v %v", m, err)
 				}
-				for _, at := range resets {
-					if off := (time.Duration(r.Time) - at).Abs(); off < 500*time.Millisecond {
-						worst = max(worst, off)
-					}
-				}
 			case "node.test":
 				if test > -2 && r.Num != test+1 {
 					bad("test event %d follows %d", r.Num, test)
@@ -296,12 +377,19 @@ func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, resets []time.D
 			}
 			last++
 			events++
+			if x := truth.Of(inc); x != nil && int(last) <= len(x.At) && x.At[last-1] >= 0 {
+				off := (time.Duration(r.Time) - x.At[last-1]).Abs()
+				if timed++; off > stated+3*time.Millisecond { // ms of the node, ms of the record, and what Truth is late
+					bad("%s is off by %v, stated is %v", series.Name, off, stated)
+				}
+				worst = max(worst, off)
+			}
 		}
 		if last != d.Producer.Sequence {
 			bad("the message ends at %d", d.Producer.Sequence)
 			last = d.Producer.Sequence
 		}
-		have[inc] = last
+		have[uint32(inc)] = last
 	}
 	acked := 0
 	for i, seq := range b.acked {
@@ -312,103 +400,8 @@ func checkImage(t *testing.T, g *logModel, b *bus, s mcu.Status, resets []time.D
 			}
 		}
 	}
-	t.Logf("%s: %d events, %d lives, %d resets, at most %d lost; restarts are off by at most %v, stated ±%v", s.Name, events, len(have), len(resets), lost, worst, s.TimeError)
-	if acked == 0 || events == 0 {
+	t.Logf("%s: %d events, %d lives, %d resets, at most %d lost; times of %d events are off by at most %v, stated ±%v", s.Name, events, len(have), len(truth.Lives)-1, lost, timed, worst, stated)
+	if acked == 0 || events == 0 || timed < events*9/10 {
 		bad("nothing came")
 	}
-}
-
-// slowDisk is a stream whose Sync takes what an SD card takes.
-type slowDisk struct{ *logModel }
-
-const syncTime = 10 * time.Millisecond
-
-func (g slowDisk) Sync(ctx context.Context) error {
-	time.Sleep(syncTime)
-	return g.logModel.Sync(ctx)
-}
-
-// TestBench prints what a node gets through its line in simulated time, beside what the line could carry: 8 bytes of 10
-// bits an event, nothing else. A Sync of the log takes syncTime.
-func TestBench(t *testing.T) {
-	if !*runBench {
-		return
-	}
-	worst := map[string]float64{}
-	note := func(name, chip string, v float64, unit string, more bool) {
-		fmt.Printf("bench %s_%s %.4g %s\n", name, chip, v, unit)
-		if w, ok := worst[name]; !ok || more == (v < w) {
-			worst[name] = v
-		}
-	}
-	for _, c := range []struct {
-		chip string
-		baud int
-		code uint16
-	}{{"stc89", 9600, 0}, {"avr", 9600, 0}, {"avr", 115200, 3}} {
-		if !strings.Contains(","+*benchChips+",", ","+c.chip+",") {
-			continue
-		}
-		synctest.Test(t, func(t *testing.T) {
-			rate, latency := benchNode(t, c.chip, c.baud, c.code)
-			note(fmt.Sprintf("node_events_per_s_%d", c.baud), c.chip, rate, "events/s", true)
-			note(fmt.Sprintf("node_events_vs_line_%d", c.baud), c.chip, rate*80/float64(c.baud), "ratio", true)
-			if c.baud == 9600 {
-				note("node_to_durable_ms", c.chip, latency, "ms", false)
-			}
-		})
-	}
-	var names []string
-	for name := range worst {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		unit := map[bool]string{true: "ms", false: "ratio"}[strings.HasSuffix(name, "_ms")]
-		if strings.Contains(name, "per_s") {
-			unit = "events/s"
-		}
-		fmt.Printf("bench %s %.4g %s\n", name, worst[name], unit)
-	}
-}
-
-// benchNode is events per second at full load, and the 99th percentile of ms from event to durable at a light one.
-func benchNode(t *testing.T, chip string, baud int, code uint16) (rate, latency float64) {
-	n := imageOf(t, chip, 1)
-	commission(t, n, 11, code)
-	b := newBus(t, baud, 1, n)
-	defer b.line.Close()
-	g := &logModel{}
-	l, stop := serve(t, b, slowDisk{g}, baud, []mcu.Node{{Name: chip, Unit: 11, Settings: map[string]string{"report": "1"}}}, nil)
-	time.Sleep(20 * time.Second)
-	var late []float64
-	g.mu.Lock()
-	for i, d := range g.drafts {
-		durable := d.at.Add(time.Second)
-		if d.synced && !g.drafts[i].syncedAt.IsZero() {
-			durable = d.syncedAt
-		}
-		for _, r := range d.Records {
-			if name := g.series[r.Series-1].Name; name == "temperature" {
-				late = append(late, float64(durable.Sub(b.base.Add(time.Duration(r.Time))))/1e6)
-			}
-		}
-	}
-	g.mu.Unlock()
-	if len(late) == 0 {
-		t.Fatal("no readings came")
-	}
-	sort.Float64s(late)
-	latency = late[len(late)*99/100]
-	if err := l.TestEvents(context.Background(), chip, 60000); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(2 * time.Second)
-	before, _ := l.Status()
-	from := time.Now()
-	time.Sleep(15 * time.Second)
-	after, _ := l.Status()
-	rate = float64(after[0].EventsTotal-before[0].EventsTotal) / time.Since(from).Seconds()
-	stop()
-	return rate, latency
 }

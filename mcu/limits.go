@@ -6,7 +6,7 @@ import "time"
 const (
 	MaxNodes    = 32 // of one line
 	MaxUnit     = 247
-	MaxEvents   = 28 // in one answer
+	MaxEvents   = 39 // in one answer
 	MaxSettings = 64 // declared for one node
 
 	MinPoll = 20 * time.Millisecond
@@ -21,7 +21,7 @@ const (
 	statsEvery     = 30 * time.Second       // the node's own counters are read so often
 	clockSlack     = 2 * time.Second        // a node's clock that is further off is set
 	clockRetry     = 30 * time.Second
-	idleEvents     = 2               // asked for when none are expected
+	maxPending     = 16              // tickets of one node
 	maxJobs        = 16              // that wait for the line
 	drainFor       = 5 * time.Second // before a node is put into its bootloader
 	logRetry       = time.Second

@@ -133,13 +133,16 @@ func (l *Line) settle() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	for _, n := range l.nodes {
-		if n.pending == nil {
-			continue
-		}
-		if _, err := n.pending.Wait(over); err == nil {
-			n.durable, n.pending = n.taken, nil
-		} else if !errors.Is(err, context.Canceled) { // the log has stopped; it may yet keep it, so it is not read again
-			l.refused(n, err)
+		for len(n.pending) > 0 {
+			_, err := n.pending[0].ticket.Wait(over)
+			if err != nil {
+				if !errors.Is(err, context.Canceled) { // the log has stopped; it may yet keep it, so it is not read again
+					l.refused(n, err)
+				}
+				break
+			}
+			n.durable = n.pending[0].sequence
+			n.pending = slices.Delete(n.pending, 0, 1)
 		}
 	}
 }
@@ -282,23 +285,23 @@ func (l *Line) frame(bytes int) time.Duration {
 	return time.Duration(bytes) * 10 * time.Second / time.Duration(l.o.Baud)
 }
 
-// ask puts one question, again while that may help, and notes its outcome. w is when the good answer came, to a
-// question of out bytes.
-func (l *Line) ask(ctx context.Context, n *node, most, out int, question func(b Bus) ([]uint16, error)) (answer []uint16, w window, err error) {
+// ask puts one question, again while that may help, and notes its outcome. question returns the length of the answer's
+// frame; w is when the good answer came, to a question of out bytes.
+func (l *Line) ask(ctx context.Context, n *node, most, out int, question func(b Bus) (back int, err error)) (w window, err error) {
 	if err := l.open(); err != nil {
-		return nil, w, err
+		return w, err
 	}
 	for try := 0; ; try++ {
 		w = window{sent: l.o.Stamp().Time, out: l.frame(out)}
-		answer, err = question(l.bus)
-		w.received, w.back = l.o.Stamp().Time, l.frame(5+2*len(answer))
+		back, err := question(l.bus)
+		w.received, w.back = l.o.Stamp().Time, l.frame(back)
 		if err == nil {
-			return answer, w, nil
+			return w, nil
 		}
 		var refused *modbus.Exception
 		if errors.As(err, &refused) {
 			n.state.answered(time.Now()) // it is there
-			return nil, w, fmt.Errorf("%w: %w", ErrRefused, err)
+			return w, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		if errors.Is(err, modbus.ErrTimeout) {
 			n.state.status.Timeouts++
@@ -306,19 +309,29 @@ func (l *Line) ask(ctx context.Context, n *node, most, out int, question func(b 
 			n.state.status.Damaged++
 		}
 		if try+1 >= most || ctx.Err() != nil || errors.Is(err, modbus.ErrLine) {
-			return nil, w, err
+			return w, err
 		}
 	}
 }
 
+// readOnce reads registers with at most so many questions.
+func (l *Line) readOnce(ctx context.Context, n *node, most int, addr uint16, count int) (words []uint16, w window, err error) {
+	w, err = l.ask(ctx, n, most, 8, func(b Bus) (int, error) {
+		var err error
+		words, err = b.ReadHolding(ctx, n.cfg.Unit, addr, count)
+		return 5 + 2*count, err
+	})
+	return words, w, err
+}
+
 func (l *Line) read(ctx context.Context, n *node, addr uint16, count int) ([]uint16, error) {
-	w, _, err := l.ask(ctx, n, tries, 8, func(b Bus) ([]uint16, error) { return b.ReadHolding(ctx, n.cfg.Unit, addr, count) })
-	return w, err
+	words, _, err := l.readOnce(ctx, n, tries, addr, count)
+	return words, err
 }
 
 func (l *Line) write(ctx context.Context, n *node, addr uint16, words ...uint16) error {
-	_, _, err := l.ask(ctx, n, tries, 9+2*len(words), func(b Bus) ([]uint16, error) {
-		return nil, b.WriteRegisters(ctx, n.cfg.Unit, addr, words)
+	_, err := l.ask(ctx, n, tries, 9+2*len(words), func(b Bus) (int, error) {
+		return 8, b.WriteRegisters(ctx, n.cfg.Unit, addr, words)
 	})
 	return err
 }

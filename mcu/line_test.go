@@ -96,6 +96,41 @@ func TestPollingAndAcknowledging(t *testing.T) {
 	})
 }
 
+// Behind a converter that knows plain Modbus only, registers do. So they do for events that are older than function 65 can tell.
+func TestPlainModbus(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		withRig(t, mcu.Node{}, func(r *rig) { r.m.plain = plain }, nil, func(r *rig) {
+			time.Sleep(10 * time.Second)
+			r.w.do(func() { r.m.down = true })
+			time.Sleep(80 * time.Second)
+			r.w.do(func() { r.m.down = false })
+			time.Sleep(30 * time.Second)
+			s := r.status()
+			if s.State != mcu.StateOnline || s.EventsTotal < 45 || s.Taken-s.Durable > 3 || s.Resets != 1 {
+				t.Errorf("%+v", s)
+			}
+			r.w.do(func() {
+				// What it dropped may have been taken already.
+				if l := r.m.cur(); l.acked+4 < l.newest || uint64(l.over) < s.Lost[mcu.LostOverflow] || s.EventsTotal+s.Lost[mcu.LostOverflow] != uint64(s.Taken) {
+					t.Errorf("%+v beside %+v", *l, s.Lost)
+				}
+			})
+			r.g.mu.Lock()
+			defer r.g.mu.Unlock()
+			for _, d := range r.g.drafts {
+				for _, rec := range d.Records {
+					if r.g.series[rec.Series-1].Name == "node.test" { // its number says when it happened
+						at := time.Duration(rec.Time-1e9) - r.m.born.Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
+						if off := (at - time.Duration(rec.Num-1)*time.Second).Abs(); off > 200*time.Millisecond {
+							t.Errorf("plain %v: event %d is off by %v", plain, rec.Num, off)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
 // Events get the box's boot time at which they happened, within the error that the status states.
 func TestTimes(t *testing.T) {
 	for _, drift := range []float64{0, 100e-6, -100e-6} {

@@ -24,7 +24,8 @@ import (
 type Bus interface {
 	ReadHolding(ctx context.Context, unit byte, addr uint16, n int) ([]uint16, error)
 	WriteRegisters(ctx context.Context, unit byte, addr uint16, v []uint16) error
-	ReadWrite(ctx context.Context, unit byte, from uint16, n int, to uint16, v []uint16) ([]uint16, error)
+	// Custom asks a function of the node's own, whose answer says how long it is.
+	Custom(ctx context.Context, unit, function byte, data []byte) ([]byte, error)
 }
 
 // Ticket is a draft that the log took. Wait returns nil once it is durable.
@@ -128,7 +129,8 @@ type Status struct {
 	Damaged     uint64
 	Stats       map[string]uint32 // the node's own counters
 	Uptime      time.Duration
-	TimeError   time.Duration // bound of the error of its events' times
+	TimeError   time.Duration // bound of the error of its events' times, now
+	TimeWorst   time.Duration // the widest that an event was given since the agent's start
 	DriftPPM    float64       // of its crystal against the box, positive: it is slow; 0 until it is known
 	ClockState  string
 	ClockOff    time.Duration

@@ -2,6 +2,7 @@ package mcu_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -45,6 +46,7 @@ type model struct {
 	armed   bool
 	scanned int
 	noSave  bool
+	plain   bool // it does not know function 65
 }
 
 func newModel(r *rand.Rand, unit byte, every time.Duration) *model {
@@ -165,6 +167,28 @@ func (m *model) write(addr uint16, v []uint16) error {
 	return nil
 }
 
+// take is function 65.
+func (m *model) take(function byte, p []byte) ([]byte, error) {
+	if function != 65 || m.plain {
+		return nil, &modbus.Exception{Function: function, Code: modbus.IllegalFunction}
+	}
+	l, be := m.cur(), binary.BigEndian
+	if tag := be.Uint32(p); tag == 0 || tag != uint32(l.inc) {
+		return nil, &modbus.Exception{Function: function, Code: modbus.IllegalValue}
+	}
+	if err := m.write(mcu.RegQueue, []uint16{uint16(l.inc >> 48), uint16(l.inc >> 32), uint16(l.inc >> 16), uint16(l.inc), be.Uint16(p[4:]), be.Uint16(p[6:])}); err != nil {
+		return nil, err
+	}
+	m.turn()
+	out := be.AppendUint16(be.AppendUint32(nil, m.rel), uint16(len(m.queue)))
+	out = be.AppendUint32(be.AppendUint16(out, uint16(l.over)), m.ms())
+	for _, e := range m.queue[:min(len(m.queue), m.b)] {
+		out = append(out, e.Kind<<4|e.Source, e.Quality)
+		out = be.AppendUint16(be.AppendUint16(out, uint16(min(m.ms()-e.MS, 0xffff))), e.Value)
+	}
+	return out, nil
+}
+
 // wires is a line with model nodes that loses and damages what it is told to. It takes the time of 9600 baud.
 type wires struct {
 	random *rand.Rand // of the line
@@ -223,13 +247,8 @@ func (w *wires) WriteRegisters(_ context.Context, unit byte, addr uint16, v []ui
 	return w.exchange(9+2*len(v), 8, unit, func(m *model) error { return m.write(addr, v) })
 }
 
-func (w *wires) ReadWrite(_ context.Context, unit byte, from uint16, n int, to uint16, v []uint16) (out []uint16, err error) {
-	err = w.exchange(13+2*len(v), 5+2*n, unit, func(m *model) (err error) {
-		if err = m.write(to, v); err == nil {
-			out, err = m.read(from, n)
-		}
-		return err
-	})
+func (w *wires) Custom(_ context.Context, unit, function byte, data []byte) (out []byte, err error) {
+	err = w.exchange(12, 50, unit, func(m *model) (err error) { out, err = m.take(function, data); return err })
 	return out, err
 }
 
@@ -249,6 +268,8 @@ type logModel struct {
 	series []record.Series
 	full   bool
 	bad    []string
+
+	syncTakes time.Duration
 }
 
 type logged struct {
@@ -305,7 +326,7 @@ func (t ticket) Wait(ctx context.Context) (record.Range, error) {
 }
 
 func (g *logModel) Sync(context.Context) error {
-	time.Sleep(5 * time.Millisecond)
+	time.Sleep(max(g.syncTakes, 5*time.Millisecond))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.drafts {

@@ -19,12 +19,13 @@ type node struct {
 	given uint64 // incarnation that we try to give it
 	slots [sensorSlots]Slot
 	table bool // slots are read
+	plain bool // it, or what is between, does not know functionTake
 	begun bool // the log has a draft of this life, or nothing is owed
 
 	taken   uint32 // last sequence given to the log
 	durable uint32
-	pending Ticket // of taken
-	low     uint16 // overflows of this life at the last look
+	pending []promise // what the log has taken and not yet made durable, oldest first; at most maxPending
+	low     uint16    // overflows of this life at the last look
 	looked  bool
 	settled time.Time // when the log last knew of everything that the queue had dropped
 	owed    []LostRecord
@@ -37,6 +38,21 @@ type node struct {
 	rated time.Time
 	due   time.Time
 	state nodeState
+}
+
+// promise is a ticket for the events up to a sequence.
+type promise struct {
+	sequence uint32
+	ticket   Ticket
+}
+
+// promised notes a ticket. Where many wait, the last one speaks for those before it too.
+func (n *node) promised(sequence uint32, t Ticket) {
+	n.taken = sequence
+	if len(n.pending) == maxPending {
+		n.pending = n.pending[:maxPending-1]
+	}
+	n.pending = append(n.pending, promise{sequence, t})
 }
 
 // nodeState is how the node is reached.
@@ -84,7 +100,7 @@ func bootOf(incarnation uint64) uint32 { return uint32(incarnation >> 32) }
 func (n *node) begin(life uint64, b Block, overflows uint32, last record.ProducerPosition, has, more bool) {
 	before, beforeBoot := n.life, n.boot
 	n.boot = n.id.Boots
-	n.life, n.given, n.known, n.table, n.looked = life, 0, true, false, false
+	n.life, n.given, n.known, n.table, n.looked, n.plain = life, 0, true, false, false, false
 	n.ticks, n.fill, n.more, n.rate, n.rated = ticks{}, 0, 0, 0, time.Time{}
 	n.owed, n.taken, n.durable, n.pending = nil, 0, 0, nil
 	if has && last.Incarnation == life {
@@ -185,20 +201,6 @@ func (n *node) wantsTable(events []Event) bool {
 // urgent reports whether the queue fills faster than the log's own pace empties it.
 func (n *node) urgent(b Block) bool {
 	return b.Fill > len(b.Events) || 2*b.Fill >= n.id.Queue
-}
-
-// want is how many events the next question asks for; ack says that it releases what is durable.
-func (n *node) want(ack bool, since time.Duration) int {
-	expected := n.more + int(n.rate*since.Seconds()*1.25)
-	if left := int64(n.taken) - int64(n.state.released); left > 0 && !ack {
-		expected += int(min(left, MaxEvents))
-	} else if left := int64(n.taken) - int64(n.durable); left > 0 {
-		expected += int(min(left, MaxEvents))
-	}
-	if n.every > 0 && n.every <= 2*MinPoll { // it fills fast: whatever is there
-		expected = n.id.Block
-	}
-	return max(min(expected+idleEvents, n.id.Block, n.id.Queue), 1)
 }
 
 // paced notes how many events a block brought and says when to look again: at once while more wait; else sooner the

@@ -26,7 +26,9 @@ const (
 	RegQueue       = 0x0100 // INCARNATION, RELEASED, FILL, LOST, READ_MS, events
 
 	Magic      = 0x454c
-	MapVersion = 1
+	MapVersion = 2 // 1 lacks functionTake
+
+	functionTake = 65 // acknowledges, and reads what is left, in few bytes
 
 	saveWord    = 0x5341
 	armWord     = 0xb007
@@ -40,6 +42,10 @@ const (
 	sensorSlots   = 8
 	slotWords     = 8
 	settingsWords = 0x1d
+	blockEvents   = 28 // in one answer to a plain read
+	takeHead      = 12 // bytes before the events of an answer to functionTake
+	takeEvent     = 6
+	takeOld       = 0xffff // ms and more: the age does not fit
 )
 
 // Errors that callers tell apart.
@@ -110,11 +116,11 @@ func ParseIdentity(w []uint16) (Identity, error) {
 		return Identity{}, ErrShort
 	case w[0] != Magic:
 		return Identity{}, ErrNotANode
-	case w[1] != MapVersion:
+	case w[1] < 1 || w[1] > MapVersion:
 		return Identity{}, fmt.Errorf("%w: %d, known is %d", ErrMap, w[1], MapVersion)
 	}
 	return Identity{Chip: nameOf(chips, w[2]), Version: fmt.Sprintf("%d.%d.%d", w[3]>>8, w[3]&0xff, w[4]), Serial: u32(w[5:]),
-		Queue: int(w[7]), Block: max(1, min(int(w[8]), MaxEvents)), Timers: int(w[10]), Features: w[11], Boots: u32(w[12:]),
+		Queue: int(w[7]), Block: max(1, min(int(w[8]), blockEvents)), Timers: int(w[10]), Features: w[11], Boots: u32(w[12:]),
 		Cause: nameOf(causes, w[14])}, nil
 }
 
@@ -156,13 +162,41 @@ func ParseBlock(w []uint16) (Block, error) {
 		return Block{}, ErrShort
 	}
 	b := Block{Incarnation: u64(w), Released: u32(w[4:]), Fill: int(w[6]), Lost: w[7], ReadMS: u32(w[8:])}
-	n := min(b.Fill, (len(w)-queueHead)/eventWords, MaxEvents)
+	n := min(b.Fill, (len(w)-queueHead)/eventWords)
 	for i := range n {
 		e := w[queueHead+i*eventWords:]
 		b.Events = append(b.Events, Event{Sequence: b.Released + 1 + uint32(i), Kind: uint8(e[0] >> 12), Source: uint8(e[0] >> 8 & 15),
 			Quality: uint8(e[0]), MS: u32(e[1:]), Value: e[3]})
 	}
 	return b, nil
+}
+
+// ParseTake reads an answer to functionTake. whole is false if an event is too old for its age to be told: the registers
+// have its time.
+//
+//	RELEASED u32 | FILL u16 | LOST u16 | READ_MS u32 | events × (kind, source and quality u16 | age ms u16 | value u16)
+func ParseTake(life uint64, p []byte) (b Block, whole bool, err error) {
+	if len(p) < takeHead {
+		return Block{}, false, ErrShort
+	}
+	be := binary.BigEndian
+	b = Block{Incarnation: life, Released: be.Uint32(p), Fill: int(be.Uint16(p[4:])), Lost: be.Uint16(p[6:]), ReadMS: be.Uint32(p[8:])}
+	p = p[takeHead:]
+	for i := range min(len(p)/takeEvent, b.Fill) {
+		e := p[i*takeEvent:]
+		age := be.Uint16(e[2:])
+		if age == takeOld {
+			return b, false, nil
+		}
+		b.Events = append(b.Events, Event{Sequence: b.Released + 1 + uint32(i), Kind: e[0] >> 4, Source: e[0] & 15, Quality: e[1],
+			MS: b.ReadMS - uint32(age), Value: be.Uint16(e[4:])})
+	}
+	return b, true, nil
+}
+
+// take are the bytes that ask for a life's events behind a sequence, which is acknowledged.
+func take(life uint64, sequence uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(life)), sequence)
 }
 
 // release are the words that acknowledge every event up to a sequence.

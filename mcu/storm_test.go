@@ -71,6 +71,7 @@ func storm(t *testing.T, seed uint64, sum *account) {
 	var nodes []mcu.Node
 	for unit := byte(1); unit <= 3; unit++ {
 		w.nodes = append(w.nodes, newModel(r, unit, time.Duration(50+r.IntN(300))*time.Millisecond))
+		w.nodes[unit-1].plain = seed%4 == uint64(unit) // behind a converter that knows plain Modbus only
 		nodes = append(nodes, mcu.Node{Name: fmt.Sprintf("n%d", unit), Unit: unit})
 	}
 	_, stop := run(t, w, g, nodes, nil)

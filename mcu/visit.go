@@ -78,9 +78,7 @@ func (n *node) tries() int {
 
 // identify reads who answers. overflows is of the life that runs.
 func (l *Line) identify(ctx context.Context, n *node) (overflows uint32, err error) {
-	w, _, err := l.ask(ctx, n, n.tries(), 8, func(b Bus) ([]uint16, error) {
-		return b.ReadHolding(ctx, n.cfg.Unit, RegMagic, identityWords)
-	})
+	w, _, err := l.readOnce(ctx, n, n.tries(), RegMagic, identityWords)
 	if err != nil {
 		return 0, foreign(err)
 	}
@@ -134,7 +132,7 @@ func (l *Line) poll(ctx context.Context, n *node) (time.Duration, error) {
 		n.low, n.looked, n.settled = b.Lost, true, time.Now()
 	}
 	pause := n.paced(time.Now(), len(events), b, l.o.Poll)
-	if n.pending != nil {
+	if len(n.pending) > 0 {
 		switch {
 		case n.urgent(b):
 			if err := l.o.Log.Sync(ctx); err != nil {
@@ -150,28 +148,46 @@ func (l *Line) poll(ctx context.Context, n *node) (time.Duration, error) {
 	return pause, nil
 }
 
-// look reads the head of the queue and some events.
+// look acknowledges what is durable and reads what the queue then holds, in one exchange.
 func (l *Line) look(ctx context.Context, n *node) (Block, window, error) {
-	seq, ack := n.durable, n.known && n.durable > n.state.released
-	count := queueHead + eventWords*idleEvents
-	if n.known {
-		count = queueHead + eventWords*n.want(ack, time.Since(n.rated))
+	if !n.known || n.plain || uint32(n.life) == 0 {
+		return l.lookPlain(ctx, n)
 	}
-	out := 8
-	if ack {
-		out = 13 + 12
-	}
-	words, w, err := l.ask(ctx, n, n.tries(), out, func(b Bus) ([]uint16, error) {
-		if ack {
-			return b.ReadWrite(ctx, n.cfg.Unit, RegQueue, count, RegQueue, release(n.life, seq))
-		}
-		return b.ReadHolding(ctx, n.cfg.Unit, RegQueue, count)
+	var data []byte
+	w, err := l.ask(ctx, n, n.tries(), 12, func(b Bus) (int, error) {
+		var err error
+		data, err = b.Custom(ctx, n.cfg.Unit, functionTake, take(n.life, n.durable))
+		return 5 + len(data), err
 	})
-	if ack && errors.Is(err, ErrRefused) { // it is in another life, or contradicts us: look without acknowledging
-		words, w, err = l.ask(ctx, n, n.tries(), 8, func(b Bus) ([]uint16, error) {
-			return b.ReadHolding(ctx, n.cfg.Unit, RegQueue, count)
-		})
+	if errors.Is(err, ErrRefused) { // it is in another life, or contradicts us, or something in between knows plain Modbus only
+		var refused *modbus.Exception
+		n.plain = errors.As(err, &refused) && refused.Code == modbus.IllegalFunction
+		return l.lookPlain(ctx, n)
 	}
+	if err != nil {
+		return Block{}, w, err
+	}
+	b, whole, err := ParseTake(n.life, data)
+	if err == nil && !whole {
+		return l.lookPlain(ctx, n)
+	}
+	n.state.released = b.Released
+	return b, w, err
+}
+
+// lookPlain does the same by registers, in two exchanges if there is something to acknowledge. A node in another life
+// refuses that; the second exchange shows it.
+func (l *Line) lookPlain(ctx context.Context, n *node) (Block, window, error) {
+	count := queueHead
+	if n.known {
+		count += eventWords * n.id.Block
+		if n.durable > n.state.released {
+			if err := l.write(ctx, n, RegQueue, release(n.life, n.durable)...); err != nil && !errors.Is(err, ErrRefused) {
+				return Block{}, window{}, err
+			}
+		}
+	}
+	words, w, err := l.readOnce(ctx, n, n.tries(), RegQueue, count)
 	if err != nil {
 		return Block{}, w, foreign(err)
 	}
@@ -215,9 +231,7 @@ func (l *Line) newLife(ctx context.Context, n *node, b Block) (Block, window, er
 			return b, window{}, err
 		}
 	}
-	words, w, err := l.ask(ctx, n, n.tries(), 8, func(bus Bus) ([]uint16, error) {
-		return bus.ReadHolding(ctx, n.cfg.Unit, RegQueue, queueHead+eventWords*n.id.Block)
-	})
+	words, w, err := l.readOnce(ctx, n, n.tries(), RegQueue, queueHead+eventWords*n.id.Block)
 	if err != nil {
 		return b, w, err
 	}
@@ -269,7 +283,8 @@ func (l *Line) take(ctx context.Context, n *node, events []Event, lost []LostRec
 		}
 	}
 	for i, e := range events {
-		t, _ := n.ticks.time(e.MS)
+		t, bound := n.ticks.time(e.MS)
+		n.state.status.TimeWorst = max(n.state.status.TimeWorst, time.Duration(bound))
 		if err := add(n.observe(e, rom(i)), record.Stamp{Time: t - t%int64(time.Millisecond), Clock: at.Clock}); err != nil {
 			l.refused(n, err)
 			return errLog
@@ -283,7 +298,8 @@ func (l *Line) take(ctx context.Context, n *node, events []Event, lost []LostRec
 		return errLog
 	}
 	l.refused(n, nil)
-	n.taken, n.pending, n.owed, n.begun = uint32(d.Producer.Sequence), ticket, nil, true
+	n.promised(uint32(d.Producer.Sequence), ticket)
+	n.owed, n.begun = nil, true
 	s := &n.state.status
 	s.EventsTotal += uint64(len(events))
 	for _, x := range all {

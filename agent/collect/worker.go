@@ -113,10 +113,10 @@ func (w *worker) run(ctx context.Context) {
 // durable. A read that hangs is left behind after a while, with an error.
 func (w *worker) stop() error {
 	close(w.quit)
-	if w.ctx.Err() != nil || !w.waitIdle() {
+	if !w.waitIdle(w.ctx.Done()) {
 		w.cancel()
 		w.closeSensor()
-		if !w.waitIdle() {
+		if !w.waitIdle(nil) {
 			close(w.abandoned)
 			return fmt.Errorf("stop source %s: %w", w.source.Name, errNotQuiet)
 		}
@@ -126,12 +126,15 @@ func (w *worker) stop() error {
 	return nil
 }
 
-func (w *worker) waitIdle() bool {
+// waitIdle gives up after stopPatience, or when sooner is closed.
+func (w *worker) waitIdle(sooner <-chan struct{}) bool {
 	t := time.NewTimer(stopPatience)
 	defer t.Stop()
 	select {
 	case <-w.idle:
 		return true
+	case <-sooner:
+		return false
 	case <-t.C:
 		return false
 	}

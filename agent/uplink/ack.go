@@ -223,6 +223,8 @@ func (s *Sender) harder(st *stream, e *epoch, now time.Time) {
 		h.plain = true
 	case h.limit > recodeFloor:
 		h.limit = max(h.limit/2, recodeFloor)
+	case h.tries < maxHardTries: // a link that damages bodies must not cost a record
+		h.tries++
 	default:
 		s.giveUp(st, e, now)
 	}

@@ -79,29 +79,23 @@ func (l *Log) current(e record.Epoch, o record.Offset) (Item, error) {
 }
 
 // Chain implements Reader. At the border of two epochs the child's header knows the chain there if it continues the
-// parent.
+// parent; where the epoch that begins there is no child, the log speaks of that one only.
 func (l *Log) Chain(e record.Epoch, o record.Offset) (uint64, bool) {
+	other := false
 	for i := range l.epochs {
 		info := &l.epochs[i]
 		switch {
-		case info.Epoch == e && o == info.First:
+		case info.First != o:
+		case info.Epoch == e, info.Parent == e && info.ParentEnd == o:
 			return info.ChainFirst, true
-		case info.Parent == e && info.ParentEnd == o && info.First == o:
-			return info.ChainFirst, true
-		case info.Epoch == e && o == info.End && !info.Current && l.border(o):
-			return 0, false // another epoch begins there that is no child: the log speaks of that one
+		default:
+			other = true
 		}
+	}
+	if other {
+		return 0, false
 	}
 	return l.log.Chain(o)
-}
-
-func (l *Log) border(o record.Offset) bool {
-	for i := range l.epochs {
-		if l.epochs[i].First == o {
-			return true
-		}
-	}
-	return false
 }
 
 // Series implements Reader.

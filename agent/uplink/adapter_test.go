@@ -104,3 +104,49 @@ func realRound(t *testing.T, dir string, hub *uplinktest.Hub, round, total int) 
 		t.Error(err)
 	}
 }
+
+// TestChainAtBorders: the end of a closed epoch has the chain of its records, although a child begins there. Without it
+// a hub whose own history ends at the same offset would seem to agree (A9).
+func TestChainAtBorders(t *testing.T) {
+	fs := vfs.NewMem()
+	var chains []uint64 // at the end of each opening
+	var source *uplink.Log
+	for opening := range 3 {
+		set, err := buffer.Open(t.Context(), fs, "log", buffer.Options{Streams: []buffer.StreamOptions{{Name: "telemetry"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := set.Log("telemetry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := log.Define(record.Series{Name: "count", Type: record.TypeInt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := record.Record{Kind: record.KindObservation, Type: record.TypeInt, Clock: record.ClockBoot, Time: 1, Series: id, Num: int64(opening)}
+		if _, err := log.Append(t.Context(), record.Draft{Records: []record.Record{r, r}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		source = uplink.NewLog(log)
+		epochs := source.Epochs()
+		for i, e := range epochs {
+			c, ok := source.Chain(e.Epoch, e.End)
+			if i == len(chains) {
+				chains = append(chains, c)
+			}
+			if !ok || c != chains[i] {
+				t.Errorf("opening %d: chain at the end of epoch %d is %x (%v), was %x", opening, i, c, ok, chains[i])
+			}
+		}
+		if len(chains) != opening+1 {
+			t.Fatalf("opening %d: %d epochs", opening, len(epochs))
+		}
+		if err := set.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

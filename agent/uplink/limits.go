@@ -28,6 +28,7 @@ const (
 	maxSlowFrames = 64  // where the slow start after a rewind ends
 	frameOverhead = 160 // bytes of header and topic, rounded up: what the window counts beside body and definitions
 	recodeFloor   = 1   // records of the smallest frame
+	maxHardTries  = 8   // of that frame, uncompressed, before a gap takes its place
 
 	budgetLook = 10 * time.Second // between two looks whether a used-up budget has begun anew
 

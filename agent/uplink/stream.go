@@ -71,6 +71,7 @@ type hard struct {
 	at    record.Offset
 	limit uint32 // records of a frame there
 	plain bool
+	tries int // in the smallest and plainest form
 }
 
 // fill is a range that the hub lists as a gap and this log holds.

@@ -90,7 +90,9 @@ const (
 	packageCANN       int32  = 0
 	execStreamTimeout int32  = 0
 	aippStatic        int32  = 1
+	aippDynamic       int32  = 2
 	dynamicBatchInput        = "ascend_mbatch_shape_data"
+	dynamicAIPPInput         = "ascend_dynamic_aipp_data"
 	forever           int32  = -1
 	allGears                 = ^uintptr(0)
 	streamStopOnFault uint64 = 1
@@ -192,6 +194,7 @@ type api struct {
 	DataBufferAddr       func(uintptr) uintptr                                          `acl:"aclGetDataBufferAddr"`
 	DataBufferSize       func(uintptr) uintptr                                          `acl:"aclGetDataBufferSizeV2"`
 	modelAPI
+	mediaAPI
 }
 
 // modelAPI are the functions of models.
@@ -246,4 +249,65 @@ type modelAPI struct {
 	DynamicDims       func(uintptr, uintptr, *ioDims, uintptr) int32                                   `acl:"aclmdlGetInputDynamicDims"`
 	TensorRealName    func(uintptr, string) string                                                     `acl:"aclmdlGetTensorRealName"`
 	AippType          func(uint32, uintptr, *int32, *uintptr) int32                                    `acl:"aclmdlGetAippType"`
+
+	CreateConfig   func() uintptr                                      `acl:"aclmdlCreateConfigHandle"`
+	SetConfig      func(uintptr, int32, unsafe.Pointer, uintptr) int32 `acl:"aclmdlSetConfigOpt"`
+	LoadConfigured func(uintptr, *uint32) int32                        `acl:"aclmdlLoadWithConfig"`
+	DestroyConfig  func(uintptr) int32                                 `acl:"aclmdlDestroyConfigHandle"`
+
+	CreateAIPP     func(uint64) uintptr                                                                                                               `acl:"aclmdlCreateAIPP"`
+	DestroyAIPP    func(uintptr) int32                                                                                                                `acl:"aclmdlDestroyAIPP"`
+	SetInputAIPP   func(uint32, uintptr, uintptr, uintptr) int32                                                                                      `acl:"aclmdlSetInputAIPP"`
+	SetAIPPByInput func(uint32, uintptr, uintptr, uintptr) int32                                                                                      `acl:"aclmdlSetAIPPByInputIndex"`
+	AIPPFormat     func(uintptr, int32) int32                                                                                                         `acl:"aclmdlSetAIPPInputFormat"`
+	AIPPSource     func(uintptr, int32, int32) int32                                                                                                  `acl:"aclmdlSetAIPPSrcImageSize"`
+	AIPPColour     func(uintptr, int8, int16, int16, int16, int16, int16, int16, int16, int16, int16, uint8, uint8, uint8, uint8, uint8, uint8) int32 `acl:"aclmdlSetAIPPCscParams"`
+	AIPPSwap       func(uintptr, int8) int32                                                                                                          `acl:"aclmdlSetAIPPRbuvSwapSwitch"`
+	AIPPAlphaFirst func(uintptr, int8) int32                                                                                                          `acl:"aclmdlSetAIPPAxSwapSwitch"`
+	AIPPScale      func(uintptr, int8, int32, int32, int32, int32, uint64) int32                                                                      `acl:"aclmdlSetAIPPScfParams"`
+	AIPPCrop       func(uintptr, int8, int32, int32, int32, int32, uint64) int32                                                                      `acl:"aclmdlSetAIPPCropParams"`
+	AIPPPad        func(uintptr, int8, int32, int32, int32, int32, uint64) int32                                                                      `acl:"aclmdlSetAIPPPaddingParams"`
+	AIPPMean       func(uintptr, int16, int16, int16, int16, uint64) int32                                                                            `acl:"aclmdlSetAIPPDtcPixelMean"`
+	AIPPMin        func(uintptr, float32, float32, float32, float32, uint64) int32                                                                    `acl:"aclmdlSetAIPPDtcPixelMin"`
+	AIPPReciprocal func(uintptr, float32, float32, float32, float32, uint64) int32                                                                    `acl:"aclmdlSetAIPPPixelVarReci"`
+}
+
+// mediaAPI is the library of the media units, libacl_dvpp.so; a host without it decodes pictures itself.
+type mediaAPI struct {
+	MallocMedia        func(*uintptr, uintptr) int32                                        `acl:"acldvppMalloc"`
+	FreeMedia          func(uintptr) int32                                                  `acl:"acldvppFree"`
+	CreateChannelDesc  func() uintptr                                                       `acl:"acldvppCreateChannelDesc"`
+	DestroyChannelDesc func(uintptr) int32                                                  `acl:"acldvppDestroyChannelDesc"`
+	SetChannelMode     func(uintptr, uint32) int32                                          `acl:"acldvppSetChannelDescMode"`
+	ChannelID          func(uintptr) uint64                                                 `acl:"acldvppGetChannelDescChannelId"`
+	CreateChannel      func(uintptr) int32                                                  `acl:"acldvppCreateChannel"`
+	DestroyChannel     func(uintptr) int32                                                  `acl:"acldvppDestroyChannel"`
+	CreatePic          func() uintptr                                                       `acl:"acldvppCreatePicDesc"`
+	DestroyPic         func(uintptr) int32                                                  `acl:"acldvppDestroyPicDesc"`
+	SetPicData         func(uintptr, uintptr) int32                                         `acl:"acldvppSetPicDescData"`
+	SetPicSize         func(uintptr, uint32) int32                                          `acl:"acldvppSetPicDescSize"`
+	SetPicFormat       func(uintptr, int32) int32                                           `acl:"acldvppSetPicDescFormat"`
+	SetPicWidth        func(uintptr, uint32) int32                                          `acl:"acldvppSetPicDescWidth"`
+	SetPicHeight       func(uintptr, uint32) int32                                          `acl:"acldvppSetPicDescHeight"`
+	SetPicWidthStride  func(uintptr, uint32) int32                                          `acl:"acldvppSetPicDescWidthStride"`
+	SetPicHeightStride func(uintptr, uint32) int32                                          `acl:"acldvppSetPicDescHeightStride"`
+	PicSize            func(uintptr) uint32                                                 `acl:"acldvppGetPicDescSize"`
+	PicFormat          func(uintptr) int32                                                  `acl:"acldvppGetPicDescFormat"`
+	PicWidth           func(uintptr) uint32                                                 `acl:"acldvppGetPicDescWidth"`
+	PicHeight          func(uintptr) uint32                                                 `acl:"acldvppGetPicDescHeight"`
+	PicWidthStride     func(uintptr) uint32                                                 `acl:"acldvppGetPicDescWidthStride"`
+	PicHeightStride    func(uintptr) uint32                                                 `acl:"acldvppGetPicDescHeightStride"`
+	PicRetCode         func(uintptr) uint32                                                 `acl:"acldvppGetPicDescRetCode"`
+	CreateRegion       func(uint32, uint32, uint32, uint32) uintptr                         `acl:"acldvppCreateRoiConfig"`
+	SetRegion          func(uintptr, uint32, uint32, uint32, uint32) int32                  `acl:"acldvppSetRoiConfig"`
+	DestroyRegion      func(uintptr) int32                                                  `acl:"acldvppDestroyRoiConfig"`
+	CreateResize       func() uintptr                                                       `acl:"acldvppCreateResizeConfig"`
+	DestroyResize      func(uintptr) int32                                                  `acl:"acldvppDestroyResizeConfig"`
+	JPEGInfo           func(unsafe.Pointer, uint32, *uint32, *uint32, *int32, *int32) int32 `acl:"acldvppJpegGetImageInfoV2"`
+	JPEGSize           func(unsafe.Pointer, uint32, int32, *uint32) int32                   `acl:"acldvppJpegPredictDecSize"`
+	JPEGDecode         func(uintptr, uintptr, uint32, uintptr, uintptr) int32               `acl:"acldvppJpegDecodeAsync"`
+	Resize             func(uintptr, uintptr, uintptr, uintptr, uintptr) int32              `acl:"acldvppVpcResizeAsync"`
+	Crop               func(uintptr, uintptr, uintptr, uintptr, uintptr) int32              `acl:"acldvppVpcCropAsync"`
+	CropResize         func(uintptr, uintptr, uintptr, uintptr, uintptr, uintptr) int32     `acl:"acldvppVpcCropResizeAsync"`
+	ConvertColour      func(uintptr, uintptr, uintptr, uintptr) int32                       `acl:"acldvppVpcConvertColorAsync"`
 }

@@ -16,7 +16,7 @@ func goType(t reflect.Type) []string {
 	switch t.Kind() {
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return []string{"i" + strconv.Itoa(t.Bits())}
-	case reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return []string{"u" + strconv.Itoa(t.Bits())}
 	case reflect.Float32:
 		return []string{"f32"}
@@ -56,7 +56,7 @@ func TestSignatures(t *testing.T) {
 	}
 	want := map[string]standin.Symbol{}
 	for _, s := range symbols {
-		if s.Library == "acl" {
+		if s.Library != "dcmi" {
 			want[s.Name] = s
 		}
 	}
@@ -127,6 +127,11 @@ func TestLayoutsAndConstants(t *testing.T) {
 		"ACL_MEMCPY_DEVICE_TO_DEVICE": int64(deviceToDevice), "ACL_DDR_MEM": int64(memDDR), "ACL_STREAM_STATUS_NOT_READY": int64(streamNotReady),
 		"ACL_EVENT_RECORDED_STATUS_COMPLETE": int64(eventComplete), "ACL_PKG_NAME_CANN": int64(packageCANN),
 		"ACL_MDL_STREAM_SYNC_TIMEOUT": int64(execStreamTimeout), "ACL_DATA_WITH_STATIC_AIPP": int64(aippStatic),
+		"ACL_DATA_WITH_DYNAMIC_AIPP": int64(aippDynamic), "ACL_YUV420SP_U8": int64(ImageYUV420SP), "ACL_XRGB8888_U8": int64(ImageXRGB8888), "ACL_RGB888_U8": int64(ImageRGB888), "ACL_YUV400_U8": int64(ImageGray),
+		"PIXEL_FORMAT_YUV_SEMIPLANAR_420": int64(NV12), "PIXEL_FORMAT_YVU_SEMIPLANAR_420": int64(NV21), "PIXEL_FORMAT_RGB_888": int64(RGB888), "PIXEL_FORMAT_BGR_888": int64(BGR888),
+		"DVPP_CHNMODE_VPC": int64(channelScale), "DVPP_CHNMODE_JPEGD": int64(channelJPEG),
+		"ACL_MDL_PRIORITY_INT32": int64(loadPriority), "ACL_MDL_LOAD_TYPE_SIZET": int64(loadType), "ACL_MDL_MEM_ADDR_PTR": int64(loadModel), "ACL_MDL_MEM_SIZET": int64(loadModelSize),
+		"ACL_MDL_WEIGHT_ADDR_PTR": int64(loadWeights), "ACL_MDL_WEIGHT_SIZET": int64(loadWeightsSize), "ACL_MDL_WORKSPACE_ADDR_PTR": int64(loadWork), "ACL_MDL_WORKSPACE_SIZET": int64(loadWorkSize),
 		"ACL_ERROR_REPEAT_INITIALIZE": int64(codeRepeatInit), "ACL_ERROR_REPEAT_FINALIZE": int64(codeRepeatFinalize),
 		"ACL_ERROR_COMPILING_STUB_MODE": int64(codeStub), "ACL_ERROR_RT_STREAM_SYNC_TIMEOUT": int64(codeStreamTimeout),
 	} {

@@ -93,6 +93,22 @@ func assign(field reflect.Value, sym uintptr) {
 		*f = func(a, b uintptr) int32 { return call(sym, 2, a, b, 0, 0, 0, 0) }
 	case *func(uintptr, int32) int32:
 		*f = func(a uintptr, b int32) int32 { return call(sym, 2, a, uintptr(b), 0, 0, 0, 0) }
+	case *func(uintptr) uint32:
+		*f = func(a uintptr) uint32 { return uint32(call(sym, 1, a, 0, 0, 0, 0, 0)) }
+	case *func(uintptr, uint32) int32:
+		*f = func(a uintptr, b uint32) int32 { return call(sym, 2, a, uintptr(b), 0, 0, 0, 0) }
+	case *func(uintptr, uint32, uint32, uint32, uint32) int32:
+		*f = func(a uintptr, b, c, d, e uint32) int32 {
+			return call(sym, 5, a, uintptr(b), uintptr(c), uintptr(d), uintptr(e), 0)
+		}
+	case *func(uintptr, uintptr, uint32, uintptr, uintptr) int32:
+		*f = func(a, b uintptr, c uint32, d, e uintptr) int32 { return call(sym, 5, a, b, uintptr(c), d, e, 0) }
+	case *func(uintptr, uintptr, uintptr, uintptr) int32:
+		*f = func(a, b, c, d uintptr) int32 { return call(sym, 4, a, b, c, d, 0, 0) }
+	case *func(uintptr, uintptr, uintptr, uintptr, uintptr) int32:
+		*f = func(a, b, c, d, e uintptr) int32 { return call(sym, 5, a, b, c, d, e, 0) }
+	case *func(uintptr, uintptr, uintptr, uintptr, uintptr, uintptr) int32:
+		*f = func(a, b, c, d, e, g uintptr) int32 { return call(sym, 6, a, b, c, d, e, g) }
 	case *func(uintptr, uintptr, uintptr) int32:
 		*f = func(a, b, c uintptr) int32 { return call(sym, 3, a, b, c, 0, 0, 0) }
 	case *func(uint32, uintptr, uintptr) int32:

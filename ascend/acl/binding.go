@@ -11,6 +11,7 @@ type Binding struct {
 	Inputs  []*Buffer
 	Outputs []*Buffer
 	gear    *Buffer
+	aipp    *Buffer
 	in, out dataset
 }
 
@@ -42,12 +43,26 @@ func (m *Model) Bind() (_ *Binding, err error) {
 		}
 		b.Outputs = append(b.Outputs, buf)
 	}
-	in := b.Inputs
 	if m.Info.gear >= 0 {
 		if b.gear, err = c.Malloc(64, NormalOnly); err != nil {
 			return nil, err
 		}
-		in = append(append(append([]*Buffer{}, in[:m.Info.gear]...), b.gear), in[m.Info.gear:]...)
+	}
+	if m.Info.aipp >= 0 {
+		if b.aipp, err = c.Malloc(max(m.Info.aippBytes, 64), NormalOnly); err != nil {
+			return nil, err
+		}
+	}
+	var in []*Buffer
+	for at, k := range m.Info.order {
+		switch {
+		case at == m.Info.gear:
+			in = append(in, b.gear)
+		case at == m.Info.aipp:
+			in = append(in, b.aipp)
+		default:
+			in = append(in, b.Inputs[k])
+		}
 	}
 	if b.in, err = c.dataset(in); err == nil {
 		b.out, err = c.dataset(b.Outputs)
@@ -128,10 +143,12 @@ func (b *Binding) Point(i int, buf *Buffer) error {
 	if b.m.c.a.UpdateDataBuffer == nil {
 		return fmt.Errorf("aclUpdateDataBuffer: %w", ErrUnsupported)
 	}
-	if g := b.m.Info.gear; g >= 0 && i >= g {
-		i++
+	for at, k := range b.m.Info.order {
+		if k == i {
+			return b.m.c.check("aclUpdateDataBuffer", b.m.c.a.UpdateDataBuffer(b.in.buffers[at], uintptr(buf.Ptr), uintptr(buf.Size)))
+		}
 	}
-	return b.m.c.check("aclUpdateDataBuffer", b.m.c.a.UpdateDataBuffer(b.in.buffers[i], uintptr(buf.Ptr), uintptr(buf.Size)))
+	return fmt.Errorf("the model has no input %d", i)
 }
 
 // Launch queues an execution on the stream and returns. It does not allocate.
@@ -193,11 +210,11 @@ func (b *Binding) Close() (err error) {
 	}
 	c := b.m.c
 	err = errors.Join(c.freeDataset(&b.in), c.freeDataset(&b.out))
-	for _, list := range [][]*Buffer{b.Inputs, b.Outputs, {b.gear}} {
+	for _, list := range [][]*Buffer{b.Inputs, b.Outputs, {b.gear, b.aipp}} {
 		for _, buf := range list {
 			err = errors.Join(err, buf.Free())
 		}
 	}
-	b.Inputs, b.Outputs, b.gear = nil, nil, nil
+	b.Inputs, b.Outputs, b.gear, b.aipp = nil, nil, nil, nil
 	return err
 }

@@ -36,6 +36,9 @@ var places = []string{
 // split is the runtime where the umbrella library is no more.
 var split = []string{"libacl_rt.so", "libacl_mdl.so"}
 
+// mediaLibrary holds the media units; it is optional.
+const mediaLibrary = "libacl_dvpp.so"
+
 // Options of Open.
 type Options struct {
 	Path string // of libascendcl.so; "" looks in the usual places and on LD_LIBRARY_PATH
@@ -60,23 +63,26 @@ type Library struct {
 
 // counters are what is open now, by kind.
 type counters struct {
-	contexts, streams, events, device, host, models, descs, buffers, datasets atomic.Int64
+	contexts, streams, events, device, host, models, descs, buffers, datasets, media, channels, pictures, regions, aipp, configs atomic.Int64
 }
 
 // Live counts what is open and was not closed: everything is 0 after an orderly end.
 type Live struct {
 	Contexts, Streams, Events, DeviceMemory, HostMemory, Models, Descs, Buffers, Datasets int64
+	MediaMemory, Channels, Pictures, Regions, Preprocessings, Configs                     int64
 }
 
 // Sum is the number of all open things.
 func (l Live) Sum() int64 {
-	return l.Contexts + l.Streams + l.Events + l.DeviceMemory + l.HostMemory + l.Models + l.Descs + l.Buffers + l.Datasets
+	return l.Contexts + l.Streams + l.Events + l.DeviceMemory + l.HostMemory + l.Models + l.Descs + l.Buffers + l.Datasets +
+		l.MediaMemory + l.Channels + l.Pictures + l.Regions + l.Preprocessings + l.Configs
 }
 
 // Live tells what is open.
 func (l *Library) Live() Live {
 	c := &l.counters
-	return Live{c.contexts.Load(), c.streams.Load(), c.events.Load(), c.device.Load(), c.host.Load(), c.models.Load(), c.descs.Load(), c.buffers.Load(), c.datasets.Load()}
+	return Live{c.contexts.Load(), c.streams.Load(), c.events.Load(), c.device.Load(), c.host.Load(), c.models.Load(), c.descs.Load(), c.buffers.Load(), c.datasets.Load(),
+		c.media.Load(), c.channels.Load(), c.pictures.Load(), c.regions.Load(), c.aipp.Load(), c.configs.Load()}
 }
 
 // Open loads the library. Signal handlers that it installs are taken out again: see SignalsRestored.
@@ -89,6 +95,9 @@ func Open(o Options) (*Library, error) {
 	l := &Library{}
 	was := readSignals()
 	err := l.load(o.Path)
+	if err == nil {
+		l.loadMedia()
+	}
 	l.signals = restoreSignals(was)
 	if err != nil {
 		return nil, err
@@ -130,6 +139,24 @@ func (l *Library) load(path string) error {
 	}
 	return nil
 }
+
+// loadMedia looks for the library of the media units beside the runtime, then where the loader looks. Without it, or with
+// one that does not fit, there are no media units.
+func (l *Library) loadMedia() {
+	if strings.ContainsRune(l.paths[0], '/') { // a bare name is looked up by the loader
+		beside, err := filepath.Abs(filepath.Join(filepath.Dir(l.paths[0]), mediaLibrary))
+		if err == nil {
+			_, err = os.Stat(beside)
+		}
+		if err == nil && l.dlopen(beside) == nil {
+			return
+		}
+	}
+	_ = l.dlopen(mediaLibrary) // Missing tells of it
+}
+
+// Media reports whether there are media units: JPEG decoding and scaling on the device.
+func (l *Library) Media() bool { return l.api.hasMedia() }
 
 func (l *Library) dlopen(path string) error {
 	h, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_GLOBAL)

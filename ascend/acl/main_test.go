@@ -85,7 +85,7 @@ func finish() int {
 	}
 	code := 0
 	for _, s := range symbols {
-		if s.Library == "acl" && calls(s.Name) == 0 {
+		if s.Library != "dcmi" && calls(s.Name) == 0 {
 			fmt.Fprintln(os.Stderr, "FAIL: no test calls", s.Name)
 			code = 1
 		}

@@ -3,6 +3,7 @@ package acl
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 	"unsafe"
 )
@@ -16,6 +17,9 @@ type Tensor struct {
 	Bytes  int        // of the largest batch; 0 where it is fully dynamic
 	Range  [][2]int64 // of each axis, where the model says it
 	AIPP   bool       // static preprocessing is compiled in: Dims are those of the picture
+	// Dynamic preprocessing: what comes is a picture of at most Bytes a batch, described by SetPreprocessing; Dims are
+	// those of the network.
+	DynamicAIPP bool
 }
 
 // Items is the number of elements of one batch item; 0 if an axis is dynamic.
@@ -29,13 +33,25 @@ func (t Tensor) Items() int {
 
 // Info describes a model.
 type Info struct {
-	Inputs  []Tensor // without the input that takes the batch size
-	Outputs []Tensor
-	Batches []int      // gears of the dynamic batch, empty if it is fixed
-	Sizes   [][2]int   // gears of height and width
-	Gears   [][]int64  // gears of all dims, as the runtime lists them
-	Memory  ModelSizes // device memory it needs, where the runtime can tell
-	gear    int        // index of the input that takes the gear, -1
+	Inputs     []Tensor // without the input that takes the batch size
+	Outputs    []Tensor
+	Batches    []int      // gears of the dynamic batch, empty if it is fixed
+	Sizes      [][2]int   // gears of height and width
+	Gears      [][]int64  // gears of all dims, as the runtime lists them
+	Memory     ModelSizes // device memory it needs, where the runtime can tell
+	gear, aipp int        // indices of the inputs that take the gear and the preprocessing, -1
+	aippBytes  int        // of the latter
+	order      []int      // of the runtime's inputs: index in Inputs, -1 for those two
+}
+
+// pictureInput is the runtime's index of the input with dynamic preprocessing.
+func (i *Info) pictureInput() int {
+	for at, k := range i.order {
+		if k >= 0 && i.Inputs[k].DynamicAIPP {
+			return at
+		}
+	}
+	return -1
 }
 
 // Batch is the largest batch.
@@ -136,6 +152,73 @@ func (c *Context) LoadFileOwn(path string) (*Model, error) {
 	})
 }
 
+// LoadOptions of LoadWith.
+type LoadOptions struct {
+	Priority int  // of the model's work on the device: 0 is first, 7 last
+	Own      bool // the memory is taken here, as with LoadOwn
+}
+
+// Attributes and ways of loading with a configuration.
+const (
+	loadPriority, loadType, loadModel, loadModelSize, loadWeights, loadWeightsSize, loadWork, loadWorkSize int32 = 0, 1, 3, 4, 5, 6, 7, 8
+
+	fromMemory, fromMemoryOwn uintptr = 3, 4
+)
+
+// LoadWith is Load with options; ErrUnsupported where the runtime has no loading with a configuration.
+func (c *Context) LoadWith(data []byte, o LoadOptions) (_ *Model, err error) {
+	a := c.a
+	if a.CreateConfig == nil || a.SetConfig == nil || a.LoadConfigured == nil || a.DestroyConfig == nil {
+		return nil, fmt.Errorf("aclmdlLoadWithConfig: %w", ErrUnsupported)
+	}
+	if len(data) == 0 {
+		return nil, errors.New("load model: it is empty")
+	}
+	m := &Model{c: c}
+	if o.Own {
+		if m.Info.Memory, err = c.sizesOf(data); err == nil {
+			err = m.areas(m.Info.Memory)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	h := a.CreateConfig()
+	if h == 0 {
+		return nil, errors.Join(c.check("aclmdlCreateConfigHandle", 200000), m.freeOwn())
+	}
+	c.l.counters.configs.Add(1)
+	var pin runtime.Pinner // the library keeps the address until it has loaded
+	defer func() {
+		pin.Unpin()
+		c.l.counters.configs.Add(-1)
+		err = errors.Join(err, c.release("aclmdlDestroyConfigHandle", func() int32 { return a.DestroyConfig(h) }))
+	}()
+	pin.Pin(&data[0])
+	priority := int32(o.Priority)
+	err = c.check("aclmdlSetConfigOpt", a.SetConfig(h, loadPriority, unsafe.Pointer(&priority), unsafe.Sizeof(priority)))
+	word := func(attr int32, v uintptr) {
+		if err == nil {
+			err = c.check("aclmdlSetConfigOpt", a.SetConfig(h, attr, unsafe.Pointer(&v), unsafe.Sizeof(v)))
+		}
+	}
+	how := fromMemory
+	if o.Own {
+		how = fromMemoryOwn
+		word(loadWeights, uintptr(m.own[1].Ptr))
+		word(loadWeightsSize, uintptr(m.Info.Memory.Weights))
+		word(loadWork, uintptr(m.own[0].Ptr))
+		word(loadWorkSize, uintptr(m.Info.Memory.Work))
+	}
+	word(loadType, how)
+	word(loadModel, uintptr(unsafe.Pointer(&data[0])))
+	word(loadModelSize, uintptr(len(data)))
+	if err != nil {
+		return nil, errors.Join(err, m.freeOwn())
+	}
+	return m.load("aclmdlLoadWithConfig", func() int32 { return a.LoadConfigured(h, &m.id) })
+}
+
 func (m *Model) areas(need ModelSizes) error {
 	for _, n := range []int{need.Work, need.Weights} {
 		b, err := m.c.Malloc(max(n, 64), HugeFirst)
@@ -207,7 +290,7 @@ func (c *Context) freeDesc(desc uintptr) error {
 // describe fills a description; id is 0 for a model that is not loaded.
 func (c *Context) describe(get func(uintptr) (string, int32), id uint32) (info Info, desc uintptr, err error) {
 	a := c.a
-	info.gear = -1
+	info.gear, info.aipp = -1, -1
 	if desc = a.CreateDesc(); desc == 0 {
 		return info, 0, c.check("aclmdlCreateDesc", int32(200000))
 	}
@@ -218,10 +301,15 @@ func (c *Context) describe(get func(uintptr) (string, int32), id uint32) (info I
 	}
 	for i := range a.NumInputs(desc) {
 		t := Tensor{Name: a.InputName(desc, i), Type: DataType(a.InputDataType(desc, i)), Format: Format(a.InputFormat(desc, i)), Bytes: int(a.InputSize(desc, i))}
-		if t.Name == dynamicBatchInput {
-			info.gear = int(i)
+		if t.Name == dynamicBatchInput || t.Name == dynamicAIPPInput {
+			if info.order = append(info.order, -1); t.Name == dynamicBatchInput {
+				info.gear = int(i)
+			} else {
+				info.aipp, info.aippBytes = int(i), t.Bytes
+			}
 			continue
 		}
+		info.order = append(info.order, len(info.Inputs))
 		var d ioDims
 		if err := c.check("aclmdlGetInputDimsV2", a.InputDimsV2(desc, i, &d)); err != nil {
 			return info, desc, err
@@ -254,7 +342,7 @@ func (c *Context) details(t *Tensor, desc, i uintptr, id uint32) {
 	var kind int32
 	var attached uintptr
 	if id != 0 && a.AippType != nil && a.AippType(id, i, &kind, &attached) == 0 {
-		t.AIPP = kind == aippStatic
+		t.AIPP, t.DynamicAIPP = kind == aippStatic, kind == aippDynamic
 	}
 	if len(t.Name) == maxName-1 && a.TensorRealName != nil { // it was too long for the description
 		if real := a.TensorRealName(desc, t.Name); real != "" {

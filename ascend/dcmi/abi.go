@@ -132,4 +132,5 @@ type api struct {
 	DVPP          func(int32, int32, unsafe.Pointer) int32                     `dcmi:"dcmi_get_device_dvpp_ratio_info"`
 	Processes     func(int32, int32, unsafe.Pointer, *int32) int32             `dcmi:"dcmi_get_device_resource_info"`
 	FaultEvent    func(int32, int32, int32, eventFilter, unsafe.Pointer) int32 `dcmi:"dcmi_get_fault_event"`
+	Subscribe     func(int32, int32, eventFilter, uintptr) int32               `dcmi:"dcmi_subscribe_fault_event"`
 }

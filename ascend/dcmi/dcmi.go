@@ -29,6 +29,7 @@ const (
 	MaxChips     = 4   // on a card
 	MaxErrors    = 128 // error codes of a chip
 	MaxProcesses = 32  // the library fills so many and has no argument for the room
+	maxEvents    = 64  // that wait to be read; more are dropped and counted, because the library's thread must not wait
 	maxText      = 256
 	slack        = 256 // bytes behind every structure; the driver must not reach them
 	canary       = 0xC3
@@ -98,6 +99,8 @@ type Library struct {
 	missing   []string
 	grown     atomic.Uint64
 	seen      map[string]int
+	events    chan Event
+	lost      atomic.Uint64 // events that found no room
 }
 
 // Open loads the library and initialises it; path "" looks in the usual places.

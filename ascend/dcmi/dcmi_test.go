@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -88,7 +89,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	letters := map[reflect.Type]string{reflect.TypeFor[int32](): "i32", reflect.TypeFor[uint32](): "u32", reflect.TypeFor[*int32](): "*i32",
-		reflect.TypeFor[*uint32](): "*u32", reflect.TypeFor[*byte](): "B", reflect.TypeFor[eventFilter](): "dcmi_event_filter"}
+		reflect.TypeFor[*uint32](): "*u32", reflect.TypeFor[*byte](): "B", reflect.TypeFor[eventFilter](): "dcmi_event_filter", reflect.TypeFor[uintptr](): "U"}
 	a := reflect.TypeFor[api]()
 	for i := range a.NumField() {
 		name, f := a.Field(i).Tag.Get("dcmi"), a.Field(i).Type
@@ -255,6 +256,55 @@ func TestFaultsOfTheDevice(t *testing.T) {
 	if lib.Errors()["-8006"] == 0 {
 		t.Error("errors are not counted:", lib.Errors())
 	}
+}
+
+var pushed <-chan Event
+
+// Events come by callback from a thread of the driver: each once, also when it is over; a storm that nobody reads is
+// dropped and counted, and the driver's thread never waits.
+func TestEvents(t *testing.T) {
+	chips, err := lib.Chips()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pushed == nil { // once in the life of a process, however often the test runs
+		if pushed, err = lib.Events(chips, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := lib.Events(chips, 2); err == nil {
+		t.Error("events can be received twice")
+	}
+	next := func() Event {
+		select {
+		case e := <-pushed:
+			return e
+		case <-time.After(time.Minute):
+			t.Fatal("no event came")
+		}
+		return Event{}
+	}
+	lost := lib.EventsLost()
+	control(t, "set pushed_events 2")
+	begun, over := next(), next()
+	if begun.Over == over.Over {
+		t.Errorf("%+v, then %+v", begun, over)
+	}
+	for _, e := range []Event{begun, over} {
+		if e.ID != 0x80e01801 || e.Severity != 2 || e.Name != "stand-in event" || !e.Raised.Equal(time.UnixMilli(1700000000000)) {
+			t.Errorf("%+v", e)
+		}
+	}
+	control(t, "set pushed_events 300")
+	for end := time.Now().Add(time.Minute); lib.EventsLost() < lost+300-maxEvents; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d events of a storm were counted as lost", lib.EventsLost()-lost)
+		}
+	}
+	for range maxEvents {
+		next()
+	}
+	runtime.GC()
 }
 
 // A driver that refuses to start says why.

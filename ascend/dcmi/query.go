@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-	"time"
 	"unsafe"
 )
 
@@ -382,34 +381,4 @@ func (l *Library) Processes(c Chip) ([]Process, error) {
 		out = append(out, Process{int(p.PID), p.Bytes})
 	}
 	return out, nil
-}
-
-// Event is a fault that the driver told of.
-type Event struct {
-	ID       uint32
-	Severity int
-	Raised   time.Time
-	Over     bool // the fault has ended
-	Name     string
-}
-
-// NextEvent waits for the next event of at least the severity; nil if none came in time. It may wait 30 s at most.
-func (l *Library) NextEvent(c Chip, severity uint8, wait time.Duration) (*Event, error) {
-	if l.api.FaultEvent == nil {
-		return nil, absent("dcmi_get_fault_event")
-	}
-	var e event
-	filter := eventFilter{Flags: 2, Severity: severity}
-	err := l.check("dcmi_get_fault_event", fill(l, &e, func(p unsafe.Pointer) int32 {
-		return l.api.FaultEvent(c.Card, c.Device, int32(min(wait.Milliseconds(), 30000)), filter, p)
-	}))
-	var bad *Error
-	if errors.As(err, &bad) && bad.Code == codeTimeout {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &Event{ID: e.Fault.EventID, Severity: int(e.Fault.Severity), Raised: time.UnixMilli(int64(e.Fault.Raised)).UTC(),
-		Over: e.Fault.Assertion == 0, Name: text(e.Fault.Name[:])}, nil
 }

@@ -60,16 +60,32 @@ type Model struct {
 	Batch       Batch         `yaml:"batch"`
 	Deadline    time.Duration `yaml:"deadline"` // of one execution
 	Concurrency int           `yaml:"concurrency"`
+	Priority    int           `yaml:"priority"` // of its work on the device: 0 is first, 7 last
 	Queue       int           `yaml:"queue"`    // items that may wait
 	Overload    string        `yaml:"overload"` // what is dropped when it is full: newest or oldest
 	Golden      *Golden       `yaml:"golden"`
 }
 
-// Input says how a picture becomes the tensor of a model without static preprocessing.
+// Input says how what comes in becomes the inputs of the model. Mean and Scale are for models without static preprocessing.
 type Input struct {
-	Mean  float64 `yaml:"mean"`  // taken off each value from 0 to 255
-	Scale float64 `yaml:"scale"` // then multiplied
+	Mean      float64              `yaml:"mean"`      // taken off each value from 0 to 255
+	Scale     float64              `yaml:"scale"`     // then multiplied
+	Fit       string               `yaml:"fit"`       // a picture of other proportions: stretch, or crop to its centre
+	Media     string               `yaml:"media"`     // auto: decoded by the device where it can; off: by the processor
+	Constants map[string][]float64 `yaml:"constants"` // inputs that are always the same, by name
 }
+
+// How a picture of other proportions than the model's is fitted.
+const (
+	FitStretch = "stretch"
+	FitCrop    = "crop"
+)
+
+// Who decodes pictures.
+const (
+	MediaAuto = "auto"
+	MediaOff  = "off"
+)
 
 // Output says what the numbers mean.
 type Output struct {
@@ -178,6 +194,8 @@ func (c *Config) withDefaults(dir string) {
 		set(&m.Concurrency, 1)
 		set(&m.Queue, 256)
 		set(&m.Input.Scale, 1)
+		set(&m.Input.Fit, FitStretch)
+		set(&m.Input.Media, MediaAuto)
 		set(&m.Output.Top, 5)
 		set(&m.Output.IoU, 0.5)
 	}
@@ -260,6 +278,15 @@ func (m *Model) validate(r *strictyaml.Report, path string) {
 	}
 	if m.Overload != DropNewest && m.Overload != DropOldest {
 		r.Addf(path+".overload", "%s.overload %q: there are %s and %s", path, m.Overload, DropNewest, DropOldest)
+	}
+	if m.Input.Fit != FitStretch && m.Input.Fit != FitCrop {
+		r.Addf(path+".input.fit", "%s.input.fit %q: there are %s and %s", path, m.Input.Fit, FitStretch, FitCrop)
+	}
+	if m.Input.Media != MediaAuto && m.Input.Media != MediaOff {
+		r.Addf(path+".input.media", "%s.input.media %q: there are %s and %s", path, m.Input.Media, MediaAuto, MediaOff)
+	}
+	if m.Priority < 0 || m.Priority > MaxPriority {
+		r.Addf(path+".priority", "%s.priority is %d; possible are 0 to %d", path, m.Priority, MaxPriority)
 	}
 	for _, b := range []struct {
 		key    string

@@ -180,11 +180,16 @@ func detect(o Output, v []float64) (*outcome, error) {
 		return nil, fmt.Errorf("a detection has rows of 6 numbers; %d is not a multiple", len(v))
 	}
 	var all []box
-	for ; len(v) > 0; v = v[6:] {
-		b := box{v[0], v[1], v[2], v[3], v[4], int(v[5])}
-		if b.score >= o.Threshold && b.score > 0 && b.x2 > b.x1 && b.y2 > b.y1 {
-			all = append(all, b)
+	for row := 0; len(v) > 0; row, v = row+1, v[6:] {
+		b := box{v[0], v[1], v[2], v[3], v[4], 0}
+		if b.score < o.Threshold || b.score <= 0 || b.x2 <= b.x1 || b.y2 <= b.y1 { // also rows that fill the tensor up
+			continue
 		}
+		if v[5] < 0 || v[5] > maxClass || v[5] != math.Trunc(v[5]) {
+			return nil, fmt.Errorf("detection in row %d has the class %g", row, v[5])
+		}
+		b.class = int(v[5])
+		all = append(all, b)
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].score > all[j].score })
 	var kept []box

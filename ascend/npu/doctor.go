@@ -217,10 +217,23 @@ func (d *checklist) runtime(c *Config, lib *acl.Library) {
 		s := newSession(lib, c.Device, m, make(chan *job), func(error) {})
 		begun := time.Now()
 		err := s.try()
+		if err == nil && s.intake.target.width > 0 {
+			d.pictures(m.Name, s.media)
+		}
 		d.step("model "+m.Name, err, "loaded and run in %s, self-test %s, %d inputs, batches %v", time.Since(begun).Truncate(time.Millisecond), s.selfTest, len(s.info.Inputs), s.info.Batches)
 	}
 	d.step("signals after first use", nil, "put back: %v", lib.SignalsRestored())
 	d.step("finalise", lib.Finalize(), "ok")
+}
+
+// pictures tells who decodes a model's pictures. A device that could and gives another picture is a finding.
+func (d *checklist) pictures(model string, why error) {
+	name := "model " + model + " pictures"
+	if errors.Is(why, acl.ErrUnsupported) || errors.Is(why, acl.ErrLayout) || errors.Is(why, errSwitchedOff) {
+		fmt.Fprintf(d.out, "--    %-28s decoded by the processor: %v\n", name, why)
+		return
+	}
+	d.step(name, why, "decoded by the device, as on the processor")
 }
 
 func copyTest(x *acl.Context) error {

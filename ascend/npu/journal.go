@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -73,14 +72,21 @@ var errJournal = errors.New("journal of bound inputs failed")
 
 // openJournal reads the journal in dir, or begins one.
 func openJournal(dir string) (*journal, error) {
-	j := &journal{path: filepath.Join(dir, "journal"), pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1}
+	path := filepath.Join(dir, "journal")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	data, err := os.ReadFile(j.path)
+	data, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	j := readJournal(path, data)
+	return j, j.rewrite()
+}
+
+// readJournal is the state that the whole lines of a journal give, up to the first that is damaged.
+func readJournal(path string, data []byte) *journal {
+	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1}
 	rest := data
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
@@ -97,16 +103,21 @@ func openJournal(dir string) (*journal, error) {
 	if j.incarnation == 0 {
 		j.renew()
 	}
-	return j, j.rewrite()
+	return j
 }
 
 func parseLine(line []byte) (e entry, ok bool) {
 	if len(line) < 10 || line[8] != ' ' {
 		return e, false
 	}
-	want, err := strconv.ParseUint(string(line[:8]), 16, 32)
-	return e, err == nil && crc32.ChecksumIEEE(line[9:]) == uint32(want) && json.Unmarshal(line[9:], &e) == nil
+	if string(line[:8]) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(line[9:])) || json.Unmarshal(line[9:], &e) != nil {
+		return e, false
+	}
+	return e, e.Seq < maxSequence && e.Acked < maxSequence && e.Tried >= 0
 }
+
+// maxSequence is beyond every number that is ever bound.
+const maxSequence = 1 << 62
 
 func (j *journal) apply(e entry) {
 	switch {
@@ -115,6 +126,7 @@ func (j *journal) apply(e entry) {
 		j.next = max(e.Seq, 1)
 	case e.Acked != 0:
 		j.acked = max(j.acked, e.Acked)
+		j.next = max(j.next, j.acked+1)
 		for s := range j.pending {
 			if s <= e.Acked {
 				delete(j.pending, s)
@@ -128,7 +140,9 @@ func (j *journal) apply(e entry) {
 	case e.Seq != 0:
 		j.next = max(j.next, e.Seq+1)
 		j.remember(e)
-		j.pending[e.Seq] = e
+		if e.Seq > j.acked {
+			j.pending[e.Seq] = e
+		}
 	}
 }
 
@@ -153,8 +167,12 @@ func (j *journal) renew() {
 	j.next, j.acked, j.pending, j.refs, j.order = 1, 0, map[uint64]entry{}, map[string]uint64{}, nil
 	for _, s := range sorted(old) {
 		e := old[s]
-		e.Seq = j.next
+		tried := e.Tried
+		e.Seq, e.Tried = j.next, 0
 		j.apply(e)
+		if tried > 0 {
+			j.apply(entry{Seq: e.Seq, Tried: tried})
+		}
 	}
 }
 
@@ -200,8 +218,8 @@ func lines(entries ...entry) []byte {
 	return b.Bytes()
 }
 
-// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before.
-func (j *journal) rewrite() error {
+// compacted is what still counts, as the lines of a journal.
+func (j *journal) compacted() []byte {
 	out := []entry{{Incarnation: j.incarnation, Seq: j.next}}
 	for _, name := range j.order { // first, so that a pending entry is the later word on a sequence
 		if s := j.refs[name]; j.pending[s].Seq == 0 {
@@ -219,7 +237,12 @@ func (j *journal) rewrite() error {
 			out = append(out, entry{Seq: s, Tried: tried})
 		}
 	}
-	data := lines(out...)
+	return lines(out...)
+}
+
+// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before.
+func (j *journal) rewrite() error {
+	data := j.compacted()
 	tmp := j.path + ".new"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,11 +17,14 @@ import (
 
 // monitor reads the chips through the management library, independently of the runtime: it goes on when that hangs.
 type monitor struct {
-	w *Worker
+	w             *Worker
+	skipped, lost uint64    // events of a storm; these three are of the goroutine that reads
+	told          time.Time // when the gauges were recorded
 
 	mu     sync.Mutex
 	driver string
 	chips  []api.NPUChip
+	errors map[string]int // of the management library, by code; replaced, never changed
 	at     time.Time
 }
 
@@ -34,7 +38,8 @@ func (m *monitor) run(ctx context.Context) error {
 	tick := time.NewTicker(m.w.c.Monitor)
 	defer tick.Stop()
 	var lib *dcmi.Library
-	for {
+	var events <-chan dcmi.Event
+	for left, look := maxEventRecords, true; ; {
 		if lib == nil {
 			var err error
 			if lib, err = dcmi.Open(m.w.c.DCMI); err != nil {
@@ -42,17 +47,66 @@ func (m *monitor) run(ctx context.Context) error {
 				m.w.raise("N010", "dcmi", "NPU", err.Error())
 			} else {
 				m.w.clear("N010", "dcmi")
+				events = m.subscribe(lib)
 			}
 		}
-		if lib != nil {
+		if lib != nil && look {
 			m.read(lib)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			m.leftOut(lib)
+			left, look = maxEventRecords, true
+		case e := <-events: // a fault, or the end of one: look at once
+			if left, look = left-1, left > 1; left < 0 {
+				m.skipped++ // a storm
+				continue
+			}
+			m.event(e)
 		}
 	}
+}
+
+// leftOut records how many events of a storm were not recorded one by one.
+func (m *monitor) leftOut(lib *dcmi.Library) {
+	if lib == nil {
+		return
+	}
+	lost := lib.EventsLost()
+	n := m.skipped + lost - m.lost
+	m.skipped, m.lost = 0, lost
+	if n > 0 {
+		m.w.tell(m.w.noteRecord("npu.event", "", fmt.Sprintf("%d further events of the driver were not recorded one by one", n), map[string]any{"event": "left out", "count": n}))
+	}
+}
+
+// eventSeverity is that of the events that are recorded: major and worse.
+const eventSeverity = 2
+
+// subscribe has the driver tell of faults. A driver or chip without it is asked at each interval only.
+func (m *monitor) subscribe(lib *dcmi.Library) <-chan dcmi.Event {
+	chips, err := lib.Chips()
+	if err != nil || len(chips) == 0 {
+		return nil
+	}
+	events, err := lib.Events(chips, eventSeverity)
+	if err != nil {
+		m.w.log.Info("faults of the chips are seen at the next reading only", "err", err)
+		return nil
+	}
+	return events
+}
+
+// event records a fault that the driver told of.
+func (m *monitor) event(e dcmi.Event) {
+	word := "raised"
+	if e.Over {
+		word = "over"
+	}
+	m.w.tell(m.w.noteRecord("npu.event", "", fmt.Sprintf("the driver tells: %s (0x%08X) is %s", e.Name, e.ID, word),
+		map[string]any{"event": word, "id": fmt.Sprintf("0x%08X", e.ID), "severity": e.Severity, "raised": e.Raised.Format(time.RFC3339Nano), "name": e.Name}))
 }
 
 func (m *monitor) read(lib *dcmi.Library) {
@@ -62,6 +116,7 @@ func (m *monitor) read(lib *dcmi.Library) {
 		return
 	}
 	m.w.clear("N010", "dcmi")
+	well := 0
 	var out []api.NPUChip
 	var records []api.IngestRecord
 	for _, c := range chips {
@@ -96,6 +151,14 @@ func (m *monitor) read(lib *dcmi.Library) {
 				chip.Errors = append(chip.Errors, f.String())
 			}
 		}
+		if list, err := lib.Processes(c); err == nil {
+			bytes := uint64(0)
+			for _, p := range list {
+				bytes += p.Bytes
+			}
+			chip.Gauges["processes"], chip.Gauges["memory.processes"] = float64(len(list)), float64(bytes)
+			records = append(records, count("npu.processes", labels, len(list)), api.IngestRecord{Name: "npu.memory.processes", Labels: labels, Unit: "By", Type: "int", Value: json.RawMessage(strconv.FormatUint(bytes, 10))})
+		}
 		records = append(records, api.IngestRecord{Name: "npu.health", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(int(h)))},
 			api.IngestRecord{Name: "npu.errors", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(len(faults)))})
 		if h != dcmi.Healthy || len(faults) > 0 {
@@ -103,18 +166,34 @@ func (m *monitor) read(lib *dcmi.Library) {
 		} else {
 			m.w.clear("N011", chip.ID)
 		}
+		if h == dcmi.Healthy {
+			well++
+		}
 		out = append(out, chip)
 	}
+	all := map[string]string{}
+	if lib.Simulated() != "" {
+		all["simulated"] = "true"
+	}
+	records = append(records, count("npu.chips", all, len(chips)), count("npu.chips_ok", all, well))
 	if n := lib.Grown(); n > 0 {
 		m.w.raise("N012", "dcmi", "NPU driver", fmt.Sprintf("%d answers were longer than documented: this driver is newer than what it was made for; the known part is used", n))
 	}
-	m.w.tell(records...)
+	if now := time.Now(); now.Sub(m.told) > m.w.c.Monitor/2 { // an extra look writes no extra gauges
+		m.told = now
+		m.w.tell(records...)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.driver, m.chips, m.at = lib.Versions().Driver, out, time.Now()
+	m.errors = maps.Clone(lib.Errors())
 }
 
-func (m *monitor) snapshot() (driver string, chips []api.NPUChip) {
+func count(name string, labels map[string]string, n int) api.IngestRecord {
+	return api.IngestRecord{Name: name, Labels: labels, Unit: "1", Type: "int", Value: json.RawMessage(strconv.Itoa(n))}
+}
+
+func (m *monitor) snapshot() (driver string, chips []api.NPUChip, errors map[string]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	chips = []api.NPUChip{}
@@ -122,5 +201,5 @@ func (m *monitor) snapshot() (driver string, chips []api.NPUChip) {
 		c.Age = time.Since(m.at).Seconds()
 		chips = append(chips, c)
 	}
-	return m.driver, chips
+	return m.driver, chips, m.errors
 }

@@ -16,6 +16,7 @@ type message struct {
 	seq     uint64
 	model   string
 	items   []*item
+	plain   bool // the processor decodes its pictures
 	records []api.IngestRecord
 	results []api.NPUResult
 }

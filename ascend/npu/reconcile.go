@@ -117,7 +117,7 @@ func (w *Worker) redo(ctx context.Context, left []entry) error {
 		if err := w.journal.tried(e.Seq, e.Tried+1); err != nil {
 			return err
 		}
-		m := &message{seq: e.Seq, model: e.Model}
+		m := &message{seq: e.Seq, model: e.Model, plain: true} // a picture may be what ended the last process
 		for _, r := range e.Refs {
 			m.items = append(m.items, w.itemOf(r))
 		}

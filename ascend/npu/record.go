@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,12 +43,12 @@ func (w *Worker) labels(g *generation) map[string]string {
 
 // record makes the records of one inference, and the answer to who asked for it. An inference that failed is a record
 // with a bad quality and the reason in a series of its own: a bad record has no value.
-func (w *Worker) record(g *generation, it *item, out *outcome, err error, ms float64, j *job, sum string) ([]api.IngestRecord, api.NPUResult) {
+func (w *Worker) record(g *generation, it *item, out *outcome, err error, ms float64, j *job, sum, where string) ([]api.IngestRecord, api.NPUResult) {
 	labels := w.labels(g)
 	res := api.NPUResult{SchemaVersion: api.SchemaVersion, Model: g.m.Name, Simulated: w.simulated(), Quality: "good", Recorded: it.record}
 	if err != nil {
 		res.Quality, res.Error = "bad:malformed", cut(err.Error())
-		if j.err != nil {
+		if errors.Is(err, errDevice) {
 			res.Quality = "bad:device"
 		}
 		return badRecords(labels, it, res.Quality, res.Error), res
@@ -55,6 +56,9 @@ func (w *Worker) record(g *generation, it *item, out *outcome, err error, ms flo
 	body := map[string]any{"schema": api.NPUSchema, "kind": g.m.Output.Kind, "text": out.text, "result": out.body,
 		"input":      map[string]any{"kind": it.ref.Kind, "ref": cut(it.ref.Name), "sha256": sum},
 		"latency_ms": ms, "device_ms": float64(j.device.Microseconds()) / 1000, "batch": j.batch}
+	if where != "" {
+		body["decoded_by"] = where
+	}
 	text := encode(body, messageBytes/max(len(j.in), 1)-64)
 	var merr error
 	if res.Result, merr = json.Marshal(out.body); merr != nil {

@@ -38,11 +38,22 @@ type generation struct {
 	sum      string
 	selfTest string
 	info     acl.Info
+	intake   *intake
 	maxBatch int
 	sessions []*session
 	jobs     chan *job
 	stop     context.CancelFunc
 	ended    sync.WaitGroup
+}
+
+// processor is why the processor decodes the model's pictures, "" if the device does.
+func (g *generation) processor() string {
+	for _, s := range g.sessions {
+		if why := s.processor.Load(); why != nil {
+			return *why
+		}
+	}
+	return ""
 }
 
 // runner is one model: its queue, its batches, its sessions.
@@ -64,6 +75,7 @@ type runner struct {
 
 type modelStats struct {
 	done, bad, batches uint64
+	device, left       uint64 // pictures that the media units decoded, and could not
 	dropped            map[string]uint64
 	latency            [latencySamples]float64 // ms
 	n                  int
@@ -177,17 +189,43 @@ func (r *runner) run(ctx context.Context) error {
 
 // work prepares the inputs of a message and has them executed; it returns when the results stand in the message.
 func (r *runner) work(ctx context.Context, g *generation, msg *message) {
-	j := &job{in: make([][]byte, len(msg.items))}
-	wrong := make([]error, len(msg.items))
-	sums := make([]string, len(msg.items))
+	n := len(msg.items)
+	device := g.processor() == ""
+	b := &batch{items: msg.items, data: make([][]byte, n), wrong: make([]error, n), sums: make([]string, n), job: &job{in: make([]*feed, n)}}
 	for i, it := range msg.items {
 		data, err := it.read()
 		if err == nil {
-			sums[i] = digest(data)
-			j.in[i], err = tensorOf(data, g.info.Inputs[0], g.m.Input)
+			b.data[i], b.sums[i] = data, digest(data)
+			b.job.in[i], err = g.intake.prepare(data, device && !msg.plain)
 		}
-		wrong[i] = err
+		b.wrong[i] = err
 	}
+	if r.execute(ctx, g, b, b.job) && r.repair(ctx, g, b) {
+		r.results(g, msg, b)
+	}
+}
+
+// batch is a message on its way through the device.
+type batch struct {
+	items []*item
+	data  [][]byte // as it came
+	wrong []error  // why an item has no result
+	sums  []string
+	job   *job
+	left  int // pictures that the media units could not decode and the processor did
+}
+
+// plain has the processor decode the pictures of a job.
+func (b *batch) plain(g *generation, j *job) {
+	for i, f := range j.in {
+		if f != nil && f.jpeg != nil {
+			j.in[i], b.wrong[i] = g.intake.prepare(b.data[i], false)
+		}
+	}
+}
+
+// execute gives a job to the sessions until it has succeeded, or failed for good; false if the worker ends.
+func (r *runner) execute(ctx context.Context, g *generation, b *batch, j *job) bool {
 	finished := make(chan struct{}, maxTries+1)
 	j.finish = func(*job) { finished <- struct{}{} }
 	for {
@@ -195,7 +233,7 @@ func (r *runner) work(ctx context.Context, g *generation, msg *message) {
 		select {
 		case g.jobs <- j:
 		case <-ctx.Done():
-			return // it stays bound, and is done after the next start
+			return false // it stays bound, and is done after the next start
 		}
 		select {
 		case <-finished:
@@ -203,38 +241,83 @@ func (r *runner) work(ctx context.Context, g *generation, msg *message) {
 			select { // the session ends what it has begun
 			case <-finished:
 			case <-time.After(g.m.Deadline):
-				return
+				return false
 			}
 		}
 		if deadly(j.err) || errors.Is(j.err, context.Canceled) {
-			return
+			return false
 		}
 		if j.tries++; j.err == nil || j.tries >= maxTries || acl.ClassOf(j.err) == acl.ClassCaller {
-			break
+			return true
+		}
+		b.plain(g, j) // perhaps it was the media units that failed
+	}
+}
+
+// errDevice marks an item whose execution failed.
+var errDevice = errors.New("device")
+
+// repair executes once more, decoded by the processor, what the media units could not decode.
+func (r *runner) repair(ctx context.Context, g *generation, b *batch) bool {
+	if b.job.err != nil {
+		return true
+	}
+	second := &job{in: make([]*feed, len(b.items))}
+	for i, why := range b.job.again {
+		if why == nil {
+			continue
+		}
+		if second.in[i], b.wrong[i] = g.intake.prepare(b.data[i], false); second.in[i] != nil {
+			b.left++
 		}
 	}
-	r.results(g, msg, j, wrong, sums)
+	if b.left == 0 {
+		return true
+	}
+	if !r.execute(ctx, g, b, second) {
+		return false
+	}
+	for i, f := range second.in {
+		switch {
+		case f == nil:
+		case second.err != nil:
+			b.wrong[i] = fmt.Errorf("%w: %w", errDevice, second.err)
+		default:
+			b.job.in[i], b.job.out[i] = f, second.out[i]
+		}
+	}
+	return true
 }
 
 // results decodes the outputs and completes the message.
-func (r *runner) results(g *generation, msg *message, j *job, wrong []error, sums []string) {
+func (r *runner) results(g *generation, msg *message, b *batch) {
 	now := time.Now()
-	o := g.m.Output
+	o, j := g.m.Output, b.job
+	device := 0
 	for i, it := range msg.items {
-		err := wrong[i]
-		if err == nil {
-			err = j.err
+		err := b.wrong[i]
+		if err == nil && j.err != nil {
+			err = fmt.Errorf("%w: %w", errDevice, j.err)
 		}
 		var out *outcome
 		if err == nil {
 			out, err = decode(o, j.out[i])
 		}
+		where := ""
+		if j.in[i] != nil {
+			where = j.in[i].where
+		}
+		if err == nil && where == onDevice {
+			device++
+		}
 		ms := float64(now.Sub(it.at).Microseconds()) / 1000
-		msg.add(r.w.record(g, it, out, err, ms, j, sums[i]))
+		msg.add(r.w.record(g, it, out, err, ms, j, b.sums[i], where))
 		r.count(ms, err)
 	}
 	r.mu.Lock()
 	r.stats.batches++
+	r.stats.device += uint64(device)
+	r.stats.left += uint64(b.left)
 	r.mu.Unlock()
 	r.w.complete(msg)
 }
@@ -302,6 +385,9 @@ func (r *runner) bring(ctx context.Context, m Model) error {
 	var err error
 	for range m.Concurrency {
 		s := newSession(r.w.lib, r.w.c.Device, m, g.jobs, r.w.fatal)
+		if r.w.mediaOff != "" {
+			s.noMedia = errors.New(r.w.mediaOff)
+		}
 		g.sessions = append(g.sessions, s)
 		r.w.watchSession(s, true)
 		g.ended.Add(1)
@@ -318,7 +404,7 @@ func (r *runner) bring(ctx context.Context, m Model) error {
 		if err != nil {
 			break
 		}
-		g.info, g.sum, g.selfTest, g.maxBatch = s.info, s.m.SHA256, s.selfTest, s.maxBatch()
+		g.info, g.intake, g.sum, g.selfTest, g.maxBatch = s.info, s.intake, s.m.SHA256, s.selfTest, s.maxBatch()
 	}
 	old := r.current()
 	if err != nil {
@@ -422,6 +508,14 @@ func (r *runner) status() api.NPUModel {
 	}
 	if g := r.gen; g != nil {
 		m.Version, m.SHA256, m.SelfTest, m.MaxBatch = g.m.Version, g.sum, g.selfTest, g.maxBatch
+		m.OnDevice, m.LeftToProcessor = s.device, s.left
+		switch {
+		case g.intake.target.width == 0:
+		case g.processor() == "":
+			m.Media = onDevice
+		default:
+			m.Media = onProcessor + ": " + g.processor()
+		}
 	}
 	l := slices.Clone(s.latency[:min(s.n, latencySamples)])
 	slices.Sort(l)

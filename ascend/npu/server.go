@@ -174,7 +174,7 @@ func (w *Worker) Status() *api.NPUStatus {
 		s.Faults = append(s.Faults, f)
 	}
 	w.mu.Unlock()
-	s.Driver, s.Chips = w.monitor.snapshot()
+	s.Driver, s.Chips, s.DCMIErrors = w.monitor.snapshot()
 	s.Goroutines = runtime.NumGoroutine()
 	if w.lib != nil {
 		s.Handles = w.lib.Live().Sum()

@@ -1,6 +1,7 @@
 package npu
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,8 +18,9 @@ import (
 
 // job is one execution: the prepared inputs of a batch, and afterwards their outputs.
 type job struct {
-	in     [][]byte // per item; nil: this item is bad already and is not executed
+	in     []*feed // per item; nil: this item is not executed
 	out    [][]tensorOut
+	again  []error // per item: the media units could not decode its picture; its outputs mean nothing
 	err    error
 	tries  int
 	device time.Duration // from launch to result
@@ -36,12 +38,16 @@ type session struct {
 	ready  chan error  // the outcome of loading and self-test, once
 	fatal  func(error) // ends the process: the device cannot be used by it any more
 
-	c        *acl.Context // of the goroutine
-	events   bool         // executions can be ordered across streams
-	info     acl.Info     // after ready
-	selfTest string       // after ready
-	loading  atomic.Bool
-	since    atomic.Int64 // unix nanoseconds when the call under way began, 0: none
+	c         *acl.Context           // of the goroutine
+	events    bool                   // executions can be ordered across streams
+	info      acl.Info               // after ready
+	intake    *intake                // after ready
+	media     error                  // after ready: why the processor decodes pictures; nil if the device does
+	processor atomic.Pointer[string] // why the processor decodes pictures; nil: the device does
+	noMedia   error                  // the media units failed before: they are not used
+	selfTest  string                 // after ready
+	loading   atomic.Bool
+	since     atomic.Int64 // unix nanoseconds when the call under way began, 0: none
 }
 
 func newSession(lib *acl.Library, device int, m Model, jobs chan *job, fatal func(error)) *session {
@@ -60,15 +66,18 @@ var errModel = errors.New("model refused")
 // slot is one place in the queue of the device.
 type slot struct {
 	b      *acl.Binding
-	in     *acl.Host
+	in     []*acl.Host // by input; nil where it is constant
 	outs   []*acl.Host
+	media  *media // nil: the processor decodes pictures
 	stream *acl.Stream
 	event  *acl.Event // its execution has ended; made for one execution and waited for once
 	waited *acl.Event // what its execution waits for
 	job    *job       // under way
 	last   *job       // ended
+	feeds  []*feed    // of the job under way, without the bad ones
 	begun  time.Time
 	batch  int
+	aipp   int // the batch whose preprocessing is set
 }
 
 // run loads the model and serves jobs until ctx ends. An error after ready is one of the device; jobs that it had are
@@ -83,7 +92,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	s.loading.Store(true)
 	s.enter()
-	err := s.lib.Run(s.device, func(c *acl.Context) (err error) {
+	work := func(c *acl.Context) (err error) {
 		s.c = c
 		model, err := s.load(c)
 		if err != nil {
@@ -103,6 +112,9 @@ func (s *session) run(ctx context.Context) error {
 			s.leave()
 		}()
 		if err == nil {
+			err = s.openMedia(slots)
+		}
+		if err == nil {
 			err = s.prove(slots[0])
 		}
 		if err != nil {
@@ -112,7 +124,12 @@ func (s *session) run(ctx context.Context) error {
 		s.leave()
 		tell(nil)
 		return s.serve(ctx, slots)
-	})
+	}
+	err := s.lib.Run(s.device, work)
+	if errors.Is(err, errMedia) && !deadly(err) { // a new context, without them
+		s.noMedia = err
+		err = s.lib.Run(s.device, work)
+	}
 	s.leave()
 	tell(err)
 	return err
@@ -139,7 +156,7 @@ func (s *session) load(c *acl.Context) (*acl.Model, error) {
 		return nil, fmt.Errorf("%w: %s has sha256 %s, the configuration wants %s", errModel, s.m.Path, sum, s.m.SHA256)
 	}
 	s.m.SHA256 = sum
-	model, err := c.Load(data)
+	model, err := s.loadWith(c, data)
 	if acl.ClassOf(err) == acl.ClassModel || acl.ClassOf(err) == acl.ClassCaller {
 		return nil, fmt.Errorf("%w: %w", errModel, err)
 	}
@@ -147,10 +164,24 @@ func (s *session) load(c *acl.Context) (*acl.Model, error) {
 		return nil, err
 	}
 	s.info = model.Info
-	if len(s.info.Inputs) != 1 || s.info.Inputs[0].Items() == 0 || s.info.Inputs[0].Type.Size() == 0 || len(s.info.Outputs) == 0 {
-		return nil, errors.Join(fmt.Errorf("%w: %s has %d inputs; one input of a fixed size (besides the batch) is supported", errModel, s.m.Path, len(s.info.Inputs)), model.Close())
+	if s.intake, err = newIntake(s.info, s.m.Input); err == nil && len(s.info.Outputs) == 0 {
+		err = errors.New("it has no output")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", errModel, s.m.Path, err), model.Close())
 	}
 	return model, nil
+}
+
+// loadWith gives the runtime the model's priority, where it was configured.
+func (s *session) loadWith(c *acl.Context, data []byte) (*acl.Model, error) {
+	if s.m.Priority > 0 {
+		m, err := c.LoadWith(data, acl.LoadOptions{Priority: s.m.Priority})
+		if !errors.Is(err, acl.ErrUnsupported) {
+			return m, err
+		}
+	}
+	return c.Load(data)
 }
 
 func readModel(path string) (data []byte, sum string, err error) {
@@ -190,7 +221,7 @@ func (s *session) slots(c *acl.Context, model *acl.Model) (out []*slot, err erro
 			err = t.b.Verify()
 		}
 		if err == nil {
-			t.in, err = c.MallocHost(s.info.Inputs[0].Bytes)
+			err = s.inputs(c, t)
 		}
 		for _, o := range s.info.Outputs {
 			var h *acl.Host
@@ -209,12 +240,33 @@ func (s *session) slots(c *acl.Context, model *acl.Model) (out []*slot, err erro
 	return out, nil
 }
 
+// inputs takes pinned memory for what items bring, and fills the constant inputs once and for all.
+func (s *session) inputs(c *acl.Context, t *slot) error {
+	for i, n := range s.intake.bytes {
+		if s.intake.fixed[i] == nil {
+			h, err := c.MallocHost(max(n*s.info.Batch(), 1))
+			if t.in = append(t.in, h); err != nil {
+				return err
+			}
+			continue
+		}
+		t.in = append(t.in, nil)
+		if err := t.b.Inputs[i].Upload(bytes.Repeat(s.intake.fixed[i], s.info.Batch())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *slot) close() error {
 	var err error
 	if t.stream != nil {
 		err = t.stream.Kill()
 	}
-	err = errors.Join(err, t.waited.Close(), t.event.Close(), t.b.Close(), t.in.Free())
+	err = errors.Join(err, t.waited.Close(), t.event.Close(), t.media.close(), t.b.Close())
+	for _, h := range t.in {
+		err = errors.Join(err, h.Free())
+	}
 	for _, h := range t.outs {
 		err = errors.Join(err, h.Free())
 	}
@@ -251,23 +303,24 @@ func (s *session) gear(n int) int {
 // submit queues a job on the slot's own stream, behind the execution before it: a model never runs twice at once.
 func (s *session) submit(t, before *slot, j *job) error {
 	t.job, t.begun, t.batch = j, time.Now(), 0
-	item := s.info.Inputs[0].Items() * s.info.Inputs[0].Type.Size()
-	n := 0
-	for _, in := range j.in {
-		if in != nil {
-			n += copy(t.in.Bytes[n:n+item], in)
+	t.feeds = t.feeds[:0]
+	for _, f := range j.in {
+		if f != nil {
+			t.feeds = append(t.feeds, f)
 		}
 	}
-	if n == 0 {
+	if len(t.feeds) == 0 {
 		return nil
 	}
-	batch := s.gear(n / item)
-	clear(t.in.Bytes[n : batch*item])
+	batch := s.gear(len(t.feeds))
 	if err := t.b.SetBatch(batch); err != nil {
 		return err
 	}
+	if err := s.preprocess(t, batch); err != nil {
+		return err
+	}
 	t.batch = batch
-	if err := t.stream.UploadAsync(t.b.Inputs[0], t.in, batch*item); err != nil {
+	if err := s.upload(t, batch); err != nil {
 		return err
 	}
 	if before != nil && before.event != nil {
@@ -297,6 +350,53 @@ func (s *session) submit(t, before *slot, j *job) error {
 	return nil
 }
 
+// upload queues the inputs: what the items bring, and the pictures that the media units decode.
+func (s *session) upload(t *slot, batch int) error {
+	for _, i := range s.intake.open {
+		n, whole := s.intake.bytes[i], 0
+		for k, f := range t.feeds {
+			if f.jpeg == nil {
+				copy(t.in[i].Bytes[k*n:(k+1)*n], f.parts[i])
+				whole++
+			}
+		}
+		if whole == 0 { // only pictures for the media units
+			continue
+		}
+		clear(t.in[i].Bytes[len(t.feeds)*n : batch*n])
+		if err := t.stream.UploadAsync(t.b.Inputs[i], t.in[i], batch*n); err != nil {
+			return err
+		}
+	}
+	if t.media == nil {
+		return nil
+	}
+	i := s.intake.open[0]
+	return t.media.queue(t.stream, t.feeds, t.b.Inputs[i], s.intake.bytes[i])
+}
+
+// clear waits until nothing of the slot is on the device; the execution before it has ended then, too.
+func (t *slot) clear(deadline time.Duration) error {
+	err := errors.Join(t.stream.Sync(deadline), t.waited.Close(), t.event.Close())
+	t.waited, t.event = nil, nil
+	return err
+}
+
+// preprocess describes the pictures to a model with dynamic preprocessing; once for each batch size in a row.
+func (s *session) preprocess(t *slot, batch int) error {
+	if len(s.intake.open) != 1 || !s.info.Inputs[s.intake.open[0]].DynamicAIPP || t.aipp == batch {
+		return nil
+	}
+	mean, scale := float32(s.m.Input.Mean), float32(s.m.Input.Scale)
+	p := acl.Preprocessing{Format: acl.ImageRGB888, Width: s.intake.target.width, Height: s.intake.target.height,
+		Min: [4]float32{mean, mean, mean}, VarReci: [4]float32{scale, scale, scale, 1}}
+	if err := t.b.SetPreprocessing(p, batch); err != nil {
+		return err
+	}
+	t.aipp = batch
+	return nil
+}
+
 // collect waits for the slot's execution and hands its outputs out.
 func (s *session) collect(t *slot) error {
 	j := t.job
@@ -310,7 +410,7 @@ func (s *session) collect(t *slot) error {
 	}
 	t.waited = nil
 	j.device, j.batch = time.Since(t.begun), t.batch
-	j.out = make([][]tensorOut, len(j.in))
+	j.out, j.again = make([][]tensorOut, len(j.in)), make([]error, len(j.in))
 	k := 0
 	for i, in := range j.in {
 		if in == nil {
@@ -319,6 +419,11 @@ func (s *session) collect(t *slot) error {
 		for o, info := range s.info.Outputs {
 			n := info.Bytes / s.info.Batch()
 			j.out[i] = append(j.out[i], tensorOut{info, append([]byte(nil), t.outs[o].Bytes[k*n:(k+1)*n]...)})
+		}
+		if in.jpeg != nil {
+			if j.again[i] = errNoMedia; t.media != nil {
+				j.again[i] = t.media.outcome(k)
+			}
 		}
 		k++
 	}
@@ -364,7 +469,10 @@ func (s *session) serve(ctx context.Context, slots []*slot) (err error) {
 			}
 			free, queue = free[1:], append(queue, t)
 			if err := s.submit(t, before, j); err != nil {
-				if acl.ClassOf(err) == acl.ClassCaller { // only this job is wrong; nothing of it was begun
+				if acl.ClassOf(err) == acl.ClassCaller { // only this job is wrong; what was queued of it ends first
+					if err := t.clear(s.m.Deadline); err != nil {
+						return err
+					}
 					j.err = err
 					j.finish(j)
 					t.job = nil
@@ -395,18 +503,17 @@ func (s *session) serve(ctx context.Context, slots []*slot) (err error) {
 
 // prove warms the model up and runs its golden sample.
 func (s *session) prove(t *slot) error {
-	item := s.info.Inputs[0].Items() * s.info.Inputs[0].Type.Size()
-	input := make([]byte, item)
+	input := s.intake.empty()
 	if s.m.Golden != nil {
 		data, err := os.ReadFile(s.m.Golden.Input)
 		if err == nil {
-			input, err = tensorOf(data, s.info.Inputs[0], s.m.Input)
+			input, err = s.intake.prepare(data, false)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: golden sample: %w", errModel, err)
 		}
 	}
-	j := &job{in: [][]byte{input}}
+	j := &job{in: []*feed{input}}
 	if err := s.submit(t, nil, j); err != nil {
 		return err
 	}

@@ -2,14 +2,11 @@ package npu
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
-	"github.com/edgelog/edgelog/ascend/acl"
 	"github.com/edgelog/edgelog/internal/api"
 )
 
@@ -64,18 +61,6 @@ func (w *window) snapshot() ([]float64, bool) {
 	return out, true
 }
 
-// tensorFloats is values as the elements of an input.
-func tensorFloats(v []float64, t acl.Tensor) ([]byte, error) {
-	if t.Type != acl.Float32 || t.Items() != len(v) {
-		return nil, fmt.Errorf("input %s takes %d of %s, the window has %d values", t.Name, t.Items(), t.Type, len(v))
-	}
-	out := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		out = binary.LittleEndian.AppendUint32(out, math.Float32bits(float32(x)))
-	}
-	return out, nil
-}
-
 // followWindow follows the stream and offers the window to its model at each interval.
 func (w *Worker) followWindow(ctx context.Context, c Window) error {
 	win := newWindow(c)
@@ -97,7 +82,7 @@ func (w *Worker) followWindow(ctx context.Context, c Window) error {
 			if g == nil {
 				return nil, fmt.Errorf("model %s is not ready", c.Model)
 			}
-			return tensorFloats(v, g.info.Inputs[0])
+			return g.intake.floats(v)
 		}
 		_ = r.offer(it) // a window that finds no room is dropped, and counted by the queue
 	}

@@ -63,6 +63,7 @@ type Worker struct {
 	restarts int
 	restart  string
 	last     string
+	mediaOff string // why this process does without the media units: they ended the last one
 	version  acl.Versions
 	dying    bool
 	claimed  map[string]bool // files that are bound or queued
@@ -284,7 +285,7 @@ func (w *Worker) fatal(why error) {
 		return
 	}
 	w.log.Error("the worker ends, to be started again", "err", why)
-	text, err := json.Marshal(restartNote{Count: n, Why: cut(why.Error()), At: time.Now().UTC()})
+	text, err := json.Marshal(restartNote{Count: n, Why: cut(why.Error()), At: time.Now().UTC(), Media: errors.Is(why, errMedia)})
 	if err == nil {
 		err = os.WriteFile(filepath.Join(w.c.StateDir, "restart"), text, 0o640)
 	}
@@ -298,6 +299,7 @@ type restartNote struct {
 	Count int       `json:"count"`
 	Why   string    `json:"why"`
 	At    time.Time `json:"at"`
+	Media bool      `json:"media,omitempty"` // the media units were at fault
 }
 
 // restartShown is how long a restart is shown as a fault.
@@ -310,6 +312,9 @@ func (w *Worker) readRestart() {
 		return
 	}
 	w.restarts, w.restart = n.Count, n.Why
+	if n.Media {
+		w.mediaOff = "the last process ended on them: " + n.Why
+	}
 	if time.Since(n.At) < restartShown {
 		w.raise("N003", "worker", "edge-npu", fmt.Sprintf("restarted at %s after: %s", n.At.Format(time.RFC3339), n.Why))
 	}

@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 
 // box is an agent with a scratch directory.
 type box struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	api  *api.Client
 	stop func()
@@ -73,7 +73,7 @@ control:
     meter: {stream: telemetry}
 `
 
-func newBox(t *testing.T) *box {
+func newBox(t testing.TB) *box {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "npu")
 	if err != nil {
@@ -171,7 +171,14 @@ func (b *box) config(models string) *npu.Config {
 // worker runs a worker in this process; the returned function stops it.
 func (b *box) worker(c *npu.Config) (*npu.Worker, func()) {
 	b.t.Helper()
+	return b.workerWith(c, "")
+}
+
+// workerWith runs a worker on a stand-in with faults.
+func (b *box) workerWith(c *npu.Config, lines string) (*npu.Worker, func()) {
+	b.t.Helper()
 	control("clear;set execute_us 0;set lost 0;set corrupt 0")
+	control(lines)
 	w, err := npu.New(npu.Options{Config: c, Library: lib, Version: "test", Log: slog.New(slog.NewTextHandler(logTo{b.t}, nil)), Exit: func(int) { b.t.Error("the worker wanted to exit") }})
 	if err != nil {
 		b.t.Fatal(err)
@@ -197,7 +204,7 @@ func (b *box) worker(c *npu.Config) (*npu.Worker, func()) {
 	return w, stop
 }
 
-type logTo struct{ t *testing.T }
+type logTo struct{ t testing.TB }
 
 func (l logTo) Write(p []byte) (int, error) {
 	l.t.Log(strings.TrimSpace(string(p)))

@@ -26,10 +26,22 @@ type Tensor struct {
 	Format int32
 	Dims   []int64
 	Range  [][2]int64 // of each axis, for dynamic shapes
-	AIPP   bool       // static: (x - Mean) * Scale
-	Mean   float32
+	AIPP   AIPP       // Dims are those of the network: n, h, w, 3 or n, 3, h, w
+	Mean   float32    // of static preprocessing: (x - Mean) * Scale
 	Scale  float32
+	Source int64 // bytes of the largest picture, for DynamicAIPP
 }
+
+// AIPP is the preprocessing of an input.
+type AIPP int32
+
+// Kinds of preprocessing.
+const (
+	NoAIPP        AIPP = 0
+	StaticAIPP    AIPP = 1 // the bytes are the network's elements
+	StaticYUVAIPP AIPP = 2 // the bytes are a picture of YUV420SP
+	DynamicAIPP   AIPP = 3 // set at run time
+)
 
 // Kinds of Op. Each works on the elements of one batch item.
 const (
@@ -52,7 +64,7 @@ type Op struct {
 // Model is a stand-in model; Bytes is its container:
 //
 //	"EDGM" | version u32 | size u32 | crc32 of what follows | inputs, outputs, ops, gears, weights u32 | by h,w u32 |
-//	16 gears of 2 u64 | tensors of 280 bytes | ops of 16 bytes | weights f32          (little-endian)
+//	16 gears of 2 u64 | tensors of 288 bytes | ops of 16 bytes | weights f32          (little-endian)
 type Model struct {
 	Inputs, Outputs []Tensor
 	Ops             []Op
@@ -86,15 +98,12 @@ func (m *Model) Bytes() []byte {
 		copy(dims[:], t.Dims)
 		var rng [8][2]int64
 		copy(rng[:], t.Range)
-		aipp := int32(0)
-		if t.AIPP {
-			aipp = 1
-		}
 		put(name)
-		put([]int32{t.Type, t.Format, int32(len(t.Dims)), aipp})
+		put([]int32{t.Type, t.Format, int32(len(t.Dims)), int32(t.AIPP)})
 		put(dims)
 		put(rng)
 		put([]uint32{math.Float32bits(t.Mean), math.Float32bits(t.Scale)})
+		put(t.Source)
 	}
 	for i, o := range m.Ops {
 		put([]uint32{o.Kind, uint32(o.In), uint32(o.Out), offsets[i]})
@@ -136,7 +145,7 @@ func Classifier(h, w int, batches ...uint64) *Model {
 	if len(batches) > 0 {
 		batch = -1
 	}
-	return &Model{Inputs: []Tensor{{Name: "image", Type: UInt8, Format: NHWC, Dims: []int64{batch, int64(h), int64(w), 3}, AIPP: true, Scale: 1.0 / 255}},
+	return &Model{Inputs: []Tensor{{Name: "image", Type: UInt8, Format: NHWC, Dims: []int64{batch, int64(h), int64(w), 3}, AIPP: StaticAIPP, Scale: 1.0 / 255}},
 		Outputs: []Tensor{{Name: "prob", Format: ND, Dims: []int64{batch, 3}}},
 		Ops:     []Op{{Kind: Linear, In: n, Out: 3, Params: p}, {Kind: Softmax, In: 3, Out: 3}}, Batches: batches}
 }
@@ -147,4 +156,14 @@ func Anomaly(series, length int) *Model {
 	return &Model{Inputs: []Tensor{{Name: "window", Format: ND, Dims: []int64{1, int64(series), int64(length)}}},
 		Outputs: []Tensor{{Name: "score", Format: ND, Dims: []int64{1, 1}}, {Name: "by_series", Format: ND, Dims: []int64{1, int64(series)}}},
 		Ops:     []Op{{Kind: ZScore, In: series * length, Out: series, Params: []float32{0.05}}}}
+}
+
+// Sum adds all elements of its two inputs of a and b floats.
+func Sum(a, b int) *Model {
+	p := make([]float32, a+b+1)
+	for i := range a + b {
+		p[i] = 1
+	}
+	return &Model{Inputs: []Tensor{{Name: "a", Format: ND, Dims: []int64{1, int64(a)}}, {Name: "b", Format: ND, Dims: []int64{1, int64(b)}}},
+		Outputs: []Tensor{{Name: "sum", Format: ND, Dims: []int64{1, 1}}}, Ops: []Op{{Kind: Linear, In: a + b, Out: 1, Params: p}}}
 }

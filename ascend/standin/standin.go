@@ -1,4 +1,4 @@
-// Package standin builds libraries of our own that stand in for the vendor's libascendcl.so and libdcmi.so where no
+// Package standin builds libraries of our own that stand in for the vendor's libascendcl.so, libacl_dvpp.so and libdcmi.so where no
 // Ascend device is to be had: tests, benchmarks and the demo.
 //
 // The libraries have the vendor's binary interface and are loaded by the same code path; only the silicon is missing.
@@ -36,7 +36,7 @@ type Pin struct {
 
 // Symbol is one function of the interface.
 type Symbol struct {
-	Library   string // acl or dcmi
+	Library   string // acl, dvpp or dcmi
 	Name      string
 	Need      string // r required, o optional, n newer runtimes only
 	Signature string // i32(*U i32)
@@ -133,7 +133,11 @@ func header() (string, error) {
 }
 
 // Libraries are the paths of a build.
-type Libraries struct{ ACL, DCMI string }
+type Libraries struct{ ACL, DVPP, DCMI string }
+
+func libraries(dir string) Libraries {
+	return Libraries{ACL: filepath.Join(dir, "libascendcl.so"), DVPP: filepath.Join(dir, "libacl_dvpp.so"), DCMI: filepath.Join(dir, "libdcmi.so")}
+}
 
 // Options of a build.
 type Options struct {
@@ -155,12 +159,12 @@ func Compiler(arch string) string {
 	return ""
 }
 
-// Build compiles both libraries into dir, which is made.
+// Build compiles the libraries into dir, which is made.
 func Build(dir string, o Options) (Libraries, error) {
 	if o.Arch == "" {
 		o.Arch = hostArch
 	}
-	out := Libraries{ACL: filepath.Join(dir, "libascendcl.so"), DCMI: filepath.Join(dir, "libdcmi.so")}
+	out := libraries(dir)
 	cc := Compiler(o.Arch)
 	if cc == "" {
 		return out, fmt.Errorf("%w for %s: install gcc, or for arm64 gcc-aarch64-linux-gnu", ErrNoCompiler, o.Arch)
@@ -189,10 +193,14 @@ func Build(dir string, o Options) (Libraries, error) {
 	if err := os.WriteFile(filepath.Join(src, "abi.h"), []byte(h), 0o644); err != nil {
 		return out, fmt.Errorf("write abi.h: %w", err)
 	}
+	// The media library needs the runtime's, as the vendor's does; -Bsymbolic keeps the two that hold core.c apart.
 	for _, lib := range []struct {
 		path  string
 		files []string
-	}{{out.ACL, []string{"core.c", "acl.c", "mem.c", "model.c"}}, {out.DCMI, []string{"core.c", "dcmi.c"}}} {
+		flags []string
+	}{{out.ACL, []string{"core.c", "acl.c", "mem.c", "model.c", "aipp.c"}, []string{"-DSTANDIN_RUNTIME", "-Wl,-Bsymbolic"}},
+		{out.DVPP, []string{"dvpp.c", "jpeg.c"}, []string{"-L" + dir, "-lascendcl"}},
+		{out.DCMI, []string{"core.c", "dcmi.c"}, []string{"-Wl,-Bsymbolic"}}} {
 		args := []string{"-shared", "-fPIC", "-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-I" + src, "-o", lib.path}
 		for _, r := range o.Remove {
 			args = append(args, "-D"+r+"=removed_"+r)
@@ -200,7 +208,7 @@ func Build(dir string, o Options) (Libraries, error) {
 		for _, f := range lib.files {
 			args = append(args, filepath.Join(src, f))
 		}
-		args = append(args, "-pthread", "-lm", "-Wl,-soname,"+filepath.Base(lib.path))
+		args = append(append(args, lib.flags...), "-pthread", "-lm", "-Wl,-soname,"+filepath.Base(lib.path))
 		if text, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
 			return out, fmt.Errorf("compile %s: %w\n%s", filepath.Base(lib.path), err, text)
 		}
@@ -228,7 +236,7 @@ func Cached(o Options) (Libraries, error) {
 		base = os.TempDir()
 	}
 	dir := filepath.Join(base, "edgelog-standin", hex.EncodeToString(h.Sum(nil)[:8]))
-	out := Libraries{ACL: filepath.Join(dir, "libascendcl.so"), DCMI: filepath.Join(dir, "libdcmi.so")}
+	out := libraries(dir)
 	if _, err := os.Stat(out.DCMI); err == nil { // it comes last, with the directory's name
 		return out, nil
 	}

@@ -26,7 +26,7 @@ func TestBuildAndSymbols(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for lib, path := range map[string]string{"acl": libs.ACL, "dcmi": libs.DCMI} {
+		for lib, path := range map[string]string{"acl": libs.ACL, "dvpp": libs.DVPP, "dcmi": libs.DCMI} {
 			var want []string
 			for _, s := range symbols {
 				if s.Library == lib {

@@ -35,6 +35,7 @@ func workload(fs vfs.FS, seed uint64) *buffertest.Workload {
 	w := buffertest.NewWorkload(fs, buffertest.NewModel(reasons...), seed)
 	w.Moves = seed%2 == 0
 	w.Big = seed%3 != 0
+	w.Wide = seed%7 == 5
 	if seed%5 >= 3 {
 		w.Model.Keys = buffertest.NewKeys(seed)
 	}

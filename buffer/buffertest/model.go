@@ -86,7 +86,7 @@ func (m *Model) Glance(l *buffer.Log) error {
 
 // compare also returns which numbers were seen, and what stands where.
 func (m *Model) compare(l *buffer.Log) (map[int64]bool, map[place]int64, error) {
-	all, err := verify(l)
+	all, err := VerifyAll(l)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -23,6 +23,7 @@ type Workload struct {
 	Model *Model
 	Moves bool // closes epochs, too
 	Big   bool // long values: many rolls
+	Wide  bool // large segments, and commits that are written in several pieces
 	Full  buffer.FullPolicy
 
 	Trace func(string) // told what is done, if not nil
@@ -45,6 +46,9 @@ func (w *Workload) Options() buffer.Options {
 	o := buffer.StreamOptions{Name: stream, MaxBytes: 64 << 10, SegmentBytes: 16 << 10, Full: w.Full}
 	if w.Model.Keys.Current != nil { // key slots take two pages of each segment
 		o.MaxBytes, o.SegmentBytes = 128<<10, 32<<10
+	}
+	if w.Wide {
+		o.MaxBytes, o.SegmentBytes = 1<<20, 256<<10
 	}
 	return buffer.Options{
 		Keys:    w.Model.Keys,
@@ -99,6 +103,8 @@ func (w *Workload) Step() error {
 		w.Trace(fmt.Sprintf("step %d: %+v", n, w.log.Info()))
 	}
 	switch {
+	case n < 4 && w.Wide:
+		return w.burst()
 	case n < 35:
 		return w.append()
 	case n < 45:
@@ -155,6 +161,24 @@ func (w *Workload) append() error {
 	recs, nums := w.draft(1 + w.rnd.IntN(12))
 	t, err := w.log.Append(context.Background(), record.Draft{Records: recs})
 	return w.appended(t, nums, err)
+}
+
+// burst appends about 150 kB that do not compress well: more than is written at once.
+func (w *Workload) burst() error {
+	for range 12 {
+		recs, nums := w.draft(1)
+		text := make([]byte, 12<<10+w.rnd.IntN(2<<10))
+		for i := range text {
+			text[i] = byte('!' + w.rnd.IntN(90))
+		}
+		recs[0].Series, recs[0].Type, recs[0].Num = w.ids[2], record.TypeString, 0
+		recs[0].Data = &record.Data{Value: fmt.Appendf(nil, "%d %s", nums[0], text)}
+		t, err := w.log.Append(context.Background(), record.Draft{Records: recs})
+		if err := w.appended(t, nums, err); err != nil {
+			return err
+		}
+	}
+	return w.sync()
 }
 
 // appended notes where an append went. A refused one does not count.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
@@ -186,7 +187,9 @@ func expected(t *testing.T, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out = append(out, fmt.Sprintf("cursor kafka %d", c.Position()))
+	if c.Position() > 0 {
+		out = append(out, fmt.Sprintf("cursor kafka %d", c.Position()))
+	}
 	if p, ok := s.Producer("node-1", 77); ok {
 		out = append(out, fmt.Sprintf("producer node-1 %d %d", p.Incarnation, p.Sequence))
 	}
@@ -305,4 +308,136 @@ func TestPythonReader(t *testing.T) {
 		}
 		agree(t, dir)
 	})
+}
+
+// moves lets the hub contradict the epoch of this opening and then one of an earlier opening, each in the middle of
+// what stands around a gap, and returns the directory before, between and after.
+func moves(t *testing.T) []string {
+	b := &box{t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(3, 9))}
+	b.open()
+	b.fill(3)
+	b.close()
+	b.open()
+	b.fill(12)
+	c, err := b.log.Cursor("kafka")
+	if err == nil {
+		err = c.Commit(100)
+	}
+	list := b.log.Epochs()
+	old, now := list[0], list[len(list)-1]
+	for _, e := range []buffer.EpochInfo{old, now} {
+		mid := e.First + 2*(e.End-e.First)/3
+		err = errors.Join(err, b.log.DeclareGap(context.Background(), record.Range{From: mid, To: mid + 5}, record.ReasonUnsendable))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []string{snapshot(t, b.dir)}
+	for _, e := range []buffer.EpochInfo{now, old} {
+		if err := b.log.CloseEpoch(context.Background(), e.Epoch, e.First+(e.End-e.First)/3); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, snapshot(t, b.dir))
+		b.fill(1)
+	}
+	out = append(out, snapshot(t, b.dir)) // the whole of the newest epoch is moved, too
+	if list = b.log.Epochs(); !list[len(list)-1].Current {
+		t.Fatalf("%+v", list)
+	}
+	if err := b.log.CloseEpoch(context.Background(), list[len(list)-1].Epoch, 0); err != nil {
+		t.Fatal(err)
+	}
+	out = append(out, snapshot(t, b.dir))
+	b.fill(1)
+	b.close()
+	return append(out, snapshot(t, b.dir))
+}
+
+// TestPythonReaderOfMovedEpochs: both readers see the same after a move, and after one that was cut off before or behind
+// the header that makes it count.
+func TestPythonReaderOfMovedEpochs(t *testing.T) {
+	dirs := moves(t)
+	for i, dir := range dirs {
+		t.Run(fmt.Sprint("moves ", i), func(t *testing.T) { agree(t, dir) })
+	}
+	for _, i := range []int{0, 1, 3} {
+		before, after := dirs[i], dirs[i+1]
+		made := map[string]bool{}
+		for _, p := range segments(t, after) {
+			made[filepath.Base(p)] = true
+		}
+		kept := snapshot(t, after)
+		var gone []string
+		for _, p := range segments(t, before) {
+			name := filepath.Base(p)
+			if made[name] {
+				delete(made, name)
+				continue
+			}
+			gone = append(gone, name)
+			place(t, p, kept)
+		}
+		t.Run(fmt.Sprint("old files kept ", i), func(t *testing.T) { agree(t, kept) })
+		// The segment that made the move count is the one of the epoch that goes on; the others are its moved records.
+		cut := snapshot(t, before)
+		going := strings.Split(lastWritten(t, after), "-")[1]
+		moved := 0
+		for name := range made {
+			if strings.Contains(name, going) {
+				continue
+			}
+			moved++
+			place(t, filepath.Join(after, "telemetry", name), cut)
+		}
+		if moved == 0 {
+			t.Fatal("nothing was moved")
+		}
+		t.Run(fmt.Sprint("not finished ", i), func(t *testing.T) { agree(t, cut) })
+		if i == 1 {
+			continue // nothing was removed
+		}
+		if len(gone) == 0 {
+			t.Fatal("no old segment was removed")
+		}
+		for _, name := range gone {
+			if err := os.Remove(filepath.Join(cut, "telemetry", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Run(fmt.Sprint("header that counts lost ", i), func(t *testing.T) { agree(t, cut) })
+	}
+}
+
+// place copies a segment file into the stream's directory in dir.
+func place(t *testing.T, path, dir string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "telemetry", filepath.Base(path)), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lastWritten is the name of the segment of the newest opening.
+func lastWritten(t *testing.T, dir string) string {
+	t.Helper()
+	var best string
+	var opening uint64
+	var seq uint32
+	for _, p := range segments(t, dir) {
+		f, err := vfs.OS{}.Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := segment.Peek(f, p)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if h := c.Header; h.Opening > opening || h.Opening == opening && h.Seq >= seq {
+			best, opening, seq = filepath.Base(p), h.Opening, h.Seq
+		}
+	}
+	return best
 }

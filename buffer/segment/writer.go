@@ -22,6 +22,8 @@ type Writer struct {
 	buf    []byte // blocks not yet written, they stand at pos−len(buf)
 	pos    int64  // where the next block goes
 	synced int64
+	sent   int64 // up to here the disk was told to begin
+	half   int64 // where it is told next; 0: not
 	start  int64
 	index  Index
 	defs   []byte // definitions written, while they are few
@@ -30,7 +32,11 @@ type Writer struct {
 	key    *DataKey // nil: plain
 }
 
-const flushBytes = 1 << 20
+const (
+	flushBytes = 1 << 20
+	startBytes = 128 << 10 // of a commit, from which on the disk begins with its first half before the second is ready
+	pageBytes  = 4096
+)
 
 // Create makes the segment file dir/name and makes header and directory entry durable. reserve is the disk space to
 // allocate, in bytes. On error nothing remains, as far as the disk allows.
@@ -164,9 +170,30 @@ func (w *Writer) add(b *Block, body []byte) error {
 	w.buf = buf
 	w.pos += b.Size
 	w.index.Add(b)
-	if len(w.buf) >= flushBytes {
-		return w.flush()
+	if len(w.buf) >= flushBytes || w.half > 0 && w.pos >= w.half {
+		return w.send()
 	}
+	return nil
+}
+
+// Expect says how many bytes the next Sync is going to cover. Of a large commit the disk begins with the first half while
+// the second is put together, summed and encrypted.
+func (w *Writer) Expect(bytes int64) {
+	if w.half = 0; bytes >= startBytes {
+		w.half = w.synced + bytes/2
+	}
+}
+
+// send writes what there is and lets the disk begin with it: with whole pages only, so that none is written twice.
+func (w *Writer) send() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	from, to := max(w.sent, w.synced&^(pageBytes-1)), w.pos&^(pageBytes-1)
+	if s, ok := w.f.(vfs.Starter); ok {
+		s.StartWrite(from, to-from)
+	}
+	w.sent, w.half = to, 0
 	return nil
 }
 
@@ -253,7 +280,7 @@ func (w *Writer) Sync() error {
 		w.err = fmt.Errorf("sync segment: %w", err)
 		return w.err
 	}
-	w.synced = w.pos
+	w.synced, w.half = w.pos, 0
 	return nil
 }
 

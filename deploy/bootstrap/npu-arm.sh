@@ -13,3 +13,31 @@ for pkg in acl dcmi; do
 	(cd "ascend/$pkg" && "$qemu" "$dir/$pkg.test" -test.timeout 5m -test.v) >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
 	grep -E '^(---|ok|PASS|FAIL)' "$dir/out"
 done
+# The worker itself as an arm64 program: it starts, refuses a wrong configuration, goes through the checklist on the
+# stand-in (which it never certifies: exit 3), and runs a model beside no agent at all until it is told to end.
+GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -trimpath -o "$dir/edge-npu" ./cmd/edge-npu
+run() { "$qemu" "$dir/edge-npu" "$@"; }
+run version
+cat >"$dir/npu.yaml" <<Y
+state_dir: $dir/state
+run_dir: $dir/run
+agent_run_dir: $dir/agent
+acl: $dir/lib/libascendcl.so
+dcmi: $dir/lib/libdcmi.so
+models:
+  - {name: colours, path: $dir/lib/colours.om, output: {kind: classification}, batch: {max: 4}}
+Y
+printf 'modles: []\n' >"$dir/bad.yaml"
+run check --config "$dir/bad.yaml" 2>/dev/null && { echo "a wrong configuration passed"; exit 1; }
+run check --config "$dir/npu.yaml"
+run doctor --config "$dir/npu.yaml" >"$dir/report" && { echo "a stand-in was certified"; exit 1; }
+for want in 'ok    initialise' 'ok    copy 1 MiB there and back' 'ok    model colours ' 'ok    model colours pictures' 'ok    finalise' 'stand-in'; do
+	grep -q "$want" "$dir/report" || { echo "the report of the doctor lacks: $want"; cat "$dir/report"; exit 1; }
+done
+run run --config "$dir/npu.yaml" 2>"$dir/worker.log" & worker=$!
+i=0
+while ! [ -S "$dir/run/npu.sock" ] && [ $i -lt 120 ]; do sleep 0.5; i=$((i + 1)); done
+[ -S "$dir/run/npu.sock" ] || { echo "edge-npu (arm64) has no socket"; cat "$dir/worker.log"; exit 1; }
+kill "$worker"
+wait "$worker" || { echo "edge-npu (arm64) did not stop cleanly"; cat "$dir/worker.log"; exit 1; }
+echo "edge-npu (arm64): check, doctor, run"

@@ -3,10 +3,10 @@ package exec_test
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -57,9 +57,20 @@ func (l *log) events() door.Events {
 	}
 }
 
+func (l *log) count(line string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.lines {
+		if x == line {
+			n++
+		}
+	}
+	return n
+}
+
 func (l *log) wait(t *testing.T, want ...string) {
 	t.Helper()
-	end := time.After(10 * time.Second)
+	end := time.After(time.Minute)
 	for {
 		l.mu.Lock()
 		missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return slices.Contains(l.lines, w) })
@@ -118,16 +129,17 @@ func TestJSONLinesAndRestart(t *testing.T) {
 	l := newLog()
 	stop := run(t, exec.Options{Command: []string{"sh", "-c", `echo '{"t":21.5}'; echo '{"t":'; printf '{"t":9}'; exit 3`}, Format: exec.FormatJSON,
 		JSON: door.Mapping{Prefix: "room", Decimals: map[string]int{"t": 1}}, RestartDelay: 20 * time.Millisecond}, l)
+	began := time.Now()
 	l.wait(t, "up", "room.t=21.5", "missed malformed", "down: sh ended: exit status 3")
-	time.Sleep(100 * time.Millisecond)
+	for end := began.Add(time.Minute); l.count("up") < 2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
 	stop()
 	if slices.Contains(l.lines, "room.t=9.0") {
 		t.Error("a cut line was taken")
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := strings.Count(strings.Join(l.lines, "|"), "up"); n < 2 || n > 5 { // 20, 40, 80 ms
-		t.Errorf("started %d times: %q", n, l.lines)
+	most := 2 + bits.Len(uint(time.Since(began)/(20*time.Millisecond))) // after 0, 20, 60, 140 ms and so on
+	if n := l.count("up"); n < 2 || n > most {
+		t.Errorf("started %d times, at most %d are due: %q", n, most, l.lines)
 	}
 }
 

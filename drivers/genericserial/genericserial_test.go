@@ -97,7 +97,7 @@ func listen(t *testing.T, o genericserial.Options, p *port, want int) string {
 		select {
 		case s := <-got:
 			out = append(out, s)
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("only %q came", out)
 		}
 	}

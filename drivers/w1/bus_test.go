@@ -163,7 +163,7 @@ func TestNoBus(t *testing.T) {
 func TestHungRead(t *testing.T) {
 	leak := goleak.IgnoreCurrent()
 	tr := tree(t, romA, romB)
-	b := open(t, w1.Options{Root: tr.Dir(), ReadTimeout: 30 * time.Millisecond})
+	b := open(t, w1.Options{Root: tr.Dir(), ReadTimeout: 300 * time.Millisecond})
 	expect(t, b, romA+" 20.0000", romB+" 20.0000")
 	file := filepath.Join(tr.Dir(), romA, "w1_slave")
 	must(t, os.Remove(file))

@@ -1,25 +1,22 @@
 #include "node.h"
 
-u16 IDATA out[O_WORDS];
+u16 XDATA out[O_WORDS];
 
-static u16 XDATA held[2]; /* seconds that heater and fan are in their state */
-static u16 XDATA bad_for;
+static u16 IDATA held[2]; /* seconds that heater and fan are in their state */
+static u16 IDATA bad_for;
 static u8 driven; /* outputs, as they are */
 static u8 why;
 
 /* The slot of CONTROL_ROM; all zero: the first. */
 static u8 control_slot(void)
 {
-	u8 i, j, any = 0, differ;
-	u16 word;
+	u8 i, j, any, differ, b;
 	for (i = 0; i < SENSORS; i++) {
-		differ = 0;
+		any = differ = 0;
 		for (j = 0; j < 8; j++) {
-			word = setting[S(CONTROL_ROM) + (j >> 1)];
-			if (!(j & 1))
-				word >>= 8;
-			any |= (u8)word;
-			differ |= sensor_rom[i][j] ^ (u8)word;
+			b = ((u8 XDATA *)&setting[S(CONTROL_ROM)])[j ^ 1]; /* words have their low byte first */
+			any |= b;
+			differ |= sensor_rom[i][j] ^ b;
 		}
 		if (!differ || !any)
 			break;
@@ -46,28 +43,43 @@ static void turn(u8 mask, u8 on)
 /* The outputs that a person has taken over. */
 static u8 overridden(void) { return out[O_SECONDS] ? (u8)out[O_MASK] : 0; }
 
-/* The thresholds, or the fail-safe state; want is 0 off, 1 on, 2 as it is. */
-static void thermal(u8 mask, u8 want)
+/* How the control value stands to a setting: bit 0 at or below, bit 1 at or above. */
+static u8 stands(u8 i)
 {
-	u8 i = mask - 1; /* 0 heater, 1 fan */
-	u8 setting_at = i ? S(FAN_MIN_ON_S) : S(HEATER_MIN_ON_S);
+	i16 v = (i16)out[O_VALUE], to = (i16)setting[i];
+	if (v == NO_VALUE)
+		return 0;
+	if (v == to)
+		return 3;
+	return v < to ? 1 : 2;
+}
+
+/* The thresholds, or the fail-safe state, for the heater (mask 1: on below) or the fan (mask 2: on above). */
+static void thermal(u8 mask)
+{
+	u8 i = mask - 1, on, off, at;
 	why = WHY_THRESHOLD;
 	if (overridden() & mask)
 		return;
+	at = S(HEATER_ON) + 2 * i;
+	on = stands(at) & mask;
+	off = stands(at + 1) & ~mask;
+	if (on && off)
+		on = i; /* thresholds that cross: off wins for the heater, on for the fan */
+	else if (!on && !off)
+		on = driven & mask;
 	if (out[O_FAILSAFE]) {
 		why = WHY_FAILSAFE;
-		want = (u8)setting[S(FAILSAFE_MASK)] & mask ? 1 : 0;
+		on = (u8)setting[S(FAILSAFE_MASK)] & mask;
 	}
-	if (want == 2)
-		return;
 	/* Fail-safe switches off without waiting; it waits, as everything does, before it switches on. */
-	if (driven & mask) {
-		if (why == WHY_THRESHOLD && held[i] < setting[setting_at])
-			return;
-	} else if (held[i] < setting[setting_at + 1]) {
-		return;
-	}
-	turn(mask, want);
+	at = S(HEATER_MIN_ON_S) + 2 * i;
+	if (!(driven & mask))
+		at++;
+	else if (why == WHY_FAILSAFE)
+		at = 0xff;
+	if (at == 0xff || held[i] >= setting[at])
+		turn(mask, on);
 }
 
 static void timers(void)
@@ -101,40 +113,28 @@ void control_apply(void)
 
 void control_second(void)
 {
-	u8 i, heat = 2, cool = 2;
-	i16 v = NO_VALUE;
+	u8 i;
 	if (out[O_SECONDS])
 		out[O_SECONDS]--;
 	for (i = 0; i < 2; i++)
 		if (held[i] < 3600)
 			held[i]++;
-	i = control_slot();
 	out[O_QUALITY] = Q_ABSENT;
+	out[O_VALUE] = (u16)NO_VALUE;
+	i = control_slot();
 	if (i < SENSORS && sensor_rom[i][0]) {
 		out[O_QUALITY] = sensor_quality[i];
 		if (sensor_age[i] < STALE_S)
-			v = sensor_value[i];
+			out[O_VALUE] = (u16)sensor_value[i];
 	}
-	out[O_VALUE] = (u16)v;
-	if (v == NO_VALUE) {
-		if (bad_for < setting[S(FAILSAFE_DELAY_S)])
-			bad_for++;
-		else
-			out[O_FAILSAFE] = 1;
-	} else {
-		bad_for = 0;
-		out[O_FAILSAFE] = 0;
-		if (!settings_reached(S(HEATER_ON), v - 1))
-			heat = 1;
-		if (settings_reached(S(HEATER_OFF), v))
-			heat = 0;
-		if (!settings_reached(S(FAN_OFF), v - 1))
-			cool = 0;
-		if (settings_reached(S(FAN_ON), v))
-			cool = 1;
-	}
-	thermal(1, heat);
-	thermal(2, cool);
+	if (out[O_VALUE] != (u16)NO_VALUE)
+		bad_for = out[O_FAILSAFE] = 0;
+	else if (bad_for < setting[S(FAILSAFE_DELAY_S)])
+		bad_for++;
+	else
+		out[O_FAILSAFE] = 1;
+	thermal(1);
+	thermal(2);
 	timers();
 	control_apply();
 }

@@ -6,11 +6,13 @@
  * register while it is sent, so that no buffer holds it.
  */
 u8 modbus_unit;
-static volatile u8 rx_len, rx_bad, rx_skip, rx_last; /* rx_skip: this frame is for somebody else */
+volatile u8 modbus_quiet; /* ms since the last character, at most 255 */
+static volatile u8 rx_len, rx_bad, rx_skip; /* rx_skip: this frame is for somebody else */
 u8 IDATA modbus_rx[RX_SIZE];
 #define rx modbus_rx
+#define WRITE_MANY 16
+#define TAKE 65 /* of this node: acknowledge, and read what is left, in few bytes */
 static u8 gap; /* ticks of silence that end a frame */
-static u16 tx_crc;
 
 #ifdef __SDCC
 #pragma save
@@ -18,9 +20,8 @@ static u16 tx_crc;
 #endif
 void modbus_receive(u8 b, u8 bad) INTERRUPT_CALL
 {
-	u8 now = port_tick();
-	u8 quiet = (u8)(now - rx_last) >= gap;
-	rx_last = now;
+	u8 quiet = modbus_quiet >= gap;
+	modbus_quiet = 0;
 	if (rx_len) {
 		if (quiet)
 			rx_skip = 1; /* the frame before is not handled yet; this one is lost */
@@ -44,126 +45,126 @@ void modbus_receive(u8 b, u8 bad) INTERRUPT_CALL
 #pragma restore
 #endif
 
-static void put(u8 b)
+void modbus_put(u8 b)
 {
-	tx_crc = crc16(tx_crc, b);
+	crc16_add(b);
 	port_send(b);
 }
 
-static void put16(u16 v)
+void modbus_put16(u16 v)
 {
-	put((u8)(v >> 8));
-	put((u8)v);
+	modbus_put((u8)(v >> 8));
+	modbus_put((u8)v);
 }
 
 static void begin(u8 function)
 {
-	tx_crc = 0xffff;
+	crc16 = 0xffff;
 	port_talk(1);
-	put(modbus_unit);
-	put(function);
+	modbus_put(modbus_unit);
+	modbus_put(function);
 }
 
 static void end(void)
 {
-	u16 crc = tx_crc;
-	port_send((u8)crc);
-	port_send((u8)(crc >> 8));
+	port_send((u8)crc16);
+	port_send((u8)(crc16 >> 8));
 	port_talk(0);
 }
 
-static u16 be(u8 i) { return (u16)rx[i] << 8 | rx[i + 1]; }
+u16 modbus_be(u8 i) { return (u16)rx[i] << 8 | rx[i + 1]; }
 
 static u16 address;
-static u8 words;
+static u8 function, words;
 
-/* Takes an address and a count of registers from the request. */
-static u8 range(u8 at, u8 most)
+static u8 write_all(void)
 {
-	address = be(at);
-	words = rx[at + 3];
-	if (rx[at + 2] || !words || words > most)
-		return 3;
-	return address > REG_END - words ? 2 : 0;
-}
-
-static u8 write_all(u8 at)
-{
+	static u8 at; /* not a local: the 8051 would save it around each call */
+	u16 to = address;
 	u8 i, code;
-	for (i = 0; i < words; i++, at += 2) {
-		code = reg_write(address + i, be(at));
+	at = function == WRITE_MANY ? 7 : 4;
+	for (i = words; i; i--) {
+		code = reg_write(to++, modbus_be(at));
 		if (code)
 			return code;
+		at += 2;
 	}
 	return 0;
 }
 
 /* Nothing of a write is done unless all of it can be. */
-static u8 write_words(u8 at)
+static u8 write_words(void)
 {
 	u8 code;
 	if (address == REG_INCARNATION && rx[0])
-		return queue_write(at, words);
+		return queue_write(words);
 	reg_dry = 1;
-	code = write_all(at);
+	code = write_all();
 	reg_dry = 0;
-	return code ? code : write_all(at);
+	return code ? code : write_all();
 }
 
-static void answer_read(void)
+static void put_registers(void)
 {
-	put(words * 2);
 	for (; words; words--)
-		put16(reg_read(address++));
+		modbus_put16(reg_read(address++));
 }
 
 /* n is the length of the request without its CRC. */
 static u8 obey(u8 n)
 {
-	u8 code = 0, f = rx[1], data = 0;
-	switch (f) {
+	u8 code, most = READ_WORDS;
+	function = rx[1];
+	address = modbus_be(2);
+	words = 1;
+	switch (function) {
+	case TAKE:
+		code = n == 10 && rx[0] ? queue_release(2, 4) : 3;
+		if (code)
+			return code;
+		queue_test();
+		reg_stamp();
+		begin(TAKE);
+		address = REG_RELEASED;
+		words = TAKE_HEAD / 2;
+		modbus_put(queue_taken());
+		put_registers();
+		queue_answer();
+		end();
+		return 0;
+	case WRITE_MANY:
+		n -= rx[6] + 1;
+		most = WRITE_WORDS;
+		/* fall through */
 	case 3:
 	case 4:
-		data = 6;
+		words = rx[5];
+		if (rx[4] || !words || words > most || (function == WRITE_MANY && rx[6] != (u8)(words + words)))
+			return 3;
 		break;
 	case 6:
-		data = 4;
-		address = be(2);
-		words = 1;
-		if (address >= REG_END)
-			return 2;
-		break;
-	case 16:
-		data = 7;
-		code = range(2, WRITE_WORDS);
-		break;
-	case 23:
-		data = 11;
-		code = range(2, READ_WORDS);
-		if (!code)
-			code = range(6, WRITE_WORDS);
 		break;
 	default:
 		return 1;
 	}
-	if (f > 6 && rx[data - 1] != words * 2)
-		code = 3;
-	if (f >= 6)
-		data += words * 2;
-	if (!code && n != data)
-		code = 3;
-	if (f >= 6 && !code)
-		code = write_words(data - words * 2);
-	if (f < 6 || f == 23)
-		code = code ? code : range(2, READ_WORDS);
-	if (code || !rx[0])
-		return code;
-	begin(f);
-	if (f < 6 || f == 23) {
-		answer_read();
+	if (n != 6)
+		return 3;
+	if (address > REG_END - words)
+		return 2;
+	if (function >= 6) {
+		code = write_words();
+		if (code)
+			return code;
+	}
+	if (!rx[0])
+		return 0;
+	begin(function);
+	if (function < 6) {
+		modbus_put(words + words);
+		put_registers();
 	} else {
-		put16(be(2));
-		put16(be(4));
+		for (n = 2; n < 6; n++)
+			modbus_put(rx[n]);
 	}
 	end();
 	return 0;
@@ -171,22 +172,22 @@ static u8 obey(u8 n)
 
 void modbus_poll(void)
 {
-	u8 i, n = rx_len;
-	u16 crc = 0xffff;
-	if (!n || (u8)(port_tick() - rx_last) < gap)
+	u8 i, n = rx_len; /* before the silence is looked at: a frame may begin in between */
+	if (!n || modbus_quiet < gap)
 		return;
+	crc16 = 0xffff;
 	for (i = 0; i < n; i++)
-		crc = crc16(crc, rx[i]);
-	if (n < 8 || crc || rx_bad) {
+		crc16_add(rx[i]);
+	if (n < 8 || crc16 || rx_bad) {
 		bump(C_FRAME_ERRORS);
 	} else {
 		bump(C_FRAMES);
-		reg_now = port_ms();
+		reg_stamp();
 		i = obey(n - 2);
 		if (i && rx[0]) {
 			bump(C_EXCEPTIONS);
 			begin(rx[1] | 0x80);
-			put(i);
+			modbus_put(i);
 			end();
 		}
 	}

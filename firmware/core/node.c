@@ -1,27 +1,16 @@
 #include "node.h"
 
-u16 IDATA counter[COUNTERS];
-u32 XDATA node_seconds;
 u16 node_ms;
-u8 XDATA node_cause;
 static u16 second_at;
 static u8 turn;
-
-void bump(u8 i) { counter[i]++; }
-
-void bump32(u8 high)
-{
-	if (!++counter[high + 1])
-		counter[high]++;
-}
 
 void node_init(void)
 {
 	port_outputs(0);
-	node_cause = port_reset_cause();
+	node_life[2] = port_reset_cause();
 	settings_load();
 	boots_count();
-	queue_push(EV_BOOT << 4, Q_GOOD, node_cause);
+	queue_push(EV_BOOT << 4, Q_GOOD, node_life[2]);
 	out[O_VALUE] = (u16)NO_VALUE;
 	out[O_QUALITY] = Q_BAD;
 	node_ms = second_at = (u16)port_ms();
@@ -33,7 +22,6 @@ void node_init(void)
 static void second(void)
 {
 	second_at += 1000;
-	node_seconds++;
 	reg_second();
 	clock_read();
 	sensors_second();

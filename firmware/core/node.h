@@ -23,6 +23,11 @@ typedef int16_t i16;
 #define IDATA
 #define CODE const
 #endif
+#ifdef __SDCC
+#define FLAG __bit
+#else
+#define FLAG u8
+#endif
 #ifndef FAR /* large and seldom used */
 #define FAR XDATA
 #endif
@@ -33,7 +38,7 @@ typedef int16_t i16;
 #define TIMERS 4
 #endif
 
-#define MAP_VERSION 1
+#define MAP_VERSION 2
 #define FW_MAJOR 1
 #ifndef FW_MINOR /* tests build a second version */
 #define FW_MINOR 0
@@ -43,13 +48,15 @@ typedef int16_t i16;
 /* Limits. */
 #define SENSORS 8
 #define BLOCK (QUEUE < 28 ? QUEUE : 28)
+#define TAKE_EVENTS 39 /* at most */
+#define TAKE_HEAD 12
 #ifndef STATISTICS /* errors of a slot, longest turn, newest sequence: for a person only */
 #define STATISTICS 1
 #endif
 #ifndef WRITE_WORDS
 #define WRITE_WORDS 16
 #endif
-#define RX_SIZE (13 + 2 * WRITE_WORDS) /* function 23 */
+#define RX_SIZE (9 + 2 * WRITE_WORDS)
 #define READ_WORDS 125
 #define REG_END 0x017au
 #define STALE_S 30 /* a value this old controls nothing */
@@ -76,20 +83,26 @@ enum { RESET_UNKNOWN, RESET_POWER, RESET_BROWNOUT, RESET_PIN, RESET_WATCHDOG, RE
 
 /* Counters, in the order of their registers. */
 enum { C_FRAMES, C_FRAME_ERRORS, C_EXCEPTIONS, C_OVERFLOWS, C_OVERFLOWS_LOW, C_ONEWIRE, C_STORE, C_CLOCK, C_LOOP, COUNTERS };
-extern u16 IDATA counter[COUNTERS];
+extern u16 XDATA counter[COUNTERS];
 void bump(u8 i);
-void bump32(u8 high);
+void bump32(u16 XDATA *high); /* two words, the high one first */
 
 /* crc.c */
-u8 crc8(u8 crc, u8 b);     /* Dallas */
-u16 crc16(u16 crc, u8 b);  /* Modbus */
+extern u8 crc8;             /* Dallas: set to 0, then fed */
+void crc8_add(u8 b);
+extern u16 crc16;          /* Modbus: set to 0xffff, then fed */
+void crc16_add(u8 b);
 
 /* queue.c: events (released, newest], held in RAM */
-extern u8 XDATA queue_head[12]; /* incarnation 8, released 4: high byte first */
+extern u16 XDATA queue_head[6]; /* incarnation 4, released 2: high word first */
 extern u8 queue_fill;
+extern FLAG queue_wanted; /* 1: a reading waits for room, test events leave some */
 extern u16 XDATA queue_tests;
 void queue_push(u8 kind_source, u8 quality, u16 value);
-u8 queue_write(u8 at, u8 words); /* from modbus_rx[at]: exception or 0 */
+u8 queue_write(u8 words); /* a write of so many registers from INCARNATION on: exception or 0 */
+u8 queue_release(u8 at, u8 from);
+u8 queue_taken(void);
+void queue_answer(void);
 u16 queue_word(u8 i); /* word i of the block, oldest event first */
 void queue_test(void);
 u16 queue_newest(u8 low); /* a word of its sequence */
@@ -107,13 +120,13 @@ u8 ow_read(void);
 void ow_select(u8 slot);
 void ow_search_begin(void);
 u8 ow_search(void); /* the next ROM into ow_found; 0: there is none */
-extern u8 XDATA ow_found[8];
+extern u8 IDATA ow_found[8];
 
 /* sensors.c */
 extern u8 FAR sensor_rom[SENSORS][8];
-extern i16 XDATA sensor_value[SENSORS];
-extern u8 XDATA sensor_quality[SENSORS];
-extern u8 XDATA sensor_age[SENSORS];
+extern i16 IDATA sensor_value[SENSORS];
+extern u8 IDATA sensor_quality[SENSORS];
+extern u8 IDATA sensor_age[SENSORS];
 #if STATISTICS
 extern u8 XDATA sensor_errors[SENSORS];
 #endif
@@ -123,31 +136,33 @@ void sensors_rescan(void);
 
 /* control.c */
 enum { O_OUTPUTS, O_FAILSAFE, O_VALUE, O_QUALITY, O_MASK, O_STATE, O_SECONDS, O_WORDS };
-extern u16 IDATA out[O_WORDS];
+extern u16 XDATA out[O_WORDS];
 void control_second(void);
 void control_apply(void);
 
 /* clock.c */
-enum { C_CENTURY, C_YEAR, C_MONTH, C_DAY, C_HOUR, C_MINUTE, C_SECOND, C_WEEKDAY }; /* the bytes of the registers */
+enum { C_YEAR, C_CENTURY, C_DAY, C_MONTH, C_MINUTE, C_HOUR, C_WEEKDAY, C_SECOND }; /* the bytes of the words */
 enum { CLOCK_RUNS, CLOCK_ABSENT, CLOCK_STOPPED, CLOCK_ODD };
-extern u8 IDATA clock[8];
-extern CODE u8 clock_least[8], clock_most[8]; /* of the bytes; the year is checked as a word */
+extern u16 XDATA clock_words[5]; /* as their registers */
+#define clock ((u8 XDATA *)clock_words)
+#define clock_state clock[8]
+u8 clock_odd(u8 at, u8 b); /* b cannot stand in clock[at]; not for the year */
 u16 clock_minute(void);
-extern u8 clock_state;
 void clock_read(void);
 void clock_set(void);
 
 /* settings.c */
 #define SETTINGS 29
 #define S(name) (REG_##name - REG_UNIT)
-extern u16 XDATA setting[SETTINGS];
-extern u8 settings_state;
-extern u16 XDATA settings_generation;
-extern u16 XDATA node_boots;
+extern u16 XDATA settings_image[2 + SETTINGS]; /* state, generation, settings */
+#define settings_state ((u8 XDATA *)settings_image)[0]
+#define settings_generation settings_image[1]
+#define setting (settings_image + 2)
+extern u16 XDATA node_life[3]; /* of boots two words, cause of the last reset */
+#define node_boots node_life[1]
 void settings_load(void);
 u8 settings_save(void); /* exception or 0 */
 u8 settings_bad(u8 i, u16 v);
-u8 settings_reached(u8 i, i16 v); /* v is at or above setting i */
 void boots_count(void);
 
 /* lcd.c */
@@ -157,22 +172,26 @@ void lcd_step(void);
 /* modbus.c */
 extern u8 modbus_unit;
 extern u8 IDATA modbus_rx[RX_SIZE];
+extern volatile u8 modbus_quiet;
+#define modbus_tick() do if (modbus_quiet != 255) modbus_quiet++; while (0) /* from the interrupt of the tick */
 void modbus_receive(u8 b, u8 bad) INTERRUPT_CALL; /* from the UART's interrupt */
 void modbus_poll(void);
+void modbus_put(u8 b); /* a byte of the answer */
+void modbus_put16(u16 v);
+u16 modbus_be(u8 i); /* a word of the request */
 void modbus_start(u8 unit, u8 baud);
 
 /* registers.c */
 u16 reg_read(u16 address);
 u8 reg_write(u16 address, u16 v); /* exception or 0 */
-extern u8 reg_dry;                /* writes are only checked */
-extern u32 XDATA reg_now;               /* time of the request: what several registers show must belong together */
+extern FLAG reg_dry;                /* writes are only checked */
+extern u16 XDATA reg_time[4];     /* time of the request, ms, and uptime, s, high words first */
+void reg_stamp(void);             /* at each request: what several registers show must belong together */
 extern u8 reg_command;            /* to be done after the answer: a reset cause, 0 nothing */
 void reg_second(void);
 
 /* node.c */
-extern u32 XDATA node_seconds;
 extern u16 node_ms; /* low word of the time of this turn */
-extern u8 XDATA node_cause;
 void node_init(void);
 void node_turn(void);
 

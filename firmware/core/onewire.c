@@ -1,7 +1,7 @@
 #include "node.h"
 
 u8 IDATA work[WORK];
-u8 XDATA ow_found[8];
+u8 IDATA ow_found[8];
 static u8 last_fork; /* bit number, from 1, of the last fork where the search took 0; 0xff: it is over */
 
 u8 ow_start(void)
@@ -45,36 +45,35 @@ void ow_search_begin(void) { last_fork = 0; }
 /* Maxim application note 187. */
 u8 ow_search(void)
 {
-	u8 bit = 1, at = 0, mask = 1, fork = 0, id, not_id, crc = 0;
+	static u8 bit, at, rom, fork; /* not locals: the 8051 would save them around each call */
+	u8 id, not_id;
 	if (last_fork == 0xff || ow_start() != Q_GOOD)
 		return 0;
 	ow_write(0xf0);
-	for (; bit <= 64; bit++) {
-		id = port_ow_slot(1);
-		not_id = port_ow_slot(1);
-		if (id && not_id)
-			goto over;
-		if (!id && !not_id) {
-			if (bit < last_fork)
-				id = ow_found[at] & mask;
-			else
-				id = bit == last_fork;
-			if (!id)
-				fork = bit;
-		}
-		if (id)
-			ow_found[at] |= mask;
-		else
-			ow_found[at] &= ~mask;
-		port_ow_slot(id != 0);
-		mask <<= 1;
-		if (!mask) {
-			crc = crc8(crc, ow_found[at]);
-			mask = 1;
-			at++;
-		}
+	bit = fork = crc8 = 0;
+	for (at = 0; at < 8; at++) {
+		rom = ow_found[at];
+		do {
+			bit++;
+			id = port_ow_slot(1);
+			not_id = port_ow_slot(1);
+			if (id) {
+				if (not_id)
+					goto over;
+			} else if (!not_id) {
+				id = bit < last_fork ? rom & 1 : bit == last_fork;
+				if (!id)
+					fork = bit;
+			}
+			rom >>= 1;
+			if (id)
+				rom |= 0x80;
+			port_ow_slot(id);
+		} while (bit & 7);
+		ow_found[at] = rom;
+		crc8_add(rom);
 	}
-	if (crc || !ow_found[0]) {
+	if (crc8 || !ow_found[0]) {
 over:
 		bump(C_ONEWIRE);
 		last_fork = 0xff;

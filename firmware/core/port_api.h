@@ -1,14 +1,11 @@
 /*
  * What a port gives to the core. port.h of the port includes this file after its macros.
- * A port also starts a tick of 1 ms and calls modbus_receive for every character of the UART.
+ * A port also starts a tick of 1 ms that calls modbus_tick, and calls modbus_receive for every character of the UART; neither interrupts the other.
  */
 #ifndef PORT_API_H
 #define PORT_API_H
 
 u32 port_ms(void);         /* since boot, wraps */
-#ifndef port_tick
-u8 port_tick(void);        /* its low byte, also from interrupts */
-#endif
 void port_watchdog(void);  /* the main loop turns */
 u8 port_reset_cause(void); /* RESET_… of this life */
 void port_reset(void);     /* does not return */

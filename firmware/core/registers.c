@@ -1,6 +1,6 @@
 #include "node.h"
 
-u32 XDATA reg_now;
+u16 XDATA reg_time[4];
 u8 reg_command;
 static u8 armed; /* seconds left */
 
@@ -10,115 +10,114 @@ static u8 armed; /* seconds left */
 #define SAVE_WORD 0x5341
 #define ARM_S 10
 
-u8 reg_dry;
+FLAG reg_dry;
+
+u16 XDATA counter[COUNTERS];
+
+void bump(u8 i) { counter[i]++; }
+
+void bump32(u16 XDATA *high)
+{
+	if (!++high[1])
+		++*high;
+}
 
 static CODE u16 constant[REG_WRITE_WORDS + 1] = {
 	0x454c, MAP_VERSION, CHIP, FW_MAJOR << 8 | FW_MINOR, FW_BUILD, 0, 0, QUEUE, BLOCK, SENSORS, TIMERS, FEATURES, 0, 0, 0, WRITE_WORDS,
 };
 
-/* A word of a 32-bit number: the high one where i is even. */
-static u16 half(u32 v, u8 i) { return i & 1 ? (u16)v : (u16)(v >> 16); }
+/* Registers that stand in RAM as they are read. The head of the queue, from INCARNATION on, counts from HEAD here. */
+#define HEAD 0xe0
+#define FROM_HEAD(name) (HEAD + REG_##name - REG_INCARNATION)
+static CODE struct {
+	u8 first, words;
+	u16 XDATA *in;
+} rows[] = {
+	{REG_SERIAL, 2, &settings_image[2 + S(NEW_SERIAL)]},
+	{REG_BOOTS, 3, node_life},
+	{REG_NOW_MS, 4, reg_time},
+	{REG_FRAMES, COUNTERS, counter},
+	{REG_OUTPUTS, O_WORDS, out},
+	{REG_YEAR, 5, clock_words},
+	{REG_UNIT, SETTINGS, &settings_image[2]},
+	{REG_SETTINGS_STATE, 2, settings_image},
+	{REG_TEST_EVENTS, 1, &queue_tests},
+	{HEAD, 6, queue_head},
+	{FROM_HEAD(LOST), 1, &counter[C_OVERFLOWS_LOW]},
+	{FROM_HEAD(READ_MS), 2, reg_time},
+};
 
-static u16 identity(u8 i)
+void reg_stamp(void)
 {
-	switch (i) {
-	case REG_SERIAL:
-	case REG_SERIAL + 1: return setting[S(NEW_SERIAL) + i - REG_SERIAL];
-	case REG_BOOTS + 1: return node_boots;
-	case REG_RESET_CAUSE: return node_cause;
-	case REG_NOW_MS:
-	case REG_NOW_MS + 1: return half(reg_now, i);
-	case REG_UPTIME_S:
-	case REG_UPTIME_S + 1: return half(node_seconds, i);
-	}
-	return i <= REG_WRITE_WORDS ? constant[i] : 0xffff;
+	u32 now = port_ms();
+	reg_time[0] = (u16)(now >> 16);
+	reg_time[1] = (u16)now;
 }
 
 static u16 sensor(u8 a)
 {
 	u8 slot = a >> 3;
-	if (!sensor_rom[slot][0])
+	u8 FAR *rom = sensor_rom[slot];
+	if (!rom[0])
 		return 0;
 	a &= 7;
-	switch (a) {
-	case 4: return (u16)sensor_value[slot];
-	case 5: return sensor_quality[slot];
-	case 6: return sensor_age[slot];
+	if (a < 4) {
+		rom += a << 1;
+		return (u16)rom[0] << 8 | rom[1];
+	}
+	if (a == 4)
+		return (u16)sensor_value[slot];
+	if (a == 5)
+		return sensor_quality[slot];
+	if (a == 6)
+		return sensor_age[slot];
 #if STATISTICS
-	case 7: return sensor_errors[slot];
+	return sensor_errors[slot];
 #else
-	case 7: return 0xffff;
+	return 0xffff;
 #endif
-	}
-	a <<= 1;
-	return (u16)sensor_rom[slot][a] << 8 | sensor_rom[slot][a + 1];
-}
-
-static u16 queue_read(u8 i)
-{
-	switch (i) {
-	case REG_FILL - REG_INCARNATION: return queue_fill;
-	case REG_LOST - REG_INCARNATION: return counter[C_OVERFLOWS_LOW];
-	case REG_READ_MS - REG_INCARNATION:
-	case REG_READ_MS + 1 - REG_INCARNATION: return half(reg_now, i);
-	}
-	if (i >= REG_EVENT_BLOCK - REG_INCARNATION)
-		return queue_word(i - (REG_EVENT_BLOCK - REG_INCARNATION));
-	i <<= 1;
-	return (u16)queue_head[i] << 8 | queue_head[i + 1];
 }
 
 u16 reg_read(u16 address)
 {
-	u8 a = (u8)address;
-	if (address >= REG_INCARNATION)
-		return queue_read(a);
-	if (a < REG_FRAMES)
-		return identity(a);
-	if (a < REG_FRAMES + COUNTERS)
-		return counter[a - REG_FRAMES];
-	if (a >= REG_SENSOR_TABLE && a < REG_SENSOR_TABLE + WORDS_SENSOR_TABLE)
-		return sensor(a - REG_SENSOR_TABLE);
-	if (a >= REG_OUTPUTS && a < REG_OUTPUTS + O_WORDS)
-		return out[a - REG_OUTPUTS];
-	if (a >= REG_YEAR && a <= REG_CLOCK_STATE) {
-		if (a == REG_CLOCK_STATE)
-			return clock_state;
-		a = (a - REG_YEAR) * 2;
-		return (u16)clock[a] << 8 | clock[a + 1];
+	u8 i, d, a = (u8)address;
+	if (address >= REG_INCARNATION) {
+		if (address == REG_FILL)
+			return queue_fill;
+		if (address >= REG_EVENT_BLOCK)
+			return queue_word(a - (REG_EVENT_BLOCK - REG_INCARNATION));
+		a += HEAD;
 	}
-	if (a >= REG_UNIT && a < REG_UNIT + SETTINGS)
-		return setting[a - REG_UNIT];
-	switch (a) {
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		d = a - rows[i].first;
+		if (d < rows[i].words)
+			return rows[i].in[d];
+	}
+	if (a <= REG_WRITE_WORDS)
+		return constant[a];
+	a -= REG_SENSOR_TABLE;
+	if (a < WORDS_SENSOR_TABLE)
+		return sensor(a);
 #if STATISTICS
-	case REG_EVENTS:
-	case REG_EVENTS + 1: return queue_newest(a - REG_EVENTS);
+	a -= REG_EVENTS - REG_SENSOR_TABLE;
+	if (a < 2)
+		return queue_newest(a);
 #endif
-	case REG_SETTINGS_STATE: return settings_state;
-	case REG_SETTINGS_GENERATION: return settings_generation;
-	case REG_TEST_EVENTS: return queue_tests;
-	case REG_SAVE:
-	case REG_ARM:
-	case REG_COMMAND:
-	case REG_RESCAN: return 0;
-	}
 	return 0xffff;
 }
 
 static u8 write_clock(u8 i, u16 v)
 {
-	u8 h = (u8)(v >> 8), l = (u8)v;
 	if (!i) {
-		if (v < 2000 || v > 2099)
+		if ((u16)(v - 2000) > 99)
 			return 3;
-	} else if (h < clock_least[i] || h > clock_most[i] || l < clock_least[i + 1] || l > clock_most[i + 1]) {
+	} else if (clock_odd(2 * i, (u8)v) || clock_odd(2 * i + 1, (u8)(v >> 8))) {
 		return 3;
 	}
 	if (reg_dry)
 		return 0;
-	clock[i] = h;
-	clock[i + 1] = l;
-	if (i == C_SECOND)
+	clock_words[i] = v;
+	if (i == 3)
 		clock_set();
 	return 0;
 }
@@ -128,20 +127,20 @@ u8 reg_write(u16 address, u16 v)
 	u8 a = (u8)address;
 	u16 only = v; /* the one value that may be written */
 	if (address >= REG_INCARNATION)
-		return 2;
+		goto nowhere;
 	if (a >= REG_YEAR && a < REG_CLOCK_STATE)
-		return write_clock((a - REG_YEAR) * 2, v);
+		return write_clock(a - REG_YEAR, v);
 	if (!modbus_rx[0])
-		return 2; /* to all nodes: the clock only */
+		goto nowhere; /* to all nodes: the clock only */
 	if (a >= REG_UNIT && a < REG_UNIT + SETTINGS) {
 		a -= REG_UNIT;
 		if (settings_bad(a, v))
-			return 3;
+			goto never;
 		if (!reg_dry && setting[a] != v) {
 			setting[a] = v;
 			settings_state = 1;
 		}
-		return 0;
+		goto done;
 	}
 	switch (a) {
 	case REG_OVERRIDE_MASK:
@@ -157,30 +156,36 @@ u8 reg_write(u16 address, u16 v)
 		if (v != COMMAND_BOOT)
 			only = COMMAND_RESET;
 		break;
-	default: return 2;
+	default: goto nowhere;
 	}
 	if (v != only)
-		return 3;
+		goto never;
 	if (reg_dry)
-		return 0;
+		goto done;
 	switch (a) {
 	case REG_SAVE: return settings_save();
 	case REG_ARM: armed = ARM_S + 1; break;
 	case REG_RESCAN: sensors_rescan(); break;
 	case REG_TEST_EVENTS: queue_tests = v; break;
 	case REG_COMMAND:
-		reg_command = v == COMMAND_BOOT ? RESET_BOOTLOADER : RESET_COMMAND;
+		reg_command = (u8)v == (u8)COMMAND_BOOT ? RESET_BOOTLOADER : RESET_COMMAND;
 		armed = 0;
 		break;
 	default:
 		out[a - REG_OUTPUTS] = v;
 		control_apply();
 	}
+done:
 	return 0;
+nowhere:
+	return 2;
+never:
+	return 3;
 }
 
 void reg_second(void)
 {
+	bump32(&reg_time[2]);
 	if (armed)
 		armed--;
 }

@@ -1,9 +1,9 @@
 #include "node.h"
 
 u8 FAR sensor_rom[SENSORS][8];
-i16 XDATA sensor_value[SENSORS];
-u8 XDATA sensor_quality[SENSORS];
-u8 XDATA sensor_age[SENSORS];
+i16 IDATA sensor_value[SENSORS];
+u8 IDATA sensor_quality[SENSORS];
+u8 IDATA sensor_age[SENSORS];
 #if STATISTICS
 u8 XDATA sensor_errors[SENSORS];
 #endif
@@ -77,24 +77,28 @@ static void found(void)
 /* One attempt: the quality, and the value in work[0..1]. */
 static u8 read(void)
 {
-	u8 i, crc = 0, zero = 0, ones = 0xff, q = ow_start();
-	u8 config = (u8)((setting[S(RESOLUTION)] - 9) << 5) | 0x1f;
+	static u8 i, zero, ones, q; /* not locals: the 8051 would save them around each call */
+	u8 b;
 	i16 v;
+	q = ow_start();
 	if (q != Q_GOOD)
 		return q;
 	ow_select(at);
 	ow_write(0xbe);
+	zero = crc8 = 0;
+	ones = 0xff;
 	for (i = 0; i < 9; i++) {
-		work[i] = ow_read();
-		crc = crc8(crc, work[i]);
-		zero |= work[i];
-		ones &= work[i];
+		b = ow_read();
+		work[i] = b;
+		zero |= b;
+		ones &= b;
+		crc8_add(b);
 	}
 	if (ones == 0xff)
 		return Q_ABSENT;
 	if (!zero)
 		return Q_ALL_ZERO;
-	if (crc)
+	if (crc8)
 		return Q_CRC;
 	v = (i16)((u16)work[1] << 8 | work[0]);
 	if (work[6] == 0x0c) {
@@ -103,14 +107,15 @@ static u8 read(void)
 		else if (v == 0x07ff)
 			q = Q_NO_CONVERSION;
 	}
-	if (v < -880 || v > 2000)
+	if ((u16)(v + 880) > 2880)
 		q = Q_DEVICE;
-	if (work[4] != config && ow_start() == Q_GOOD) {
+	i = (u8)((setting[S(RESOLUTION)] - 9) << 5) | 0x1f;
+	if (work[4] != i && ow_start() == Q_GOOD) {
 		ow_select(at);
 		ow_write(0x4e);
 		ow_write(work[2]);
 		ow_write(work[3]);
-		ow_write(config);
+		ow_write(i);
 	}
 	return q;
 }
@@ -136,9 +141,12 @@ static void take(u8 q)
 	if (silent(q) != was)
 		queue_push(EV_SENSOR << 4 | at, q, was);
 	was = 1 << at;
-	if (report & was && (queue_fill < QUEUE || forced & was)) {
-		report &= ~was;
-		queue_push(EV_READING << 4 | at, q, (u16)sensor_value[at]);
+	if (report & was) {
+		queue_wanted = queue_fill == QUEUE;
+		if (!queue_wanted || forced & was) {
+			report &= ~was;
+			queue_push(EV_READING << 4 | at, q, (u16)sensor_value[at]);
+		}
 	}
 	tries = 0;
 	at++;

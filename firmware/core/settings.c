@@ -10,41 +10,49 @@
  *
  *     count u16, low byte first | count ^ 0x5555
  */
-u16 XDATA setting[SETTINGS];
-u8 settings_state = 2;
-u16 XDATA settings_generation;
-u16 XDATA node_boots;
+u16 XDATA settings_image[2 + SETTINGS];
+u16 XDATA node_life[3];
 static u8 newest; /* copy that is valid and newest; 0xff none */
 
 #define COPY_BYTES (2 + 2 * SETTINGS)
 
-/* Default, least and most; most below least: anything. */
-static CODE i16 rule[SETTINGS][3] = {
-	{247, 1, 247}, {0, 0, BAUD_MOST}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0}, {0, 1, 0},
-	{384, -880, 2000}, {400, -880, 2000}, {448, -880, 2000}, {432, -880, 2000},
+/* Default, least, and how far above it the value may be. Settings that are alike share a row. */
+static CODE u16 rule[17][3] = {
+	{247, 1, 246}, {0, 0, BAUD_MOST}, {0, 0, 0xffff},
+	{384, (u16)-880, 2880}, {400, (u16)-880, 2880}, {448, (u16)-880, 2880}, {432, (u16)-880, 2880},
 	{60, 0, 3600}, {60, 0, 3600}, {30, 0, 3600}, {30, 0, 3600},
-	{0, 0, 3}, {30, 1, 3600}, {10, 1, 3600}, {12, 9, 12},
-	{0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439}, {0, 0, 1439},
+	{0, 0, 3}, {30, 1, 3599}, {10, 1, 3599}, {12, 9, 3},
+	{0, 0, 1439},
 	{5, 0, 60},
 };
 
-u8 settings_bad(u8 i, u16 v)
+static CODE u16 *rule_of(u8 i)
 {
-	i16 least = rule[i][1], most = rule[i][2];
-	return least <= most && ((i16)v < least || (i16)v > most);
+	if (i >= S(TIMER_MINUTES))
+		i = i == S(PAGE_S) ? 16 : 15;
+	else if (i >= S(HEATER_ON))
+		i -= 5;
+	else if (i > 2)
+		i = 2;
+	return rule[i];
 }
 
-u8 settings_reached(u8 i, i16 v) { return v >= (i16)setting[i]; }
+u8 settings_bad(u8 i, u16 v)
+{
+	CODE u16 *r = rule_of(i);
+	return (u16)(v - r[1]) > r[2];
+}
 
-static u16 word(u8 at) { return (u16)port_store_read(at + 1) << 8 | port_store_read(at); }
+static u16 store_word(u8 at) { return (u16)port_store_read(at + 1) << 8 | port_store_read(at); }
 
-static u16 copy_crc(void)
+/* The CRC of a copy with its CRC is 0. */
+static u8 copy_bad(void)
 {
 	u8 i;
-	u16 sum = 0xffff;
-	for (i = 0; i < COPY_BYTES; i++)
-		sum = crc16(sum, port_store_read(i));
-	return sum;
+	crc16 = 0xffff;
+	for (i = 0; i < COPY_BYTES + 2; i++)
+		crc16_add(port_store_read(i));
+	return crc16 != 0;
 }
 
 void settings_load(void)
@@ -52,13 +60,14 @@ void settings_load(void)
 	u8 i;
 	u16 v;
 	newest = 0xff;
+	settings_state = 2;
 	for (port_slot = 0; port_slot < 2; port_slot++) {
-		v = word(0);
+		v = store_word(0);
 		if (v == 0xffff)
 			continue;
-		if (word(COPY_BYTES) != copy_crc())
+		if (copy_bad())
 			bump(C_STORE);
-		else if (newest == 0xff || (i16)(v - settings_generation) > 0) {
+		else if (newest == 0xff || (u16)(v - settings_generation) < 0x8000) {
 			newest = port_slot;
 			settings_generation = v;
 			settings_state = 0;
@@ -66,36 +75,42 @@ void settings_load(void)
 	}
 	port_slot = newest;
 	for (i = 0; i < SETTINGS; i++)
-		setting[i] = newest == 0xff ? (u16)rule[i][0] : word(2 + 2 * i);
+		setting[i] = newest == 0xff ? *rule_of(i) : store_word(2 + 2 * i);
 }
 
-static u16 crc; /* of what put has written */
-
-static void put(u8 at, u16 v)
+static u8 put_at;
+static void put(u8 b)
 {
-	port_watchdog();
-	port_store_write(at, (u8)v);
-	port_store_write(at + 1, (u8)(v >> 8));
-	crc = crc16(crc16(crc, (u8)v), (u8)(v >> 8));
+	crc16_add(b);
+	port_store_write(put_at++, b);
 }
+
+static void put16(u16 v)
+{
+	put((u8)v);
+	put((u8)(v >> 8));
+}
+
+static u8 below(u8 i, u8 j) { return (i16)setting[i] < (i16)setting[j]; }
 
 u8 settings_save(void)
 {
 	u8 i;
 	u16 sum;
-	if (settings_reached(S(HEATER_OFF), (i16)setting[S(HEATER_ON)]) || settings_reached(S(FAN_ON), (i16)setting[S(FAN_OFF)]))
+	if (!below(S(HEATER_ON), S(HEATER_OFF)) || !below(S(FAN_OFF), S(FAN_ON)))
 		return 4;
 	if (++settings_generation == 0xffff)
 		settings_generation = 1;
 	port_slot = newest == 0;
 	port_store_erase();
-	crc = 0xffff;
-	put(0, settings_generation);
-	for (i = 0; i < SETTINGS; i++)
-		put(2 + 2 * i, setting[i]);
-	put(COPY_BYTES, sum = crc);
+	crc16 = 0xffff;
+	put_at = 0;
+	for (i = 1; i < 2 + SETTINGS; i++)
+		put16(settings_image[i]);
+	sum = crc16;
+	put16(sum);
 	/* It must read back: the CRC is of what was meant. */
-	if (word(COPY_BYTES) != copy_crc() || word(COPY_BYTES) != sum) {
+	if (copy_bad() || store_word(COPY_BYTES) != sum) {
 		settings_state = 3;
 		bump(C_STORE);
 		queue_push(EV_FAULT << 4 | 1, Q_DEVICE, 1);
@@ -112,14 +127,16 @@ void boots_count(void)
 	u8 older = 2;
 	u16 n;
 	for (port_slot = 2; port_slot < 4; port_slot++) {
-		n = word(0);
-		if ((n ^ word(2)) == 0x5555 && n > node_boots) {
+		n = store_word(0);
+		if ((n ^ store_word(2)) == 0x5555 && n > node_boots) {
 			node_boots = n;
 			older = port_slot ^ 1;
 		}
 	}
 	port_slot = older;
 	port_store_erase();
-	put(0, ++node_boots);
-	put(2, node_boots ^ 0x5555);
+	put_at = 0;
+	n = ++node_boots;
+	put16(n);
+	put16(n ^ 0x5555);
 }

@@ -11,19 +11,8 @@
 #define SOURCE 8
 #define DEBOUNCE_MS 20
 
-/* What the core expects of a node's main file. */
-u16 IDATA counter[COUNTERS];
-u32 XDATA node_seconds;
+/* What the core expects of a node's main file, beside node_init and node_turn: the low word of the time of this turn. */
 u16 node_ms;
-u8 XDATA node_cause;
-
-void bump(u8 i) { counter[i]++; }
-
-void bump32(u8 high)
-{
-	if (!++counter[high + 1])
-		counter[high]++;
-}
 
 static u16 second_at, changed_at, pulses, report_in;
 static u8 level = 1;
@@ -31,10 +20,10 @@ static u8 level = 1;
 void node_init(void)
 {
 	PORTB |= _BV(5); /* pull-up */
-	node_cause = port_reset_cause();
+	node_life[2] = port_reset_cause();
 	settings_load();
 	boots_count();
-	queue_push(EV_BOOT << 4, Q_GOOD, node_cause);
+	queue_push(EV_BOOT << 4, Q_GOOD, node_life[2]);
 	second_at = (u16)port_ms();
 	sensors_rescan();
 	modbus_start((u8)setting[S(UNIT)], (u8)setting[S(BAUD)]);
@@ -58,7 +47,6 @@ static void look(void)
 static void second(void)
 {
 	second_at += 1000;
-	node_seconds++;
 	reg_second();
 	clock_read();
 	sensors_second();

@@ -10,24 +10,28 @@ static int failures;
 /* Sends a request without its CRC and lets the node answer; the length of the answer without CRC, 0 if there is none. */
 static u16 ask(const u8 *p, u8 n)
 {
-	u16 crc = 0xffff;
+	u16 sum, k;
 	u8 i;
 	host_ms += 10;
+	modbus_quiet = 10;
 	host_sent_len = 0;
+	crc16 = 0xffff;
 	for (i = 0; i < n; i++) {
-		crc = crc16(crc, p[i]);
+		crc16_add(p[i]);
 		modbus_receive(p[i], 0);
 	}
-	modbus_receive((u8)crc, 0);
-	modbus_receive((u8)(crc >> 8), 0);
+	sum = crc16;
+	modbus_receive((u8)sum, 0);
+	modbus_receive((u8)(sum >> 8), 0);
 	host_ms += 10;
+	modbus_quiet = 10;
 	modbus_poll();
 	if (!host_sent_len)
 		return 0;
-	crc = 0xffff;
-	for (i = 0; i < host_sent_len; i++)
-		crc = crc16(crc, host_sent[i]);
-	CHECK(crc == 0);
+	crc16 = 0xffff;
+	for (k = 0; k < host_sent_len; k++)
+		crc16_add(host_sent[k]);
+	CHECK(crc16 == 0);
 	return host_sent_len - 2;
 }
 
@@ -57,13 +61,14 @@ static void test_crc(void)
 {
 	static const u8 rom[8] = {0x02, 0x1c, 0xb8, 0x01, 0, 0, 0, 0xa2}; /* Maxim application note 27 */
 	static const u8 frame[8] = {0x01, 0x03, 0x00, 0x00, 0x00, 0x0a, 0xc5, 0xcd};
-	u8 i, c = 0;
-	u16 m = 0xffff;
+	u8 i;
+	crc8 = 0;
+	crc16 = 0xffff;
 	for (i = 0; i < 8; i++) {
-		c = crc8(c, rom[i]);
-		m = crc16(m, frame[i]);
+		crc8_add(rom[i]);
+		crc16_add(frame[i]);
 	}
-	CHECK(c == 0 && m == 0);
+	CHECK(crc8 == 0 && crc16 == 0);
 }
 
 static void test_frames(void)
@@ -99,7 +104,7 @@ static void test_every_request(void)
 			q[k] = (u8)rand();
 		q[0] = rand() % 8 ? 247 : 0;
 		if (rand() % 2)
-			q[1] = (u8[]){3, 4, 6, 16, 23}[rand() % 5];
+			q[1] = (u8[]){3, 4, 6, 16, 65}[rand() % 5];
 		if (rand() % 2)
 			q[2] = rand() % 2, q[4] = 0;
 		if (q[1] == 16 && rand() % 2)
@@ -133,6 +138,51 @@ static void test_queue(void)
 	CHECK(acknowledge(9, 66000 - QUEUE + 5) == 0 && queue_fill == QUEUE - 5);
 	CHECK(acknowledge(9, 66000) == 0 && queue_fill == 0);
 	CHECK(acknowledge(9, 0) == 0 && acknowledge(9, 0x80010000u) == 3);
+}
+
+/* Function 65: the exception, or 0 with an answer of n events. */
+static u8 take(u8 life, u32 seq, u8 *n)
+{
+	u8 q[10] = {247, 65, 0, 0, 0, life, (u8)(seq >> 24), (u8)(seq >> 16), (u8)(seq >> 8), (u8)seq};
+	u16 len = ask(q, 10);
+	CHECK(len != 0);
+	if (host_sent[1] & 0x80)
+		return host_sent[2];
+	CHECK(len == 3u + host_sent[2] && (host_sent[2] - 12) % 6 == 0);
+	*n = (u8)((host_sent[2] - 12) / 6);
+	return 0;
+}
+
+static void test_take(void)
+{
+	u8 q[11] = {247, 65, 0, 0, 0, 9, 0, 0, 0, 0, 0}, n = 0, i;
+	u32 seq = (u32)queue_head[4] << 16 | queue_head[5];
+	CHECK(queue_fill == 0 && take(8, seq, &n) == 3 && take(0, seq, &n) == 3 && take(9, seq + 1, &n) == 3);
+	CHECK(ask(q, 11) == 3 && host_sent[2] == 3 && ask(q, 9) == 3 && host_sent[2] == 3);
+	q[0] = 0;
+	CHECK(ask(q, 10) == 0); /* not for all */
+	CHECK(take(9, seq, &n) == 0 && n == 0 && host_sent[8] == 0);
+	for (i = 0; i < 3; i++) {
+		queue_push(EV_TEST << 4 | 5, 132, 1000 + i);
+		host_ms += 1000;
+	}
+	CHECK(take(9, seq, &n) == 0 && n == 3);
+	CHECK(((u32)host_sent[3] << 24 | (u32)host_sent[4] << 16 | (u32)host_sent[5] << 8 | host_sent[6]) == seq);
+	for (i = 0; i < 3; i++) {
+		const u8 *e = host_sent + 15 + 6 * i;
+		u16 age = (u16)(e[2] << 8 | e[3]);
+		CHECK(e[0] == 0x75 && e[1] == 132 && (u16)(e[4] << 8 | e[5]) == 1000 + i);
+		CHECK(age == 3000 - 1000 * i + 20); /* and what ask lets pass */
+	}
+	CHECK(take(9, seq + 2, &n) == 0 && n == 1 && queue_fill == 1);
+	CHECK(take(9, seq + 1, &n) == 0 && n == 1); /* a repeat */
+	host_ms += 65000;
+	CHECK(take(9, seq, &n) == 0 && host_sent[17] == 0xff && host_sent[18] == 0xff); /* too old to tell */
+	/* What TEST_EVENTS wants is there in the same answer. */
+	CHECK(set(REG_TEST_EVENTS, 2 * QUEUE) == 0);
+	CHECK(take(9, seq + 3, &n) == 0 && n == QUEUE && queue_fill == QUEUE);
+	CHECK(take(9, seq + 3 + QUEUE, &n) == 0 && n == QUEUE);
+	CHECK(take(9, seq + 3 + 2 * QUEUE, &n) == 0 && n == 0);
 }
 
 static void test_settings_at_every_cut(void)
@@ -264,6 +314,7 @@ int main(void)
 	test_crc();
 	test_frames();
 	test_queue();
+	test_take();
 	test_settings_at_every_cut();
 	test_boots_at_every_cut();
 	test_control();

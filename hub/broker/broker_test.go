@@ -106,7 +106,7 @@ func TestEachDeviceHasItsOwnTopics(t *testing.T) {
 	}
 	got := make(chan string, 100)
 	hub := dial(t, mqttclient.Options{Broker: b.HubURL(), ClientID: "hub"})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, f := range []string{tp.DataFilter(), tp.HelloFilter(), tp.StateFilter(), tp.Answer("+"), tp.Hub()} {
 		if err := hub.Subscribe(ctx, f, 0, func(m mqttclient.Message) { got <- m.Topic }); err != nil {
@@ -181,7 +181,7 @@ func TestWithoutTLSOnlyOnLoopback(t *testing.T) {
 
 func TestASlowHubBoundsTheQueue(t *testing.T) {
 	b := start(t, broker.Options{Listen: "127.0.0.1:0", QueueBytes: 1000})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var tp wire.Topics
 	got := make(chan int, 100)

@@ -165,3 +165,6 @@ func (r *rules) left(cl *mochi.Client, pk packets.Packet) {
 		r.hubs[cl] = max(waiting-int64(len(pk.Payload)), 0)
 	}
 }
+
+// May tells whether a client of that common name may write, or else read, a topic or filter under the default prefix.
+func May(name, topic string, write bool) bool { return newRules(Options{}).allowed(name, topic, write) }

@@ -248,7 +248,7 @@ func (s *Server) handle(f func(r *http.Request, by string) (any, error)) http.Ha
 		}
 		var out any
 		if err == nil && !s.call(r.Context(), func() { out, err = f(r, by) }) {
-			err = errors.New("the hub is stopping")
+			err = ErrStopped
 		}
 		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
@@ -295,7 +295,6 @@ func (s *Server) answer(r *rollout.Rollout, full bool) *Answer {
 	return a
 }
 
-// create makes a rollout of a release that the directory holds, signed and not expired.
 func (s *Server) create(r *http.Request, by string) (any, error) {
 	var spec rollout.Spec
 	d := json.NewDecoder(r.Body)
@@ -303,24 +302,12 @@ func (s *Server) create(r *http.Request, by string) (any, error) {
 	if err := d.Decode(&spec); err != nil {
 		return nil, fmt.Errorf("read rollout: %w", err)
 	}
-	spec.WithDefaults()
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	view, err := s.repo.Check(s.o.Now())
-	if err != nil {
-		return nil, fmt.Errorf("the directory of releases is not fit to hand out: %w", err)
-	}
-	t, err := view.Find("releases/" + spec.Release + ".json")
-	if err != nil {
-		return nil, fmt.Errorf("release %s is not published: %w", spec.Release, err)
-	}
-	entries, err := s.fleet.Create(&spec, t.SHA256, by, s.o.Now())
+	entries, err := s.order(&spec, by, s.o.Now())
 	if err != nil {
 		return nil, err
 	}
 	if r.URL.Query().Get("dry_run") != "" {
-		x := &rollout.Rollout{ID: entries[0].Rollout, Spec: spec, Manifest: t.SHA256, By: by, Jobs: map[string]*rollout.Job{}}
+		x := &rollout.Rollout{ID: entries[0].Rollout, Spec: spec, Manifest: entries[0].Manifest, By: by, Jobs: map[string]*rollout.Job{}}
 		a := s.answer(x, true)
 		a.DryRun = true
 		return a, nil

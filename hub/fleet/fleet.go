@@ -423,6 +423,52 @@ func (s *Server) say(ctx context.Context) {
 	}
 }
 
+// Decide lets f ask the fleet for entries and makes them durable, as an order over the socket does.
+func (s *Server) Decide(ctx context.Context, f func(*rollout.Fleet, time.Time) ([]rollout.Entry, error)) error {
+	var err error
+	if !s.call(ctx, func() {
+		var entries []rollout.Entry
+		if entries, err = f(s.fleet, s.o.Now()); err == nil {
+			err = s.log.Append(s.fleet, entries)
+		}
+	}) {
+		return ErrStopped
+	}
+	return err
+}
+
+// Order makes a rollout, and returns its id.
+func (s *Server) Order(ctx context.Context, spec *rollout.Spec, by string) (id string, err error) {
+	err = s.Decide(ctx, func(f *rollout.Fleet, now time.Time) ([]rollout.Entry, error) {
+		entries, err := s.order(spec, by, now)
+		if err == nil {
+			id = entries[0].Rollout
+		}
+		return entries, err
+	})
+	return id, err
+}
+
+// order is a rollout of a release that the directory holds, signed and not expired.
+func (s *Server) order(spec *rollout.Spec, by string, now time.Time) ([]rollout.Entry, error) {
+	spec.WithDefaults()
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	view, err := s.repo.Check(now)
+	if err != nil {
+		return nil, fmt.Errorf("the directory of releases is not fit to hand out: %w", err)
+	}
+	t, err := view.Find("releases/" + spec.Release + ".json")
+	if err != nil {
+		return nil, fmt.Errorf("release %s is not published: %w", spec.Release, err)
+	}
+	return s.fleet.Create(spec, t.SHA256, by, now)
+}
+
+// ErrStopped says that the server does not run any more.
+var ErrStopped = errors.New("the hub is stopping")
+
 // call runs f in the loop; false: the server has stopped.
 func (s *Server) call(ctx context.Context, f func()) bool {
 	done := make(chan struct{})

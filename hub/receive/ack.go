@@ -163,6 +163,9 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 		p := &st.Positions[i]
 		stored[Key{p.Stream, p.Epoch}] = p
 	}
+	r.stats.hello(d.name, h, st.Positions)
+	r.setView(d, st)
+	r.notices(d, d.view.newest(h))
 	a := &wire.Ack{Nonce: h.Nonce, Answer: true, Part: h.Part, Parts: h.Parts, Notices: d.notices}
 	for _, stream := range h.Streams {
 		for i := range stream.Epochs {
@@ -173,8 +176,6 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 			a.Positions = append(a.Positions, answerPosition(k, &stream.Epochs[i], stored[k], s))
 		}
 	}
-	r.stats.hello(d.name, h, st.Positions)
-	r.setView(d, st)
 	now := time.Now()
 	a.Credit = r.credit.grant(d, r.active(), now)
 	a.HubTime, a.HubSynced = now.UnixNano(), r.o.Synced()

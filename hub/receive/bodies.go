@@ -14,7 +14,11 @@ type bodies struct {
 	bytes  []byte
 }
 
-const bodyChunk = 2 * record.MaxBatchRecords
+// Records of one chunk, the first and the largest.
+const (
+	firstChunk = 512
+	bodyChunk  = 2 * record.MaxBatchRecords
+)
 
 // reset frees everything that was decoded.
 func (b *bodies) reset() {
@@ -34,11 +38,7 @@ func (b *bodies) Decode(d *wire.Data) ([]record.Record, error) {
 	if k := len(b.used); k > 0 && cap(b.used[k-1])-len(b.used[k-1]) >= n {
 		c = b.used[k-1]
 	} else {
-		if k := len(b.chunks); k > 0 {
-			c, b.chunks = b.chunks[k-1], b.chunks[:k-1]
-		} else {
-			c = make([]record.Record, 0, bodyChunk)
-		}
+		c = b.chunk(n)
 		b.used = append(b.used, c)
 	}
 	from := len(c)
@@ -57,6 +57,23 @@ func (b *bodies) Decode(d *wire.Data) ([]record.Record, error) {
 		}
 	}
 	return recs, nil
+}
+
+// chunk is an empty one for n records: a kept one, or a new one, the larger the more are in use. Those of a hub that
+// hears little stay small.
+func (b *bodies) chunk(n int) []record.Record {
+	for k := len(b.chunks); k > 0; k = len(b.chunks) {
+		c := b.chunks[k-1]
+		b.chunks = b.chunks[:k-1]
+		if cap(c) >= n {
+			return c
+		}
+	}
+	size := firstChunk
+	if k := len(b.used); k > 0 {
+		size = 4 * cap(b.used[k-1])
+	}
+	return make([]record.Record, 0, max(n, min(size, bodyChunk)))
 }
 
 // keep copies what a record refers to. Growing the buffers leaves earlier copies where they are.

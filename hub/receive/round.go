@@ -148,7 +148,7 @@ func (r *Receiver) batches(items []item, now time.Time) []*batch {
 func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 	pending := slices.DeleteFunc(slices.Clone(batches), func(b *batch) bool { return len(b.frames) == 0 })
 	for attempt := 0; len(pending) > 0; {
-		results, err := r.attempt(ctx, pending)
+		changes, results, err := r.attempt(ctx, pending)
 		if err != nil {
 			for _, b := range pending {
 				b.dev.stale = true // the outcome is unknown: read before anything else
@@ -160,7 +160,7 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 		}
 		r.storeUp()
 		attempt++
-		again := pending[:0:0]
+		again, parents := pending[:0:0], pending[:0:0]
 		for _, b := range pending {
 			if b.foreign || r.fenced(b, results) {
 				r.disown(b.dev)
@@ -168,6 +168,9 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 			}
 			if r.settled(b, results) {
 				r.ack(b, results)
+				if slices.ContainsFunc(changes[b.changes:b.changes+b.count], child) {
+					parents = append(parents, b)
+				}
 				continue
 			}
 			b.dev.stale = true
@@ -176,15 +179,32 @@ func (r *Receiver) commit(ctx context.Context, batches []*batch) bool {
 				again = append(again, b)
 			}
 		}
+		for _, b := range parents { // when nobody waits for an ack any more
+			r.kin(ctx, b.dev, changes[b.changes:b.changes+b.count])
+		}
 		pending = again
 	}
 	return true
 }
 
+// child: the change creates an epoch that continues another one.
+func child(c store.Change) bool { return c.Create && c.Parent != 0 }
+
+// kin reads the device again after children were created: another hub may have created a child of the same parent, of
+// which this one's view knows nothing (H7). Where the store fails now, the next hello or growth tells.
+func (r *Receiver) kin(ctx context.Context, d *device, changes []store.Change) {
+	st, err := r.o.Store.Positions(ctx, d.name)
+	if err != nil {
+		d.stale = true
+		return
+	}
+	r.setView(d, st)
+	r.notices(d, d.view.created(changes))
+}
+
 // attempt decides every frame of the batches and commits the changes together.
-func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Result, error) {
+func (r *Receiver) attempt(ctx context.Context, pending []*batch) (changes []store.Change, results []store.Result, err error) {
 	r.bodies.reset()
-	var changes []store.Change
 	for _, b := range pending {
 		b.changes, b.count = len(changes), 0
 		var mine bool
@@ -195,7 +215,7 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 		if b.dev.view == nil || b.dev.stale {
 			st, err := r.o.Store.Positions(ctx, b.dev.name)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			r.setView(b.dev, st)
 		}
@@ -210,14 +230,14 @@ func (r *Receiver) attempt(ctx context.Context, pending []*batch) ([]store.Resul
 		}
 	}
 	if len(changes) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	began := time.Now()
-	results, err := r.o.Store.Commit(ctx, changes)
+	results, err = r.o.Store.Commit(ctx, changes)
 	if err == nil {
 		r.stats.committed(changes, results, time.Since(began))
 	}
-	return results, err
+	return changes, results, err
 }
 
 // decide takes one frame through the view.

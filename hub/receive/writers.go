@@ -1,7 +1,10 @@
 package receive
 
 import (
+	"slices"
+
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
@@ -30,8 +33,9 @@ func (v *View) adopt(e *epochView, d *Decision) {
 	v.siblings(e, d)
 }
 
-// siblings looks for another child of an epoch's parent. It is asked when an epoch is created and when one begins to grow:
-// the hub that created it may have died before it could tell anybody.
+// siblings looks for another child of an epoch's parent. It is asked when an epoch is created, after that was committed,
+// when one begins to grow, and of the newest one that a hello names: the hub that created it may have died before it could
+// tell anybody, or two hubs may have created one each.
 func (v *View) siblings(e *epochView, d *Decision) {
 	if e.pos.Parent == 0 {
 		return
@@ -42,6 +46,34 @@ func (v *View) siblings(e *epochView, d *Decision) {
 			return
 		}
 	}
+}
+
+// newest looks for another child beside the newest stored epoch of each stream of a hello.
+func (v *View) newest(h *wire.Hello) []string {
+	var d Decision
+	if h.Part+1 < h.Parts {
+		return nil
+	}
+	for _, s := range h.Streams {
+		for _, e := range slices.Backward(s.Epochs) {
+			if x := v.epochs[Key{s.Stream, e.Epoch}]; x != nil {
+				v.siblings(x, &d)
+				break
+			}
+		}
+	}
+	return d.Notices
+}
+
+// created looks for another child beside those that the changes have created.
+func (v *View) created(changes []store.Change) []string {
+	var d Decision
+	for i := range changes {
+		if e := v.epochs[Key{changes[i].Stream, changes[i].Epoch}]; e != nil && changes[i].Create {
+			v.siblings(e, &d)
+		}
+	}
+	return d.Notices
 }
 
 // grown looks at the order in which epochs of a stream grow. One box finishes an epoch before the next, and its frames

@@ -110,4 +110,5 @@ type Health struct {
 	Error         string  // of the latest failure, "" once it works again
 	LeaseFences   uint64  // changes refused because their lease was not this hub's any more
 	ReplayedBytes uint64  // read back of positions, to learn where things stand
+	Mended        uint64  // transactions that the engine had left half ended and that the store has ended as decided
 }

@@ -67,6 +67,7 @@ type Node struct {
 	Damaged     uint64            `json:"damaged_answers"`
 	Stats       map[string]uint32 `json:"counters,omitempty"` // the node's own
 	TimeError   float64           `json:"time_error_seconds,omitempty"`
+	TimeWorst   float64           `json:"time_worst_error_seconds,omitempty"` // of an event since the agent's start
 	DriftPPM    float64           `json:"drift_ppm,omitempty"`
 	ClockState  string            `json:"clock_state,omitempty"`
 	ClockOff    float64           `json:"clock_off_seconds,omitempty"`

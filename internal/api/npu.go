@@ -29,27 +29,28 @@ var ErrNPUSilent = errors.New("the NPU worker does not answer")
 
 // NPUStatus is what the worker tells of itself.
 type NPUStatus struct {
-	SchemaVersion int        `json:"schema_version"`
-	Time          time.Time  `json:"time"`
-	Started       time.Time  `json:"started"`
-	Version       string     `json:"version"`
-	PID           int        `json:"pid"`
-	Simulated     bool       `json:"simulated"`
-	Runtime       string     `json:"runtime,omitempty"`
-	CANN          string     `json:"cann,omitempty"`
-	Driver        string     `json:"driver,omitempty"`
-	Warning       string     `json:"warning,omitempty"`
-	Chips         []NPUChip  `json:"chips"`
-	Models        []NPUModel `json:"models"`
-	Faults        []NPUFault `json:"faults"`
-	Restarts      int        `json:"restarts"`               // of the worker after a device fault
-	LastError     string     `json:"last_error,omitempty"`   // newest, of any part
-	LastRestart   string     `json:"last_restart,omitempty"` // why it restarted
-	Sequence      uint64     `json:"sequence"`               // bound to inputs
-	Durable       uint64     `json:"durable"`                // acknowledged by the agent
-	Waiting       int        `json:"waiting"`                // results that the agent has not acknowledged
-	Handles       int64      `json:"handles"`                // open in the runtime: contexts, streams, memory, models
-	Goroutines    int        `json:"goroutines"`
+	SchemaVersion int            `json:"schema_version"`
+	Time          time.Time      `json:"time"`
+	Started       time.Time      `json:"started"`
+	Version       string         `json:"version"`
+	PID           int            `json:"pid"`
+	Simulated     bool           `json:"simulated"`
+	Runtime       string         `json:"runtime,omitempty"`
+	CANN          string         `json:"cann,omitempty"`
+	Driver        string         `json:"driver,omitempty"`
+	Warning       string         `json:"warning,omitempty"`
+	Chips         []NPUChip      `json:"chips"`
+	Models        []NPUModel     `json:"models"`
+	Faults        []NPUFault     `json:"faults"`
+	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`  // failed calls of the management library by code
+	Restarts      int            `json:"restarts"`               // of the worker after a device fault
+	LastError     string         `json:"last_error,omitempty"`   // newest, of any part
+	LastRestart   string         `json:"last_restart,omitempty"` // why it restarted
+	Sequence      uint64         `json:"sequence"`               // bound to inputs
+	Durable       uint64         `json:"durable"`                // acknowledged by the agent
+	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
+	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	Goroutines    int            `json:"goroutines"`
 }
 
 // NPUChip is one chip with its gauges; a gauge that the chip does not have is not there.
@@ -67,24 +68,28 @@ type NPUChip struct {
 
 // NPUModel is one model at work.
 type NPUModel struct {
-	Name      string            `json:"name"`
-	Version   string            `json:"version"`
-	SHA256    string            `json:"sha256"`
-	State     string            `json:"state"` // loading, ready, failed
-	Error     string            `json:"error,omitempty"`
-	SelfTest  string            `json:"self_test"` // passed, none, or why not
-	MaxBatch  int               `json:"max_batch"`
-	Done      uint64            `json:"done"`
-	Bad       uint64            `json:"bad"`
-	Queue     int               `json:"queue"`
-	QueueMax  int               `json:"queue_max"`
-	Dropped   map[string]uint64 `json:"dropped,omitempty"` // by reason
-	Batches   uint64            `json:"batches"`
-	P50       float64           `json:"latency_p50_ms"` // from intake to result
-	P90       float64           `json:"latency_p90_ms"`
-	P99       float64           `json:"latency_p99_ms"`
-	LastError string            `json:"last_error,omitempty"`
-	Refused   string            `json:"refused_update,omitempty"` // why a newer model was not taken
+	Name     string            `json:"name"`
+	Version  string            `json:"version"`
+	SHA256   string            `json:"sha256"`
+	State    string            `json:"state"` // loading, ready, failed
+	Error    string            `json:"error,omitempty"`
+	SelfTest string            `json:"self_test"` // passed, none, or why not
+	MaxBatch int               `json:"max_batch"`
+	Done     uint64            `json:"done"`
+	Bad      uint64            `json:"bad"`
+	Queue    int               `json:"queue"`
+	QueueMax int               `json:"queue_max"`
+	Dropped  map[string]uint64 `json:"dropped,omitempty"` // by reason
+	Batches  uint64            `json:"batches"`
+	P50      float64           `json:"latency_p50_ms"` // from intake to result
+	P90      float64           `json:"latency_p90_ms"`
+	P99      float64           `json:"latency_p99_ms"`
+	Media    string            `json:"media,omitempty"` // who decodes pictures: device, or processor and why; empty: no pictures
+	OnDevice uint64            `json:"pictures_on_device"`
+	// LeftToProcessor counts pictures that the media units could not decode.
+	LeftToProcessor uint64 `json:"pictures_left_to_processor"`
+	LastError       string `json:"last_error,omitempty"`
+	Refused         string `json:"refused_update,omitempty"` // why a newer model was not taken
 }
 
 // NPUFault is a fault for the agent to declare; its code is one of package health.
@@ -93,6 +98,51 @@ type NPUFault struct {
 	Key     string `json:"key"`
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
+}
+
+// States of the NPU worker in the agent's status.
+const (
+	NPUOnline = "online"
+	NPUSilent = "silent" // it does not answer
+)
+
+// NPUSummary is what the agent's status says of the NPU worker: one line.
+type NPUSummary struct {
+	State       string  `json:"state"`
+	Simulated   bool    `json:"simulated,omitempty"`
+	Chips       int     `json:"chips"`
+	ChipsOK     int     `json:"chips_ok"`
+	Temperature float64 `json:"temperature_celsius,omitempty"` // of the hottest chip; 0 where none tells
+	Load        float64 `json:"load_percent"`                  // of the AI cores of the busiest chip
+	Models      int     `json:"models"`
+	Ready       int     `json:"models_ready"`
+	Done        uint64  `json:"done"`    // inferences since the worker's start
+	Bad         uint64  `json:"bad"`     // of them without a result
+	Waiting     int     `json:"waiting"` // inputs in queues and results that the agent has not taken
+	Dropped     uint64  `json:"dropped"`
+	Restarts    int     `json:"restarts"`
+}
+
+// Summary is the line of the agent's status.
+func (s *NPUStatus) Summary() *NPUSummary {
+	out := &NPUSummary{State: NPUOnline, Simulated: s.Simulated, Chips: len(s.Chips), Models: len(s.Models), Waiting: s.Waiting, Restarts: s.Restarts}
+	for _, c := range s.Chips {
+		if c.Health == "ok" {
+			out.ChipsOK++
+		}
+		out.Temperature = max(out.Temperature, c.Gauges["temperature"])
+		out.Load = max(out.Load, c.Gauges["utilization.aicore"])
+	}
+	for _, m := range s.Models {
+		if m.State == "ready" {
+			out.Ready++
+		}
+		out.Done, out.Bad, out.Waiting = out.Done+m.Done, out.Bad+m.Bad, out.Waiting+m.Queue
+		for _, n := range m.Dropped {
+			out.Dropped += n
+		}
+	}
+	return out
 }
 
 // NPUResult is the answer to one input.

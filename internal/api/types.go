@@ -29,21 +29,22 @@ const (
 
 // Status answers: is it reading, is it keeping, is it delivering, what is wrong.
 type Status struct {
-	SchemaVersion int       `json:"schema_version"`
-	Device        string    `json:"device"`
-	State         string    `json:"state"`
-	Version       string    `json:"version"`
-	Time          time.Time `json:"time"`
-	Started       time.Time `json:"started,omitzero"`
-	Config        string    `json:"config,omitempty"`   // path of the configuration
-	DataDir       string    `json:"data_dir,omitempty"` // for doctor
-	Clock         Clock     `json:"clock"`
-	Sources       Sources   `json:"sources"`
-	Buffer        Buffer    `json:"buffer"`
-	Uplink        Uplink    `json:"uplink"`
-	Streams       []Stream  `json:"streams"`
-	Faults        []Fault   `json:"faults"`           // worst first
-	Update        *Update   `json:"update,omitempty"` // where the box takes releases; without gates and past
+	SchemaVersion int         `json:"schema_version"`
+	Device        string      `json:"device"`
+	State         string      `json:"state"`
+	Version       string      `json:"version"`
+	Time          time.Time   `json:"time"`
+	Started       time.Time   `json:"started,omitzero"`
+	Config        string      `json:"config,omitempty"`   // path of the configuration
+	DataDir       string      `json:"data_dir,omitempty"` // for doctor
+	Clock         Clock       `json:"clock"`
+	Sources       Sources     `json:"sources"`
+	Buffer        Buffer      `json:"buffer"`
+	Uplink        Uplink      `json:"uplink"`
+	NPU           *NPUSummary `json:"npu,omitempty"` // where a worker is configured and was heard of
+	Streams       []Stream    `json:"streams"`
+	Faults        []Fault     `json:"faults"`           // worst first
+	Update        *Update     `json:"update,omitempty"` // where the box takes releases; without gates and past
 }
 
 // Clock says how far the time can be trusted.

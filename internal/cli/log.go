@@ -45,7 +45,7 @@ func logHelp() string {
 	return t.String() + `
 DIR is a log directory, or the data directory around it; default is that of this
 box. All but import and erase only read, and work beside a running agent or on
-the disk of a dead box.
+the disk of a dead box. verify and dump take a portable file in its place.
 
   edgectl log verify /mnt/var/lib/edge-agent
   edgectl log dump --series temperature --since 2h --csv > t.csv
@@ -89,6 +89,7 @@ type logFlags struct {
 	from, to                             uint64
 	csv, portable, lines, sinceDelivered bool
 	dryRun, yes                          bool
+	file                                 string // a portable file in the place of DIR
 }
 
 // parseLog reads a verb's arguments: at least need words, then DIR if there is one more.
@@ -106,6 +107,13 @@ func (a *app) parseLog(verb string, args []string, need int, register func(*flag
 	dir := ""
 	if len(words) > need {
 		dir = words[need]
+	}
+	if info, e := a.Host.Stat(dir); dir != "" && e == nil && info.Mode().IsRegular() {
+		if verb != "verify" && verb != "dump" {
+			return f, nil, d, usagef("log %s: %s is a file, and a log is a directory; of a portable file there are log verify and log dump", verb, dir)
+		}
+		f.file = dir
+		return f, words, d, nil
 	}
 	d, err = a.logTool(dir, "log "+verb, f.key)
 	return f, words, d, err
@@ -140,14 +148,24 @@ func (a *app) logTool(dir, label, keyFile string) (logtool.Dir, error) {
 	if err != nil {
 		return logtool.Dir{}, err
 	}
+	return logtool.Dir{FS: vfs.OS{}, Path: filepath.ToSlash(dir), Keys: keys, Progress: a.progressBar(label)}, nil
+}
+
+// progressBar shows how far a tool is.
+func (a *app) progressBar(label string) func(done, total int64) {
 	p := &term.Progress{Out: a.Stderr, Style: a.Style, Label: label, Start: a.Now(), Unit: term.Bytes}
-	return logtool.Dir{FS: vfs.OS{}, Path: filepath.ToSlash(dir), Keys: keys, Progress: func(done, total int64) {
+	return func(done, total int64) {
 		p.Total = total
 		p.Update(a.Now(), done)
 		if done == total && a.Style.TTY {
 			fmt.Fprint(a.Stderr, "\r\x1b[K") // the report takes its place
 		}
-	}}, nil
+	}
+}
+
+// portable is a portable file in the place of a log directory: it is only read.
+func (a *app) portable(path, label string) logtool.Portable {
+	return logtool.Portable{FS: vfs.OS{}, Path: filepath.ToSlash(path), Progress: a.progressBar(label)}
 }
 
 // show prints a value for programs or its text for people, and ends with the exit code of a degraded box if not ok.

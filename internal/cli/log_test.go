@@ -69,6 +69,9 @@ func TestLogTools(t *testing.T) {
 	do(0, "export", data+"/box.edge", data, "--device", "box-17", "--since-delivered")
 	do(cli.ExitError, "export", data+"/box.edge", data, "--device", "box-17")
 	do(cli.ExitError, "import", data+"/box.edge", data)
+	do(0, "verify", data+"/box.edge")
+	do(0, "dump", data+"/box.edge", "--from", "39", "--csv", "--utc")
+	do(cli.ExitUsage, "inspect", data+"/box.edge")
 	do(0, "erase", data, "--stream", "telemetry", "--dry-run")
 	do(cli.ExitUsage, "erase", data, "--stream", "telemetry")
 

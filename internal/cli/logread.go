@@ -22,11 +22,43 @@ func (a *app) logVerify(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if f.file != "" && f.stream != "" {
+		return usagef("log verify: a portable file is verified whole, without --stream")
+	}
+	if f.file != "" {
+		r, err := a.portable(f.file, "log verify").Verify(ctx)
+		if err != nil {
+			return err
+		}
+		return a.show(r, func() string { return portableText(r) }, r.OK)
+	}
 	r, err := d.Verify(ctx, f.stream)
 	if err != nil {
 		return err
 	}
 	return a.show(r, func() string { return verifyText(r) }, r.OK)
+}
+
+func portableText(r *logtool.PortableReport) string {
+	t := term.Table{Head: []string{"STREAM", "FROM", "TO", "RECORDS", "MISSING", ""}, Right: []bool{false, true, true, true, true, false}, Gap: 2}
+	var notes strings.Builder
+	for _, s := range r.Streams {
+		state := "ok"
+		if len(s.Problems) > 0 {
+			state = "DAMAGED"
+		}
+		t.Row(s.Stream, term.CommaU(s.From), term.CommaU(s.To), term.CommaU(s.Records), term.CommaU(s.Missing), state)
+		for _, p := range s.Problems {
+			notes.WriteString("!  " + term.Wrap(s.Stream+": "+p, 80, "   ") + "\n")
+		}
+	}
+	if r.Damage != "" {
+		notes.WriteString("!  " + term.Wrap("The file ends early: "+r.Damage+". What stands before is good, and edge-hub import takes it.", 80, "   ") + "\n")
+	}
+	if r.OK {
+		notes.WriteString("The file is whole.\n")
+	}
+	return fmt.Sprintf("%s: %s of device %s, made %s\n\n%s\n%s", r.File, term.Bytes(r.Bytes), r.Device, r.Made.Format(time.RFC3339), t.String(), notes.String())
 }
 
 func verifyText(r *logtool.VerifyReport) string {
@@ -190,12 +222,22 @@ func (a *app) logDump(ctx context.Context, args []string) error {
 			return usagef("%s: %w", t.flag, err)
 		}
 	}
-	d.Progress = nil // the records are the progress
+	if f.file != "" {
+		p := a.portable(f.file, "log dump")
+		p.Progress = nil // the records are the progress
+		return a.dump(ctx, p, q, f.csv)
+	}
+	d.Progress = nil
 	return a.dump(ctx, d, q, f.csv)
 }
 
+// dumper is what records are read from: a log directory or a portable file.
+type dumper interface {
+	Records(context.Context, logtool.Selection, func(*api.Record) error) error
+}
+
 // dump prints records as JSON lines or CSV.
-func (a *app) dump(ctx context.Context, d logtool.Dir, q logtool.Selection, asCSV bool) error {
+func (a *app) dump(ctx context.Context, d dumper, q logtool.Selection, asCSV bool) error {
 	p := a.printer()
 	p.a = &app{Env: a.Env, g: a.g}
 	p.a.g.json = true

@@ -226,7 +226,11 @@ func (v view) node(l *api.NodeLine, n *api.Node) string {
 		if n.DriftPPM != 0 {
 			drift = fmt.Sprintf("its crystal %+.0f ppm", -n.DriftPPM)
 		}
-		row("TIME", "events ±"+term.Duration(seconds(n.TimeError)), drift)
+		text := "events ±" + term.Duration(seconds(n.TimeError))
+		if n.TimeWorst > n.TimeError {
+			text += ", at worst ±" + term.Duration(seconds(n.TimeWorst))
+		}
+		row("TIME", text, drift)
 	}
 	if n.ClockState != "" {
 		off := ""

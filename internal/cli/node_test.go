@@ -26,7 +26,7 @@ func (l *lines) Nodes() *api.Nodes {
 		Nodes: []api.Node{
 			{Name: "aquarium", Unit: 5, State: api.NodeOnline, Heard: ago(300 * time.Millisecond).UTC(), Chip: "ATmega328P", Version: "1.2.0", Serial: 4711, Boots: 17,
 				Cause: "watchdog", Incarnation: "00000011a1b2c3d4", Taken: 10422, Durable: 10420, Queue: 48, Fill: 2, Events: 104220, Rate: 1.25,
-				Lost: map[string]uint64{"overflow": 12, "reset": 96}, Resets: 3, Timeouts: 4, Damaged: 1, TimeError: 0.012, DriftPPM: -32, ClockState: "runs", ClockOff: -0.5,
+				Lost: map[string]uint64{"overflow": 12, "reset": 96}, Resets: 3, Timeouts: 4, Damaged: 1, TimeError: 0.012, TimeWorst: 0.04, DriftPPM: -32, ClockState: "runs", ClockOff: -0.5,
 				Sensors: []api.NodeSensor{{ROM: "28-0000055f1c3a", Value: 24.5625, Quality: "good", Age: 3}, {ROM: "28-0000055f1c3b", Quality: "bad:absent", Age: 255, Errors: 9}},
 				Outputs: map[string]bool{"heater": true, "fan": false}, SettingsOK: true, Flash: "stk500v1",
 				Settings: []api.NodeSetting{{Name: "heater_on", Value: "24.5", Unit: "°C", Declared: "24.5"}, {Name: "report", Value: "10", Unit: "s"}}},

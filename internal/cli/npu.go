@@ -106,11 +106,31 @@ func (v view) npu(s *api.NPUStatus) string {
 			term.CommaU(dropped), fmt.Sprintf("%.1f", m.P50), fmt.Sprintf("%.1f", m.P99))
 	}
 	b.WriteString(models.String())
+	for _, m := range s.Models {
+		if text := pictures(m); text != "" {
+			b.WriteString(v.clean(term.Wrap(m.Name+": "+text, v.style.Width(), "  ") + "\n"))
+		}
+	}
 	b.WriteString(v.fields(0, term.CommaU(s.Durable)+" messages durable", fmt.Sprintf("%d waiting", s.Waiting), fmt.Sprintf("%d restarts", s.Restarts)))
 	if s.LastError != "" {
 		b.WriteString(v.clean(term.Wrap("last error: "+s.LastError, v.style.Width(), "  ") + "\n"))
 	}
 	return b.String()
+}
+
+// pictures says who decodes a model's pictures, and what could not be left to the device.
+func pictures(m api.NPUModel) string {
+	if m.Media == "" {
+		return ""
+	}
+	by, why, _ := strings.Cut(m.Media, ": ")
+	if by == "device" {
+		why = term.CommaU(m.OnDevice)
+		if m.LeftToProcessor > 0 {
+			why += ", " + term.CommaU(m.LeftToProcessor) + " left to the processor"
+		}
+	}
+	return "pictures are decoded by the " + by + " (" + why + ")"
 }
 
 func gauge(c api.NPUChip, name, format string) string {
@@ -126,6 +146,41 @@ func power(c api.NPUChip) string {
 		return gauge(c, "power", "%.1f W")
 	}
 	return gauge(c, "board_power", "%.1f W (board)")
+}
+
+// npuFields is the worker's line of the agent's status.
+func npuFields(n *api.NPUSummary) []string {
+	if n.State == api.NPUSilent {
+		return []string{"NPU       edge-npu does not answer", "systemctl status edge-npu"}
+	}
+	simulated := ""
+	if n.Simulated {
+		simulated = " SIMULATED"
+	}
+	chips := fmt.Sprintf("NPU      %s %d %s ok", simulated, n.ChipsOK, plural(n.ChipsOK, "chip"))
+	if n.ChipsOK < n.Chips {
+		chips = fmt.Sprintf("NPU      %s %d of %d chips ok", simulated, n.ChipsOK, n.Chips)
+	}
+	out := []string{chips}
+	if n.Chips == 0 {
+		out[0] = "NPU      " + simulated + " no chip seen"
+	}
+	if n.Temperature > 0 {
+		out = append(out, fmt.Sprintf("%.0f °C, load %.0f %%", n.Temperature, n.Load))
+	}
+	out = append(out, fmt.Sprintf("%d of %d models ready", n.Ready, n.Models), term.CommaU(n.Done)+" inferences")
+	for _, k := range []struct {
+		n    uint64
+		what string
+	}{{n.Bad, "bad"}, {uint64(n.Waiting), "waiting"}, {n.Dropped, "dropped"}} {
+		if k.n > 0 {
+			out = append(out, term.CommaU(k.n)+" "+k.what)
+		}
+	}
+	if n.Restarts > 0 {
+		out = append(out, fmt.Sprintf("%d %s", n.Restarts, plural(n.Restarts, "restart")))
+	}
+	return out
 }
 
 // npuResult is one line of npu run --json.

@@ -92,6 +92,9 @@ func (v view) status(s *api.Status) string {
 	b.WriteString(v.clean(v.fields(10, sourceFields(s.Sources)...)))
 	b.WriteString(v.clean(v.fields(10, v.bufferFields(s)...)))
 	b.WriteString(v.clean(v.fields(10, v.uplinkFields(s.Uplink)...)))
+	if s.NPU != nil {
+		b.WriteString(v.clean(v.fields(10, npuFields(s.NPU)...)))
+	}
 	if s.Update != nil && (!ended(s.Update) || updateExit(s.Update) != nil || s.Update.Hold != nil || s.Update.Pause != nil || v.wide) {
 		b.WriteString(v.updateLine(s.Update) + "\n")
 	}

@@ -60,7 +60,7 @@ func TestACL(t *testing.T) {
 		{"box-1", box1, "edge/v1/box-1/d/a/b", ""},
 		{"hub", hub, "edge/v1/box-1/d/telemetry", ""}, // a hub does not send data
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		// Mosquitto 2.0 answers a refused publish with a PUBACK all the same: only who hears it tells.
 		err := c.conn.Publish(ctx, c.topic, 1, false, []byte("x"))
 		cancel()
@@ -68,7 +68,7 @@ func TestACL(t *testing.T) {
 			t.Fatalf("%s to %s: %v", c.who, c.topic, err)
 		}
 		heard := ""
-		wait := 2 * time.Second
+		wait := patience
 		if c.want == "" {
 			wait = 300 * time.Millisecond
 		}
@@ -88,7 +88,7 @@ func TestACL(t *testing.T) {
 		"a certificate of another CA": {CAFile: filepath.Join(b.certs, "ca.crt"), CertFile: filepath.Join(other, "box-1.crt"), KeyFile: filepath.Join(other, "box-1.key")},
 		"a broker with an unknown CA": {CAFile: filepath.Join(other, "ca.crt"), CertFile: filepath.Join(b.certs, "box-1.crt"), KeyFile: filepath.Join(b.certs, "box-1.key")},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		c, err := mqttclient.Dial(ctx, mqttclient.Options{Broker: fmt.Sprintf("ssl://127.0.0.1:%d", b.port), ClientID: "x", TLS: tls})
 		cancel()
 		if err == nil {

@@ -110,7 +110,7 @@ func (x *box) up() {
 func (x *box) quiet(b *broker, limit time.Duration) *api.Account {
 	x.t.Helper()
 	x.configure("", b)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := x.api.Reload(ctx)
 	if err != nil || r.Error != "" {

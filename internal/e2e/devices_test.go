@@ -30,7 +30,7 @@ const (
 	manyDevices  = 200
 	hubAbsent    = 12 * time.Second // how long a backlog grows before the hub comes
 	loadFor      = 36 * time.Second // in all
-	drainLimit   = 30 * time.Second
+	drainLimit   = patience
 	storeDelay   = 5 * time.Millisecond // of each frame
 	maxResent    = 0.20                 // of first-sent bytes
 	maxHeapBytes = 768 << 20            // of hub and all agents, in one process

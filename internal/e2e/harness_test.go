@@ -389,8 +389,12 @@ func tryRun(t testing.TB, name string, args ...string) (string, int) {
 	return stdout.String() + stderr.String(), cmd.ProcessState.ExitCode()
 }
 
+// patience is the least that a test waits for anything: on a loaded machine programs start late.
+const patience = 90 * time.Second
+
 func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
+	limit = max(limit, patience)
 	for end := time.Now().Add(limit); ; {
 		if ok() {
 			return

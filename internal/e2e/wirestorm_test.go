@@ -32,7 +32,7 @@ func TestWireStorm(t *testing.T) {
 	b := tinyBroker(t, dir)
 	w := &wireStorm{t: t, dir: dir, rng: rng, b: b, count: map[string]int{}, near: newWireLink(t, b.port, uint64(s)), far: newWireLink(t, b.port, uint64(s)+1)}
 	for _, name := range []string{"a", "b"} {
-		w.hubs = append(w.hubs, sharedHub(t, dir, name, w.far.port()))
+		w.hubs = append(w.hubs, sharedHub(t, dir, name, onSQLite(dir), w.far.port()))
 	}
 	w.clock = newWarp(t, dir)
 	w.x = w.box("box", filepath.Join(dir, "disk"))

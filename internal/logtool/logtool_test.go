@@ -103,7 +103,12 @@ func contents(t testing.TB, path string, q logtool.Selection) map[string]string 
 	return out
 }
 
-func contentsOf(d logtool.Dir, q logtool.Selection) (map[string]string, error) {
+// recorder is a log directory or a portable file.
+type recorder interface {
+	Records(context.Context, logtool.Selection, func(*api.Record) error) error
+}
+
+func contentsOf(d recorder, q logtool.Selection) (map[string]string, error) {
 	out := map[string]string{}
 	err := d.Records(context.Background(), q, func(r *api.Record) error {
 		k := fmt.Sprintf("%s/%s/%d", r.Stream, r.Epoch, r.Offset)

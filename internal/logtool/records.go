@@ -72,9 +72,16 @@ func records(ctx context.Context, l *buffer.Log, q Selection, p *progress, give 
 
 var errEnough = errors.New("enough")
 
+// source is a stream of a log, or of a portable file.
+type source interface {
+	Name() string
+	Time(record.Epoch, record.Stamp) (record.Time, bool)
+	Series(record.Epoch, record.SeriesID) (record.Series, bool)
+}
+
 // walker turns items into records as people and programs see them.
 type walker struct {
-	l      *buffer.Log
+	l      source
 	q      Selection
 	each   func(*api.Record) error
 	dec    record.Decoder

@@ -33,7 +33,7 @@ func recv(t *testing.T, ch <-chan mqttclient.Message) mqttclient.Message {
 	select {
 	case m := <-ch:
 		return m
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message")
 		return mqttclient.Message{}
 	}
@@ -171,7 +171,7 @@ func TestPacketGuard(t *testing.T) {
 		c := dial(t, mqttclient.Options{Broker: "tcp://" + fakeBroker(t, raw), ClientID: "a"})
 		select {
 		case <-c.Done():
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the connection stands")
 		}
 		if !errors.Is(c.Err(), mqttclient.ErrPacketTooLarge) {
@@ -188,7 +188,7 @@ func TestDialEndsWithContext(t *testing.T) {
 	defer l.Close()
 	start := time.Now()
 	_, err = mqttclient.Dial(t.Context(), mqttclient.Options{Broker: "tcp://" + l.Addr().String(), ClientID: "a", ConnectTimeout: 300 * time.Millisecond})
-	if err == nil || time.Since(start) > 5*time.Second {
+	if err == nil || time.Since(start) > 20*time.Second {
 		t.Errorf("after %v: %v", time.Since(start), err)
 	}
 }
@@ -222,7 +222,7 @@ func TestPublishToASilentBroker(t *testing.T) {
 	<-c.Done()
 	start2 := time.Now()
 	c.Close()
-	if time.Since(start) > 10*time.Second || time.Since(start2) > 2*time.Second {
+	if time.Since(start) > time.Minute || time.Since(start2) > 30*time.Second {
 		t.Errorf("took %v, close %v", time.Since(start), time.Since(start2))
 	}
 }

@@ -24,6 +24,7 @@ type box struct {
 	life    int      // counts starts and stops, so that what was planned for an earlier life does not happen
 	nodes   map[string]*node
 	skew    time.Duration
+	planned [2]int // by stream: the life in which a commit is planned
 
 	hellos, hellosThen int
 	lastHello          time.Time
@@ -97,7 +98,7 @@ func (b *box) start() {
 	}
 	for i := range m.streams {
 		w.after(w.next(w.cfg.produce), func() { b.ifLife(life, func() { b.produce(i, life) }) })
-		w.after(w.cfg.commit, func() { b.ifLife(life, func() { b.commit(i, life) }) })
+		b.tidy(i, life)
 	}
 	w.after(w.next(time.Second), func() { b.ifLife(life, b.connect) })
 }
@@ -135,6 +136,7 @@ func (b *box) produce(i, life int) {
 	}
 	if !w.one(4) {
 		nums := w.mint(st.name, 1+w.rng.IntN(6), false, b.lineage)
+		b.plan(i, life)
 		b.both(func(m *machine) { m.append(m.streams[i], nums, nil) })
 		return
 	}
@@ -142,20 +144,45 @@ func (b *box) produce(i, life int) {
 		w.hit("node-restart", "%s: the node of %s counts anew", b.name, st.name)
 		*n = node{incarnation: w.rng.Uint64() | 1}
 	}
-	if n.msg == nil || n.msg.acked && !w.one(6) {
+	if n.msg == nil || n.msg.acked && !w.one(3) {
 		n.sequence++
 		n.msg = &message{incarnation: n.incarnation, sequence: n.sequence, nums: w.mint(st.name, 1+w.rng.IntN(4), true, b.lineage)}
 	} else {
 		w.hit("node-resend", "%s: message %d of %s again", b.name, n.msg.sequence, st.name)
 	}
 	msg := n.msg
+	b.plan(i, life)
 	b.both(func(m *machine) { m.append(m.streams[i], msg.nums, msg) })
 }
 
-func (b *box) commit(i, life int) {
-	b.w.after(b.w.cfg.commit, func() { b.ifLife(life, func() { b.commit(i, life) }) })
-	b.both(func(m *machine) { m.sync(m.streams[i]) })
+// plan lets the stream be committed within its interval.
+func (b *box) plan(i, life int) {
+	if b.planned[i] == life {
+		return
+	}
+	b.planned[i] = life
+	b.w.after(b.w.cfg.commit, func() {
+		b.ifLife(life, func() {
+			b.planned[i] = 0
+			b.commit(i)
+			if b.m != nil && len(b.m.streams[i].pending) > 0 {
+				b.plan(i, life)
+			}
+		})
+	})
 }
+
+// tidy commits now and then what no append stands for: cursors, gaps.
+func (b *box) tidy(i, life int) {
+	b.w.after(tidyEvery, func() {
+		b.ifLife(life, func() {
+			b.tidy(i, life)
+			b.commit(i)
+		})
+	})
+}
+
+func (b *box) commit(i int) { b.both(func(m *machine) { m.sync(m.streams[i]) }) }
 
 // pump lets the sender work.
 func (b *box) pump() {
@@ -301,7 +328,8 @@ func (b *box) resume() {
 	life := b.life
 	for i := range t.streams {
 		w.after(w.next(w.cfg.produce), func() { b.ifLife(life, func() { b.produce(i, life) }) })
-		w.after(w.cfg.commit, func() { b.ifLife(life, func() { b.commit(i, life) }) })
+		b.plan(i, life)
+		b.tidy(i, life)
 	}
 	w.after(w.next(time.Second), func() { b.ifLife(life, b.connect) })
 }

@@ -31,8 +31,14 @@ func (w *world) check() {
 		w.checkPosition(p)
 		w.collect(p, w.store.Rows(device, p.Stream, p.Epoch), rows)
 	}
+	stored := map[place]bool{}
+	for _, list := range rows {
+		for i := range list {
+			stored[list[i].place] = true
+		}
+	}
 	for n, e := range w.entries {
-		w.checkEntry(int64(n), e, rows[int64(n)], positions)
+		w.checkEntry(int64(n), e, rows[int64(n)], stored, positions)
 	}
 	for _, b := range w.boxes {
 		b.checkAccount(positions)
@@ -40,7 +46,7 @@ func (w *world) check() {
 	w.checkWriters(st.Positions)
 }
 
-// checkPosition: the hub's account of one epoch.
+// checkPosition: the hub's account of one epoch, after each commit and at the end.
 func (w *world) checkPosition(p *store.Position) {
 	left := int64(p.Next-p.First) - int64(p.Rows)
 	for _, g := range p.Gaps {
@@ -83,7 +89,8 @@ func (w *world) collect(p *store.Position, list []memory.Row, rows map[int64][]s
 }
 
 // checkEntry: what was acknowledged is there once, or named, or its disk has lost it and nobody was left to know.
-func (w *world) checkEntry(n int64, e *entry, rows []storedRow, positions map[receive.Key]*store.Position) {
+// stored are the places where something is.
+func (w *world) checkEntry(n int64, e *entry, rows []storedRow, stored map[place]bool, positions map[receive.Key]*store.Position) {
 	plain := 0
 	for _, r := range rows {
 		if !r.repeat {
@@ -110,8 +117,8 @@ func (w *world) checkEntry(n int64, e *entry, rows []storedRow, positions map[re
 	named, unseen := false, true
 	for _, p := range e.places {
 		q := positions[receive.Key{Stream: p.stream, Epoch: p.epoch}]
-		if q == nil || q.Next <= p.offset {
-			continue // nothing was ever told of this place
+		if q == nil || q.Next <= p.offset || e.isLeft(p) || stored[p] {
+			continue // nothing was ever told of this place, or of the record that another history has there
 		}
 		unseen = false
 		for _, k := range q.Skipped {

@@ -14,7 +14,7 @@ func (w *world) fault() {
 	if w.calm.Load() {
 		return
 	}
-	w.after(w.next(meanFault), w.fault)
+	w.after(w.next(w.cfg.between), w.fault)
 	w.replaceKilled()
 	b := w.boxes[w.rng.IntN(len(w.boxes))]
 	switch k := w.rng.IntN(100); {
@@ -285,9 +285,11 @@ func (b *box) rot() {
 		return
 	}
 	one[0] ^= 1 << w.rng.IntN(8)
-	if _, err := f.WriteAt(one[:], at); err != nil || f.Sync() != nil {
+	if _, err := f.WriteAt(one[:], at); err != nil {
 		return
 	}
-	b.lineage.rotten = true
+	b.lineage.rotten = true // whether the machine stops in the sync or not
+	_ = f.Sync()
 	w.hit("bit-rot", "%s: a bit of %s at %d", b.name, info.Name, at)
+	b.look()
 }

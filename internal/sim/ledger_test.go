@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
@@ -30,6 +31,13 @@ type entry struct {
 	stored  bool // it was in the store, at some time
 	places  []place
 	on      []*lineage // disks that hold it
+	left    []leaving
+}
+
+// leaving says that a box has moved a record away from a place, because another history stands there (A9).
+type leaving struct {
+	place
+	by *lineage
 }
 
 // place is where a record stands.
@@ -127,6 +135,27 @@ func (l *ledger) renamed(stream string, from record.Epoch, g *record.Gap, on *li
 	}
 }
 
+// leave notes that the box has moved away what it had in an epoch from an offset on.
+func (l *ledger) leave(stream string, epoch record.Epoch, from record.Offset, by *lineage) {
+	for _, e := range l.entries {
+		for _, p := range e.places {
+			if p.stream == stream && p.epoch == epoch && p.offset >= from && e.isOn(by) {
+				e.left = append(e.left, leaving{p, by})
+			}
+		}
+	}
+}
+
+// isLeft says that no box has the record at that place any more: what a hub says of the place is about another one.
+func (e *entry) isLeft(p place) bool {
+	for _, l := range e.on {
+		if !l.gone && !slices.Contains(e.left, leaving{p, l}) {
+			return false
+		}
+	}
+	return true
+}
+
 func (e *entry) isOn(l *lineage) bool {
 	for _, o := range e.on {
 		if o == l {
@@ -169,11 +198,10 @@ func (l *ledger) stored(n int64) {
 func (l *ledger) link(stream string, e buffer.EpochInfo, by *lineage) {
 	k := receive.Key{Stream: stream, Epoch: e.Epoch}
 	for i := range l.links[k] {
-		if o := &l.links[k][i]; o.by == by { // a move links a child to what was moved (A9)
-			o.parent, o.end = e.Parent, e.ParentEnd
+		if o := &l.links[k][i]; o.by == by && o.parent == e.Parent && o.end == e.ParentEnd {
 			return
 		}
-	}
+	} // a move links a child to what was moved (A9); a frame that was sent before may still arrive, with the link of then
 	l.links[k] = append(l.links[k], link{e.Parent, e.ParentEnd, by})
 }
 

@@ -1,11 +1,12 @@
 package sim_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/uplink"
@@ -133,13 +134,31 @@ func number(r *record.Record) int64 {
 		return -1
 	}
 	if r.Type == record.TypeString {
-		var n int64
-		if _, err := fmt.Sscanf(string(r.Value()), "%d ", &n); err != nil {
+		digits, _, ok := bytes.Cut(r.Value(), []byte{' '})
+		n, err := strconv.ParseInt(string(digits), 10, 64)
+		if err != nil || !ok {
 			return -2
 		}
 		return n
 	}
 	return r.Num
+}
+
+// noise is what texts are cut from.
+var noise = func() (b [64 << 10]byte) {
+	x := rand.New(rand.NewPCG(5, 5))
+	for i := range b {
+		b[i] = byte('!' + x.IntN(90))
+	}
+	return b
+}()
+
+// text begins with the number; it and how long the rest is, at most 20 and longest bytes, depend on the number only.
+func text(n int64, longest int) []byte {
+	x := uint64(n) * 0x9e3779b97f4a7c15
+	size := 20 + int(x>>40)%longest
+	at := int(x>>16) % (len(noise) - size)
+	return append(append(strconv.AppendInt(make([]byte, 0, 12+size), n, 10), ' '), noise[at:at+size]...)
 }
 
 // records are those that bear the numbers. Which have a text, and how long it is, depends on the number only.
@@ -149,13 +168,7 @@ func (m *machine) records(st *stream, nums []int64) []record.Record {
 		r := record.Record{Kind: record.KindObservation, Series: st.ids[0], Time: time.Now().Add(m.skew).UnixNano(), Clock: record.ClockApp, Type: record.TypeInt, Num: n}
 		if n%5 == 0 || m.w.cfg.tight && n%2 == 0 {
 			r.Series, r.Type, r.Num = st.ids[1], record.TypeString, 0
-			x := rand.New(rand.NewPCG(uint64(n), 5))
-			var b strings.Builder
-			fmt.Fprintf(&b, "%d ", n)
-			for range 20 + x.IntN(1200) {
-				b.WriteByte(byte('!' + x.IntN(90)))
-			}
-			r.Data = &record.Data{Value: []byte(b.String())}
+			r.Data = &record.Data{Value: text(n, m.w.cfg.longest)}
 		}
 		recs = append(recs, r)
 	}
@@ -231,12 +244,12 @@ func (m *machine) scan(st *stream) {
 	if m.disk.Stopped() {
 		return
 	}
-	all, err := buffertest.ReadAll(st.log)
-	if m.shadow || m.disk.Stopped() {
+	if m.shadow {
 		return
 	}
-	if err == nil {
-		err = buffertest.Verify(st.log)
+	all, err := buffertest.VerifyAll(st.log)
+	if m.disk.Stopped() {
+		return
 	}
 	if err != nil {
 		m.w.violation("log: %s: %v", st.name, err)
@@ -302,6 +315,7 @@ func (m *machine) moved(st *stream, old []buffer.EpochInfo) {
 			if o.First > e.First || e.First >= o.End {
 				continue
 			}
+			m.w.leave(st.name, o.Epoch, e.First, m.lineage)
 			for _, g := range gaps {
 				if g.Epoch == e.Epoch {
 					m.w.renamed(st.name, o.Epoch, &g, m.lineage)

@@ -32,7 +32,7 @@ func (b *box) connect() {
 	}
 	b.backoff = min(max(2*b.backoff, time.Second), 20*time.Second)
 	if !w.calm.Load() && w.one(5) {
-		w.note("%s: connect fails", b.name)
+		w.hit("connect-fails", "%s", b.name)
 		life := b.life
 		w.after(w.next(b.backoff), func() { b.ifLife(life, b.connect) })
 		return
@@ -133,8 +133,12 @@ func (b *box) send(msg wire.Message) {
 	for _, t := range at {
 		gen := w.broker
 		w.schedule(t, func() {
-			if gen != w.broker || c.closed && w.one(2) && !w.calm.Load() {
+			if gen != w.broker {
 				w.note("  lost on the way: %s", what)
+				return
+			}
+			if c.closed && !w.calm.Load() && w.one(2) {
+				w.hit("lost-in-cut", "%s", what)
 				return
 			}
 			w.arrive(msg)
@@ -207,6 +211,9 @@ func (w *world) deliver(b *box, c *conn, r reply, what string) {
 			// A broker that keeps sessions, against our wish, passes on what was meant for an earlier connection.
 			if gen != w.broker || b.conn == nil || b.conn != c && !w.one(4) || b.conn.dead {
 				return
+			}
+			if b.conn != c {
+				w.hit("late-ack", "%s", what)
 			}
 			b.receive(r)
 		})

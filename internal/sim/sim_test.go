@@ -96,7 +96,8 @@ func (r *report) add(o report) {
 
 // runSeeds runs them here, one after the other.
 func runSeeds(t *testing.T, from uint64, n int) (total report) {
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapLimit))
 	for seed := from; seed < from+uint64(n); seed++ {
 		out := simulate(t, seed, nil, false)
 		total.add(report{Seeds: 1, Violations: min(len(out.bad), 1), Virtual: out.virtual, Records: out.records,

@@ -52,10 +52,13 @@ type config struct {
 	streams                                             []string
 	tight, lying, rot, snapshot, replace, clone, revert bool
 	hubs                                                int
-	noise                                               int // of the network: 0 none, 1 some, 2 much
+	noise                                               int // of the network: 0 none, 4 most messages
+	trouble                                             int // of the store: one call in so many, times 9
 	credit, window                                      int
 	commit, produce                                     time.Duration
+	between                                             time.Duration // two faults of machines, disks, hubs and broker, about
 	length                                              time.Duration
+	longest                                             int  // bytes of a text, about
 	natural                                             bool // nothing hastens the hello after the faults
 }
 
@@ -94,9 +97,9 @@ func (w *world) draw() config {
 	r := w.rng
 	one := func(n int) bool { return r.IntN(n) == 0 }
 	c := config{streams: []string{"telemetry", "alarms"}[:1+r.IntN(2)], tight: one(3), lying: one(5), rot: one(6),
-		snapshot: one(6), replace: one(6), clone: one(5), revert: one(3), hubs: 1 + r.IntN(2), noise: r.IntN(3),
+		snapshot: one(6), replace: one(6), clone: one(5), revert: one(3), hubs: 1 + r.IntN(2), noise: min(r.IntN(6), 4), trouble: []int{40, 80, 150}[r.IntN(3)], between: betweenFaults << r.IntN(3),
 		credit: 1 << 20 << r.IntN(5), window: 64 << 10 << r.IntN(4), commit: time.Duration(50+r.IntN(900)) * time.Millisecond,
-		produce: time.Duration(200+r.IntN(1500)) * time.Millisecond, natural: one(10)}
+		produce: time.Duration(200+r.IntN(1500)) * time.Millisecond, natural: one(10), longest: []int{10, 10, 300, 1200}[r.IntN(4)]}
 	c.length = shortest + time.Duration(r.Int64N(int64(longest-shortest)))
 	return c
 }
@@ -178,7 +181,7 @@ func (w *world) run(r *randomSource) {
 	}
 	b := w.newBox(nil)
 	b.start()
-	w.after(w.next(meanFault), w.fault)
+	w.after(w.next(w.cfg.between), w.fault)
 	end := w.begin.Add(w.cfg.length)
 	for time.Now().Before(end) && len(w.bad) == 0 {
 		w.step()

@@ -52,6 +52,13 @@ type File interface {
 	Close() error
 }
 
+// Starter is a File that can begin to write to the disk what Sync will have to wait for. It promises nothing and reports
+// nothing: what fails is told by Sync.
+type Starter interface {
+	// StartWrite lets the disk begin with n bytes at off.
+	StartWrite(off, n int64)
+}
+
 // Info is one directory entry.
 type Info struct {
 	Name    string // base name

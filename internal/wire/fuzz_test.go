@@ -72,3 +72,22 @@ func FuzzParseTopic(f *testing.F) {
 		}
 	})
 }
+
+func FuzzState(f *testing.F) {
+	f.Add(wire.AppendState(nil, &wire.State{Online: true, Agent: "0.1", Boot: "b", Run: "r"}))
+	f.Add([]byte(`{"online":1e999}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := wire.ParseState(b)
+		if err != nil {
+			return
+		}
+		own := wire.AppendState(nil, s)
+		if len(own) > wire.MaxStateBytes {
+			return // of texts that take six bytes a character
+		}
+		again, err := wire.ParseState(own)
+		if err != nil || string(wire.AppendState(nil, again)) != string(own) {
+			t.Fatalf("own bytes %s: %+v %v", own, again, err)
+		}
+	})
+}

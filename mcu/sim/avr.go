@@ -233,6 +233,18 @@ func NewAVRNode(name, path string, b *Board) (*Node, error) {
 // PC is the address in bytes of the next instruction.
 func (c *AVR) PC() uint32 { return c.core.PC() }
 
+// Hang lets the program fall into an endless loop of its own code; its interrupts go on.
+func (c *AVR) Hang() error {
+	f := c.core.Flash()
+	for pc := 0; pc+1 < len(f); pc += 2 {
+		if f[pc] == 0xff && f[pc+1] == 0xcf { // RJMP to itself
+			c.core.SetPC(uint32(pc))
+			return nil
+		}
+	}
+	return errNoLoop
+}
+
 // SetPin drives an input of port B, C or D from outside, beside the devices of the board.
 func (c *AVR) SetPin(port byte, pin int, high bool) {
 	i, v := port-'B', uint32(0)

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ func (r *rig) ack(seq uint32) {
 // exactlyOnce moves test events over a bad line and wants each once, in order.
 func (r *rig) exactlyOnce() {
 	r.t.Helper()
+	r.run(3 * time.Second) // the sensors are found: what they add now waits for room
 	r.write(0x100, life...)
 	total := int16(5 * r.read(7, 1)[0])
 	r.write(0xd3, uint16(total))
@@ -151,6 +153,51 @@ func TestOverflowIsVisible(t *testing.T) {
 		lost := uint32(over[0])<<16 | uint32(over[1])
 		if _, released := r.take(); released != lost || lost == 0 {
 			t.Errorf("released %d, overflows %d", released, lost)
+		}
+	})
+}
+
+// TestTake uses function 65 on the real images: what is acknowledged goes, and the rest comes in the same answer with its age.
+func TestTake(t *testing.T) {
+	eachChip(t, 1, func(t *testing.T, r *rig) {
+		ctx := context.Background()
+		take := func(life, seq uint32) ([]byte, byte) {
+			t.Helper()
+			b, err := r.master.Custom(ctx, r.unit, 65, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, life), seq))
+			var x *modbus.Exception
+			if errors.As(err, &x) {
+				return nil, x.Code
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			return b, 0
+		}
+		low := uint32(life[2])<<16 | uint32(life[3])
+		if _, code := take(0, 0); code != 3 {
+			t.Errorf("before there is an incarnation: exception %d", code)
+		}
+		r.write(0x100, life...)
+		if _, code := take(low+1, 0); code != 3 {
+			t.Errorf("another life: exception %d", code)
+		}
+		r.run(2 * time.Second)
+		events, _ := r.take()
+		b, code := take(low, 0)
+		if code != 0 || len(b) != 12+6*len(events) || len(events) < 2 {
+			t.Fatalf("exception %d, % x beside %+v", code, b, events)
+		}
+		now := binary.BigEndian.Uint32(b[8:])
+		for i, e := range events {
+			p := b[12+6*i:]
+			if int(p[0]) != e.kind<<4|e.source || p[1] != e.quality || int16(binary.BigEndian.Uint16(p[4:])) != e.value || now-uint32(binary.BigEndian.Uint16(p[2:])) != e.ms {
+				t.Errorf("event %d is % x, the registers say %+v", i, p[:6], e)
+			}
+		}
+		if b, _ = take(low, 1); binary.BigEndian.Uint32(b) != 1 || int(b[5]) != len(events)-1 {
+			t.Errorf("after event 1 was acknowledged: % x", b)
+		}
+		if _, code := take(low, 200); code != 3 {
+			t.Errorf("beyond the newest event: exception %d", code)
 		}
 	})
 }

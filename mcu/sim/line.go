@@ -39,6 +39,7 @@ type Line struct {
 	faults Faults
 	counts LineCounts
 	now    time.Duration
+	watch  func(now time.Duration)
 
 	master     []byte        // bytes that wait for the line
 	masterFree time.Duration // when the master's transmitter is free again
@@ -88,6 +89,9 @@ func (l *Line) Do(f func()) {
 	defer l.mu.Unlock()
 	f()
 }
+
+// Watch has f called after each slice of simulated time, while all nodes stand still.
+func (l *Line) Watch(f func(now time.Duration)) { l.Do(func() { l.watch = f }) }
 
 // Send puts bytes of the master on the line, one behind the other.
 func (l *Line) Send(b []byte) {
@@ -147,6 +151,9 @@ func (l *Line) step() error {
 	l.now = to
 	l.collide()
 	l.deliver()
+	if l.watch != nil {
+		l.watch(to)
+	}
 	return nil
 }
 
@@ -234,7 +241,8 @@ func (l *Line) lost(c flying) bool {
 // request. It works as fast as the chips can be simulated, and so does a test that uses it.
 func (l *Line) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
 	gap := echoGap * l.charTime()
-	if err := l.Run(gap); err != nil {
+	_, heard := l.Received()
+	if err := l.Run(heard + max(gap, modbus.FramePause(l.baud)) - l.Now()); err != nil {
 		return nil, err
 	}
 	l.Received()

@@ -111,7 +111,7 @@ func TestMain(m *testing.M) {
 func TestIdentityAndSensors(t *testing.T) {
 	eachChip(t, 3, func(t *testing.T, r *rig) {
 		id := r.read(0, 16)
-		if id[0] != 0x454c || id[1] != 1 || id[9] != 8 || id[12] != 0 || id[13] != 1 || id[14] != 1 {
+		if id[0] != 0x454c || id[1] != 2 || id[9] != 8 || id[12] != 0 || id[13] != 1 || id[14] != 1 {
 			t.Errorf("identity %#x", id)
 		}
 		r.run(3 * time.Second)

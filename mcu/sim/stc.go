@@ -106,6 +106,19 @@ func (c *STC) restart(pcon, wdt byte) {
 	c.CPU.SFR[wdtContr-0x80] = wdt
 }
 
+// Hang lets the program fall into an endless loop of its own code; its interrupts go on.
+func (c *STC) Hang() error {
+	for pc := range len(c.CPU.Code) - 1 {
+		if c.CPU.Code[pc] == 0x80 && c.CPU.Code[pc+1] == 0xfe { // SJMP to itself
+			c.CPU.PC = uint16(pc)
+			return nil
+		}
+	}
+	return errNoLoop
+}
+
+var errNoLoop = errors.New("the program has no endless loop to fall into")
+
 // Close implements Chip.
 func (c *STC) Close() error { return nil }
 
@@ -268,7 +281,7 @@ func (c *STC) isp() {
 			v |= 0x5a // some of its bits
 		}
 		c.Flash[at] &= v
-		c.CPU.Cycles += stcCycles(stcProgram)
+		c.CPU.Stall(stcCycles(stcProgram))
 	case 3:
 		sector := c.Flash[at/stcSector*stcSector:][:stcSector]
 		torn := c.cut()
@@ -277,7 +290,7 @@ func (c *STC) isp() {
 				sector[i] = 0xff
 			}
 		}
-		c.CPU.Cycles += stcCycles(stcErase)
+		c.CPU.Stall(stcCycles(stcErase))
 	}
 }
 

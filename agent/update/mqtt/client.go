@@ -154,6 +154,9 @@ func New(o Options) (*Client, error) {
 		if err := o.FS.MkdirAll(dir); err != nil {
 			return nil, fmt.Errorf("make directory of updates: %w", err)
 		}
+		if err := o.FS.SyncDir(path.Dir(dir)); err != nil {
+			return nil, fmt.Errorf("make directory of updates: %w", err)
+		}
 	}
 	var err error
 	if c.trust, err = trust.Open(o.FS, path.Join(o.Dir, "trust"), o.Root); err != nil {

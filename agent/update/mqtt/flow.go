@@ -170,6 +170,9 @@ func (c *Client) plan(ctx context.Context) time.Duration {
 	d := c.kept.Desired
 	src := &staged{c: c}
 	offer, err := update.Admit(c.flow.view, d.Release, src, c.o.Facts, c.pub.Counter)
+	if src.err != nil {
+		return c.failing(src.err)
+	}
 	if src.missing != "" {
 		return c.want(ctx, src.missing)
 	}
@@ -180,8 +183,8 @@ func (c *Client) plan(ctx context.Context) time.Duration {
 	case err == nil:
 	case reason == string(trust.NotThere):
 		// Desired, but not published yet, or the metadata is held back: asked for again, ever more rarely.
-		c.set(fleetwire.Checking, reason, err.Error())
 		c.flow.phase = checking
+		c.later(fleetwire.Checking, reason, err.Error())
 		return 0
 	case reason == install.BadHash && src.last != "" && !c.flow.scrubbed[src.last] && offer == nil:
 		c.flow.scrubbed[src.last] = true
@@ -232,12 +235,22 @@ func (c *Client) failing(err error) time.Duration {
 
 // start asks the updater to install, once nothing speaks against it.
 func (c *Client) start() time.Duration {
-	if _, err := c.trust.View(c.trusted()); err != nil {
-		c.flow.phase = checking // newer metadata may help
-		c.set(fleetwire.Checking, string(trust.ReasonOf(err)), err.Error())
+	reason, detail := c.gate()
+	if reason != "" && c.trusted().Before(c.flow.view.Expires) {
+		c.set(fleetwire.Waiting, reason, detail)
+		return idleEvery
+	}
+	// Between download and install metadata may have ended: newer one is asked for.
+	v, err := c.trust.View(c.trusted())
+	if err == nil {
+		_, err = update.Admit(v, c.kept.Desired.Release, &staged{c: c}, c.o.Facts, c.pub.Counter)
+	}
+	if err != nil {
+		c.flow.phase = checking
+		c.set(fleetwire.Checking, update.Reason(err), err.Error())
 		return 0
 	}
-	if reason, detail := c.gate(); reason != "" {
+	if reason != "" {
 		c.set(fleetwire.Waiting, reason, detail)
 		return idleEvery
 	}

@@ -35,6 +35,7 @@ type want struct {
 type staged struct {
 	c             *Client
 	missing, last string
+	err           error // of the disk
 }
 
 func (s *staged) Metadata(trust.Have) (*trust.Bundle, error) {
@@ -48,6 +49,8 @@ func (s *staged) Open(p string) (io.ReadCloser, error) {
 	if err != nil {
 		if errors.Is(err, vfs.ErrNotExist) {
 			s.missing = p
+		} else {
+			s.err = err
 		}
 		return nil, err
 	}

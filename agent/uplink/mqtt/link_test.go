@@ -137,7 +137,7 @@ func (f *far) state(t *testing.T) *wire.State {
 	select {
 	case s := <-f.states:
 		return s
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no birth or will")
 		return nil
 	}
@@ -156,7 +156,7 @@ func TestLinkOverMosquitto(t *testing.T) {
 				select {
 				case m := <-f.in:
 					return m
-				case <-time.After(5 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("nothing came")
 					return nil
 				}
@@ -187,7 +187,7 @@ func TestBirthWillValuesAndNonsense(t *testing.T) {
 		if m.Topic != "edge/v1/box-1/v" || string(m.Payload) != `{"a":1}` {
 			t.Errorf("values %+v", m)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("no values")
 	}
 	if err := l.PublishValues(t.Context(), make([]byte, mqtt.MaxValuesBytes+1)); !errors.Is(err, mqtt.ErrTooLarge) {

@@ -59,7 +59,7 @@ void drop(void *p, enum kind k) {
 int is(uintptr_t h, enum kind k) { return h && ((struct object *)h)->magic == OBJ(k); }
 
 EXPORT int64_t standin_leaks(char *text, uint64_t n) {
-	static const char *names[] = {"", "contexts", "streams", "events", "buffers", "datasets", "descs", "exec configs", "models", "device memory", "host memory"};
+	static const char *names[] = {"", "contexts", "streams", "events", "buffers", "datasets", "descs", "exec configs", "models", "device memory", "host memory", "model configs", "AIPP sets", "channel descs", "channels", "picture descs", "regions", "resize configs"};
 	int64_t sum = 0;
 	size_t at = 0;
 	text[0] = 0;
@@ -278,6 +278,7 @@ static int32_t run_task(struct stream *s, struct task *t) {
 		int32_t e = execute(t->model, t->run, s->ctx->device);
 		return e ? model_fault(s, t, e) : 0;
 	}
+	case T_CALL: return t->call(t->arg);
 	case T_RECORD:
 		pthread_mutex_lock(&mu);
 		t->event->pending--, t->event->recorded = 1, t->event->at = now_ns();
@@ -316,6 +317,7 @@ static void *work(void *p) {
 		if (!s->head) s->tail = 0;
 		s->pending--;
 		if (t->run) free_run(t->run);
+		free(t->arg);
 		free(t);
 		pthread_cond_broadcast(&s->idle);
 	}
@@ -341,7 +343,7 @@ struct stream *open_stream(struct context *c) {
 void close_stream(struct stream *s, int wait) {
 	pthread_mutex_lock(&s->mu);
 	if (!wait) // what has not begun is forgotten
-		for (struct task *t = s->head; t && t->next;) { struct task *n = t->next; t->next = n->next; if (n->run) free_run(n->run); free(n); s->pending--; }
+		for (struct task *t = s->head; t && t->next;) { struct task *n = t->next; t->next = n->next; if (n->run) free_run(n->run); free(n->arg); free(n); s->pending--; }
 	s->closing = 1;
 	pthread_cond_broadcast(&s->cond);
 	pthread_mutex_unlock(&s->mu);

@@ -1,5 +1,6 @@
 // The management library: cards and chips whose load and memory follow the runtime's stand-in.
 #include "core.h"
+#include <pthread.h>
 #include <string.h>
 #include <stdio.h>
 
@@ -141,6 +142,17 @@ EXPORT int32_t dcmi_get_device_resource_info(int32_t card, int32_t dev, void *p,
 	for (int i = 0; i < 32; i++) ((dcmi_proc_mem_info *)p)[i] = (dcmi_proc_mem_info){1000 + i, (unsigned long)(i + 1) << 20}; // there is no argument for the room
 	return value32(n, 32);
 }
+static dcmi_event make_event(int32_t dev, unsigned char severity, int raised) {
+	dcmi_event e;
+	memset(&e, 0, sizeof e);
+	e.u.dms.event_id = 0x80e01801;
+	e.u.dms.deviceid = (unsigned short)dev;
+	e.u.dms.severity = severity;
+	e.u.dms.assertion = (unsigned char)raised;
+	e.u.dms.raised_time = 1700000000000ull;
+	strcpy(e.u.dms.name, "stand-in event");
+	return e;
+}
 EXPORT int32_t dcmi_get_fault_event(int32_t card, int32_t dev, int32_t ms, dcmi_event_filter f, void *p) {
 	CHIP(dcmi_get_fault_event);
 	if (f.flag > 7 || ms > 30000) return -8001;
@@ -149,14 +161,29 @@ EXPORT int32_t dcmi_get_fault_event(int32_t card, int32_t dev, int32_t ms, dcmi_
 		pause_us((int64_t)ms * 1000);
 		return -8006;
 	}
-	dcmi_event e;
-	memset(&e, 0, sizeof e);
-	e.u.dms.event_id = 0x80e01801;
-	e.u.dms.deviceid = (unsigned short)dev;
-	e.u.dms.severity = f.severity ? f.severity : 2;
-	e.u.dms.assertion = 1;
-	e.u.dms.raised_time = 1700000000000ull;
-	strcpy(e.u.dms.name, "stand-in event");
+	dcmi_event e = make_event(dev, f.severity ? f.severity : 2, 1);
 	put(p, &e, sizeof e, 16);
+	return 0;
+}
+// Subscribed events come from a thread of the library: pushed_events of them, the last of each pair says that it is over.
+static struct { void (*f)(dcmi_event *); int32_t dev; unsigned char severity; } subscribed;
+static void *deliver(void *unused) {
+	(void)unused;
+	for (int64_t n = 0;; pause_us(2000)) {
+		if (P(pushed_events) <= 0) continue;
+		atomic_fetch_sub(&shared->pushed_events, 1);
+		dcmi_event e = make_event(subscribed.dev, subscribed.severity ? subscribed.severity : 2, n++ % 2 == 0);
+		subscribed.f(&e);
+		memset(&e, 0xEE, sizeof e); // it was valid during the call only
+	}
+	return 0;
+}
+EXPORT int32_t dcmi_subscribe_fault_event(int32_t card, int32_t dev, dcmi_event_filter f, uintptr_t callback) {
+	pthread_t t;
+	CHIP(dcmi_subscribe_fault_event);
+	if (f.flag > 7 || !callback) return -8001;
+	int first = !subscribed.f;
+	subscribed.f = (void (*)(dcmi_event *))callback, subscribed.dev = dev, subscribed.severity = f.severity;
+	if (first && pthread_create(&t, 0, deliver, 0) == 0) pthread_detach(t);
 	return 0;
 }

@@ -44,7 +44,7 @@ void *device_alloc(int32_t d, size_t n, int dvpp) {
 	return out;
 }
 
-static int32_t device_free(const char *name, void *p, int dvpp) {
+int32_t device_free(const char *name, void *p, int dvpp) {
 	int32_t e = 107000;
 	pthread_mutex_lock(&mu);
 	for (int d = 0; d < MAX_DEVICES && e == 107000; d++)
@@ -85,6 +85,17 @@ enum place locate(const void *p, size_t n, uint8_t **real) {
 		if (a >= h->p && a + n <= h->p + h->n) out = PINNED;
 	pthread_mutex_unlock(&mu);
 	return out;
+}
+
+int locate_media(const void *p, size_t n, uint8_t **real) {
+	if (locate(p, n, real) != DEVICE) return 0;
+	int found = 0;
+	pthread_mutex_lock(&mu);
+	for (int d = 0; d < MAX_DEVICES; d++)
+		for (struct block *b = arena[d].used; b; b = b->next)
+			if ((const uint8_t *)p >= b->address && (const uint8_t *)p < b->address + b->size) found = b->dvpp;
+	pthread_mutex_unlock(&mu);
+	return found;
 }
 
 void forget_memory(int32_t d) {

@@ -6,21 +6,24 @@
 #include <unistd.h>
 
 enum { OP_IDENTITY, OP_LINEAR, OP_SOFTMAX, OP_ARGMAX, OP_THRESHOLD, OP_TABLE, OP_ZSCORE };
-struct tensor { char name[64]; int32_t type, format; uint32_t ndims; int32_t aipp; int64_t dims[8], range[8][2]; float aipp_mean, aipp_scale; };
+enum { AIPP_NONE, AIPP_STATIC, AIPP_STATIC_YUV, AIPP_DYNAMIC }; // preprocessing of an input
+struct tensor { char name[64]; int32_t type, format; uint32_t ndims; int32_t aipp; int64_t dims[8], range[8][2]; float aipp_mean, aipp_scale; int64_t source; }; // source: largest picture of dynamic preprocessing, bytes
 struct op { uint32_t kind, in, out, offset; }; // lengths a batch item; offset of the parameters in floats
 struct header { char magic[4]; uint32_t version, size, crc, inputs, outputs, ops, gears, weights; uint32_t hw; uint64_t gear[16][2]; };
 struct image { struct header h; struct tensor *t; struct op *op; const float *w; uint8_t *bytes; }; // t: inputs, then outputs
 struct model { struct object o; uint32_t id; struct context *ctx; struct image *im; struct model *next; _Atomic int running; uint64_t batch, gh, gw; };
 struct desc { struct object o; struct image *im; struct model *m; };
 struct buffer { struct object o; void *p; size_t n; };
-struct dataset { struct object o; size_t n; struct buffer *b[16]; uint64_t batch; };
-struct run { uint64_t batch; size_t in, out; struct { void *p; size_t n; } b[32]; };
+struct dataset { struct object o; size_t n; struct buffer *b[16]; uint64_t batch; struct aipp *aipp; };
+struct run { uint64_t batch; size_t in, out; struct { void *p; size_t n; } b[32]; struct aipp *aipp; };
+struct config { struct object o; int32_t priority; size_t type, size, work_size, weight_size; const char *path; void *model, *work, *weight; };
 struct execconfig { struct object o; int32_t timeout; };
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static struct model *models;
 static uint32_t ids = 1;
 #define MBATCH "ascend_mbatch_shape_data"
+#define AIPPDATA "ascend_dynamic_aipp_data"
 
 static uint32_t crc32(const uint8_t *p, size_t n) {
 	uint32_t c = 0xFFFFFFFFu;
@@ -75,9 +78,25 @@ static size_t items(struct tensor *t) { // elements of one batch item
 }
 static size_t bytes_of(struct image *im, struct tensor *t, uint64_t batch) {
 	(void)im;
-	return items(t) * (t->dims[0] > 0 ? (size_t)t->dims[0] : batch) * width(t->type);
+	size_t n = t->dims[0] > 0 ? (size_t)t->dims[0] : batch;
+	if (t->aipp == AIPP_DYNAMIC) return (size_t)t->source * n;
+	if (t->aipp == AIPP_STATIC_YUV) return items(t) / 2 * n; // 12 bits a pixel for 3 channels
+	return items(t) * n * width(t->type);
 }
 static int gears_input(struct image *im) { return im->h.gears > 0; }
+// dynamic is the input whose preprocessing is set at run time, -1 if there is none.
+static int dynamic(struct image *im) {
+	for (uint32_t i = 0; i < im->h.inputs; i++)
+		if (im->t[i].aipp == AIPP_DYNAMIC) return (int)i;
+	return -1;
+}
+static size_t all_inputs(struct image *im) { return im->h.inputs + (size_t)gears_input(im) + (dynamic(im) >= 0); }
+// extra names the inputs behind the network's own: the batch, then the preprocessing.
+static const char *extra(struct image *im, uintptr_t i) {
+	if (i == im->h.inputs && gears_input(im)) return MBATCH;
+	return i >= im->h.inputs && i + 1 == all_inputs(im) && dynamic(im) >= 0 ? AIPPDATA : 0;
+}
+static size_t extra_bytes(struct image *im, uintptr_t i) { return strcmp(extra(im, i), MBATCH) == 0 ? 4 : 64 + 96 * largest(im); }
 
 static int32_t load(const uint8_t *p, size_t n, uint32_t *id) {
 	struct image *im;
@@ -207,12 +226,12 @@ EXPORT int32_t aclmdlGetDescFromFile(uintptr_t h, const char *path) {
 	free(p);
 	return e;
 }
-EXPORT uintptr_t aclmdlGetNumInputs(uintptr_t h) { ENTER_PTR(aclmdlGetNumInputs); DESC(x, 0); return im->h.inputs + gears_input(im); }
+EXPORT uintptr_t aclmdlGetNumInputs(uintptr_t h) { ENTER_PTR(aclmdlGetNumInputs); DESC(x, 0); return all_inputs(im); }
 EXPORT uintptr_t aclmdlGetNumOutputs(uintptr_t h) { ENTER_PTR(aclmdlGetNumOutputs); DESC(x, 0); return im->h.outputs; }
 EXPORT uintptr_t aclmdlGetInputSizeByIndex(uintptr_t h, uintptr_t i) {
 	ENTER_PTR(aclmdlGetInputSizeByIndex);
 	DESC(x, 0);
-	if (i == im->h.inputs && gears_input(im)) return 4;
+	if (extra(im, i)) return extra_bytes(im, i);
 	return i < im->h.inputs ? bytes_of(im, &im->t[i], largest(im)) : 0;
 }
 EXPORT uintptr_t aclmdlGetOutputSizeByIndex(uintptr_t h, uintptr_t i) { ENTER_PTR(aclmdlGetOutputSizeByIndex); DESC(x, 0); return i < im->h.outputs ? bytes_of(im, &im->t[im->h.inputs + i], largest(im)) : 0; }
@@ -233,8 +252,15 @@ EXPORT int32_t aclmdlGetInputDims(uintptr_t h, uintptr_t i, void *d) { ENTER(acl
 EXPORT int32_t aclmdlGetInputDimsV2(uintptr_t h, uintptr_t i, void *d) {
 	ENTER(aclmdlGetInputDimsV2);
 	DESC(x, 100000);
-	if (i == im->h.inputs && gears_input(im)) { struct tensor g = {.name = MBATCH, .ndims = 1, .dims = {1}}; return dims(&g, d, 0); }
-	return dims(tensor(im, i, 0), d, 0);
+	if (extra(im, i)) {
+		struct tensor g = {.ndims = 1, .dims = {(int64_t)extra_bytes(im, i) / 4}};
+		strcpy(g.name, extra(im, i));
+		return dims(&g, d, 0);
+	}
+	struct tensor *t = tensor(im, i, 0);
+	int32_t e = dims(t, d, 0);
+	if (!e && t->aipp == AIPP_STATIC_YUV) ((aclmdlIODims *)d)->dims[1] = t->dims[1] * 3 / 2, ((aclmdlIODims *)d)->dims[3] = 1;
+	return e;
 }
 EXPORT int32_t aclmdlGetOutputDims(uintptr_t h, uintptr_t i, void *d) { ENTER(aclmdlGetOutputDims); DESC(x, 100000); return dims(tensor(im, i, 1), d, largest(im)); }
 EXPORT int32_t aclmdlGetCurOutputDims(uintptr_t h, uintptr_t i, void *d) {
@@ -258,7 +284,7 @@ EXPORT int32_t aclmdlGetInputDimsRange(uintptr_t h, uintptr_t i, void *p) {
 EXPORT const char *aclmdlGetInputNameByIndex(uintptr_t h, uintptr_t i) {
 	ENTER_PTR(aclmdlGetInputNameByIndex);
 	DESC(x, "");
-	if (i == im->h.inputs && gears_input(im)) return MBATCH;
+	if (extra(im, i)) return extra(im, i);
 	struct tensor *t = tensor(im, i, 0);
 	return t ? t->name : "";
 }
@@ -269,7 +295,8 @@ FIELD(OutputFormat, 1, format)
 FIELD(InputDataType, 0, type)
 FIELD(OutputDataType, 1, type)
 static int32_t by_name(struct image *im, const char *name, uintptr_t *i, int output) {
-	if (!output && gears_input(im) && strcmp(name, MBATCH) == 0) { *i = im->h.inputs; return 0; }
+	for (*i = im->h.inputs; !output && *i < all_inputs(im); ++*i)
+		if (strcmp(name, extra(im, *i)) == 0) return 0;
 	for (*i = 0; tensor(im, *i, output); ++*i)
 		if (strcmp(tensor(im, *i, output)->name, name) == 0) return 0;
 	return fail(100000, "EE1001: no tensor %s", name);
@@ -309,9 +336,12 @@ EXPORT int32_t aclmdlGetInputDynamicDims(uintptr_t h, uintptr_t i, void *p, uint
 EXPORT int32_t aclmdlGetAippType(uint32_t id, uintptr_t i, int32_t *type, uintptr_t *attached) {
 	ENTER(aclmdlGetAippType);
 	struct model *m = find(id);
-	if (!m || i >= m->im->h.inputs) return fail(145003, "aclmdlGetAippType: EE1001: no model %u", id);
-	*type = m->im->t[i].aipp ? ACL_DATA_WITH_STATIC_AIPP : ACL_DATA_WITHOUT_AIPP;
+	if (!m || i >= all_inputs(m->im)) return fail(145003, "aclmdlGetAippType: EE1001: no model %u or input", id);
 	*attached = UINTPTR_MAX;
+	if (extra(m->im, i)) { *type = strcmp(extra(m->im, i), AIPPDATA) == 0 ? ACL_DYNAMIC_AIPP_NODE : ACL_DATA_WITHOUT_AIPP; return 0; }
+	int32_t kind = m->im->t[i].aipp;
+	*type = kind == AIPP_DYNAMIC ? ACL_DATA_WITH_DYNAMIC_AIPP : kind ? ACL_DATA_WITH_STATIC_AIPP : ACL_DATA_WITHOUT_AIPP;
+	if (kind == AIPP_DYNAMIC) *attached = all_inputs(m->im) - 1;
 	return 0;
 }
 
@@ -332,6 +362,7 @@ EXPORT uintptr_t aclmdlCreateDataset(void) { ENTER_PTR(aclmdlCreateDataset); ret
 EXPORT int32_t aclmdlDestroyDataset(uintptr_t h) {
 	ENTER(aclmdlDestroyDataset);
 	if (!is(h, K_DATASET)) return fail(100000, "aclmdlDestroyDataset: EE1001: not a dataset");
+	free(((struct dataset *)h)->aipp);
 	drop((void *)h, K_DATASET);
 	return 0;
 }
@@ -360,7 +391,30 @@ EXPORT int32_t aclmdlSetDynamicBatchSize(uint32_t id, uintptr_t h, uintptr_t i, 
 EXPORT int32_t aclmdlSetDynamicHWSize(uint32_t id, uintptr_t h, uintptr_t i, uint64_t a, uint64_t b) { ENTER(aclmdlSetDynamicHWSize); return gear(id, h, i, a, b, 1); }
 EXPORT int32_t aclmdlSetInputDynamicDims(uint32_t id, uintptr_t h, uintptr_t i, void *d) { ENTER(aclmdlSetInputDynamicDims); return gear(id, h, i, (uint64_t)((aclmdlIODims *)d)->dims[0], 0, 0); }
 
+// The set is copied, as a runtime copies it into the dataset's memory.
+static int32_t set_aipp(const char *name, uint32_t id, uintptr_t h, uintptr_t index, uintptr_t set) {
+	struct model *m = find(id);
+	if (!m) return fail(145003, "%s: EE1001: no model %u", name, id);
+	if (!is(h, K_DATASET) || !is(set, K_AIPP)) return fail(100000, "%s: EE1001: not a dataset or set", name);
+	if (dynamic(m->im) < 0 || index != all_inputs(m->im) - 1) return fail(145015, "%s: EE1001: input %lu takes no preprocessing", name, (long)index);
+	struct dataset *d = (struct dataset *)h;
+	struct aipp *a = (struct aipp *)set;
+	if (d->n <= index) return fail(100000, "%s: EE1001: the dataset has no buffer for " AIPPDATA, name);
+	if (!aipp_source(a) || aipp_source(a) > (size_t)m->im->t[dynamic(m->im)].source) return fail(145016, "%s: EE1001: the picture is larger than the model allows, or has no format or size", name);
+	if (!d->aipp) d->aipp = malloc(sizeof *a);
+	*d->aipp = *a;
+	return 0;
+}
+EXPORT int32_t aclmdlSetInputAIPP(uint32_t id, uintptr_t h, uintptr_t i, uintptr_t a) { ENTER(aclmdlSetInputAIPP); return set_aipp("aclmdlSetInputAIPP", id, h, i, a); }
+EXPORT int32_t aclmdlSetAIPPByInputIndex(uint32_t id, uintptr_t h, uintptr_t i, uintptr_t a) {
+	ENTER(aclmdlSetAIPPByInputIndex);
+	struct model *m = find(id);
+	if (m && (dynamic(m->im) < 0 || i != (uintptr_t)dynamic(m->im))) return fail(145015, "aclmdlSetAIPPByInputIndex: EE1001: input %lu takes no preprocessing", (long)i);
+	return set_aipp("aclmdlSetAIPPByInputIndex", id, h, m ? all_inputs(m->im) - 1 : 0, a);
+}
+
 // Execution.
+void free_run(struct run *r) { free(r->aipp), free(r); }
 static int32_t prepare(uint32_t id, uintptr_t in, uintptr_t out, struct model **mp, struct run **rp) {
 	struct model *m = find(id);
 	if (!m) return fail(145003, "aclmdlExecute: EE1001: no model %u", id);
@@ -369,27 +423,42 @@ static int32_t prepare(uint32_t id, uintptr_t in, uintptr_t out, struct model **
 	if (gone()) return fail(507899, "aclmdlExecute: EE9999: device lost");
 	struct dataset *i = (struct dataset *)in, *o = (struct dataset *)out;
 	struct image *im = m->im;
-	if (i->n != im->h.inputs + (size_t)gears_input(im)) return fail(100017, "aclmdlExecute: EE1001: %zu inputs given, %u wanted", i->n, im->h.inputs + gears_input(im));
+	if (i->n != all_inputs(im)) return fail(100017, "aclmdlExecute: EE1001: %zu inputs given, %zu wanted", i->n, all_inputs(im));
+	for (size_t k = im->h.inputs; k < i->n; k++) {
+		uint8_t *real;
+		if (i->b[k]->n < extra_bytes(im, k) || locate(i->b[k]->p, extra_bytes(im, k), &real) != DEVICE) return fail(145011, "aclmdlExecute: EE1001: the buffer for %s is too small", extra(im, k));
+	}
+	if (dynamic(im) >= 0 && !i->aipp) return fail(145015, "aclmdlExecute: EE1001: the preprocessing is not set");
 	if (o->n != im->h.outputs) return fail(100018, "aclmdlExecute: EE1001: %zu outputs given, %u wanted", o->n, im->h.outputs);
 	struct run *r = calloc(1, sizeof *r);
 	r->batch = im->h.gears ? i->batch : m->batch;
-	if (!r->batch) { free(r); return fail(145013, "aclmdlExecute: EE1001: the batch size is not set"); }
+	if (dynamic(im) >= 0) {
+		struct tensor *t = &im->t[dynamic(im)];
+		int planar = t->format == ACL_FORMAT_NCHW;
+		uint32_t w, h;
+		for (uint64_t b = 0; b < r->batch; b++)
+			if (r->batch > i->aipp->batch || !aipp_size(i->aipp, b, &w, &h) || w != (uint32_t)t->dims[planar ? 3 : 2] || h != (uint32_t)t->dims[planar ? 2 : 1]) {
+				free(r);
+				return fail(145016, "aclmdlExecute: EE1001: the preprocessing does not give the network's size for picture %lu", (long)b);
+			}
+		r->aipp = malloc(sizeof *r->aipp);
+		*r->aipp = *i->aipp;
+	}
+	if (!r->batch) { free_run(r); return fail(145013, "aclmdlExecute: EE1001: the batch size is not set"); }
 	for (size_t k = 0; k < im->h.inputs + im->h.outputs; k++) {
 		struct buffer *b = k < im->h.inputs ? i->b[k] : o->b[k - im->h.inputs];
 		size_t need = bytes_of(im, &im->t[k], r->batch);
 		uint8_t *real;
 		if (k >= im->h.inputs && !b->p && !b->n) { // the runtime allocates
-			if (!(b->p = device_alloc(current->device, need, 0))) { free(r); return fail(245000, "aclmdlExecute: EL0004: no memory for an output"); }
+			if (!(b->p = device_alloc(current->device, need, 0))) { free_run(r); return fail(245000, "aclmdlExecute: EL0004: no memory for an output"); }
 			b->n = need;
 		}
-		if (b->n < need || locate(b->p, need, &real) != DEVICE) { free(r); return fail(145011, "aclmdlExecute: EE1001: tensor %zu needs %zu bytes of device memory, its buffer has %zu", k, need, b->n); }
+		if (b->n < need || locate(b->p, need, &real) != DEVICE) { free_run(r); return fail(145011, "aclmdlExecute: EE1001: tensor %zu needs %zu bytes of device memory, its buffer has %zu", k, need, b->n); }
 		r->b[k].p = real, r->b[k].n = need;
 	}
 	*mp = m, *rp = r;
 	return 0;
 }
-void free_run(struct run *r) { free(r); }
-
 static float half(uint16_t h) {
 	uint32_t e = h >> 10 & 31, f = h & 1023;
 	float v = e == 31 ? (f ? NAN : INFINITY) : e ? ldexpf((float)(f | 1024), (int)e - 25) : ldexpf((float)f, -24);
@@ -398,6 +467,21 @@ static float half(uint16_t h) {
 static float element(struct tensor *t, const uint8_t *p, size_t i) {
 	float v = t->type == ACL_UINT8 ? p[i] : t->type == ACL_FLOAT16 ? half(((const uint16_t *)p)[i]) : t->type == ACL_INT32 ? (float)((const int32_t *)p)[i] : ((const float *)p)[i];
 	return t->aipp ? (v - t->aipp_mean) * t->aipp_scale : v;
+}
+// input reads one item of an input as the network sees it, and returns how many elements it has.
+static size_t input(struct run *r, struct tensor *t, const uint8_t *p, uint64_t b, float *x) {
+	size_t n = items(t);
+	int planar = t->format == ACL_FORMAT_NCHW;
+	if (t->aipp == AIPP_DYNAMIC) {
+		aipp_picture(r->aipp, b, p + b * aipp_source(r->aipp), x, planar);
+	} else if (t->aipp == AIPP_STATIC_YUV) {
+		struct aipp a = {.format = ACL_YUV420SP_U8, .w = (int32_t)t->dims[2], .h = (int32_t)t->dims[1], .csc = 1, .matrix = {256, 0, 359, 256, -88, -183, 256, 454, 0}, .in_bias = {0, 128, 128}};
+		for (int k = 0; k < 3; k++) a.item[0].min[k] = t->aipp_mean, a.item[0].reci[k] = t->aipp_scale;
+		aipp_picture(&a, 0, p + b * (n / 2), x, planar);
+	} else {
+		for (size_t i = 0; i < n; i++) x[i] = element(t, p, b * n + i);
+	}
+	return n;
 }
 static uint32_t apply(struct op *op, const float *w, const float *x, float *y, float *second) {
 	uint32_t n = op->in, m = op->out;
@@ -457,12 +541,14 @@ int32_t execute(struct model *m, struct run *r, int32_t device) {
 	if (atomic_load(&shared->jitter_us)) us += rand() % atomic_load(&shared->jitter_us);
 	for (; us > 0 && atomic_load(&abandon) == was; us -= 20000) pause_us(us < 20000 ? us : 20000);
 	struct image *im = m->im;
-	struct tensor *in = &im->t[0];
-	size_t n = items(in), largest = n;
+	size_t n = 0, largest;
+	for (uint32_t k = 0; k < im->h.inputs; k++) n += items(&im->t[k]); // the network sees its inputs one behind the other
+	largest = n;
 	for (uint32_t k = 0; k < im->h.ops; k++) if (im->op[k].out > largest) largest = im->op[k].out;
 	float *x = malloc((largest + 1) * sizeof *x), *y = malloc((largest + 1) * sizeof *y), second[4096];
 	for (uint64_t b = 0; b < r->batch && !code; b++) {
-		for (size_t i = 0; i < n; i++) x[i] = element(in, r->b[0].p, b * n + i);
+		size_t at = 0;
+		for (uint32_t k = 0; k < im->h.inputs; k++) at += input(r, &im->t[k], r->b[k].p, b, x + at);
 		uint32_t len = (uint32_t)n;
 		for (uint32_t k = 0; k < im->h.ops; k++) {
 			len = apply(&im->op[k], im->w, x, y, second);
@@ -510,3 +596,42 @@ EXPORT int32_t aclmdlSetExecConfigOpt(uintptr_t h, int32_t attr, void *value, si
 }
 EXPORT int32_t aclmdlExecuteV2(uint32_t id, uintptr_t in, uintptr_t out, uintptr_t s, uintptr_t h) { ENTER(aclmdlExecuteV2); CONFIG(aclmdlExecuteV2); return enqueue(id, in, out, s, 1, c->timeout); }
 EXPORT int32_t aclmdlExecuteAsyncV2(uint32_t id, uintptr_t in, uintptr_t out, uintptr_t s, uintptr_t h) { ENTER(aclmdlExecuteAsyncV2); CONFIG(aclmdlExecuteAsyncV2); (void)c; return enqueue(id, in, out, s, 0, 0); }
+
+// Loading with a configuration.
+EXPORT uintptr_t aclmdlCreateConfigHandle(void) { ENTER_PTR(aclmdlCreateConfigHandle); return (uintptr_t)make(K_CONFIG, sizeof(struct config)); }
+#define LOADCONFIG(name) if (!is(h, K_CONFIG)) return fail(100000, #name ": EE1001: not a configuration"); struct config *c = (struct config *)h
+EXPORT int32_t aclmdlDestroyConfigHandle(uintptr_t h) { ENTER(aclmdlDestroyConfigHandle); LOADCONFIG(aclmdlDestroyConfigHandle); free((void *)c->path); drop(c, K_CONFIG); return 0; }
+EXPORT int32_t aclmdlSetConfigOpt(uintptr_t h, int32_t attr, void *value, size_t n) {
+	ENTER(aclmdlSetConfigOpt);
+	LOADCONFIG(aclmdlSetConfigOpt);
+	if (n != (attr == ACL_MDL_PRIORITY_INT32 ? 4u : 8u)) return fail(100000, "aclmdlSetConfigOpt: EE1001: attribute %d of %zu bytes", attr, n);
+	switch (attr) {
+	case ACL_MDL_PRIORITY_INT32:
+		if (*(int32_t *)value < 0 || *(int32_t *)value > 7) return fail(100000, "aclmdlSetConfigOpt: EE1001: priority %d", *(int32_t *)value);
+		c->priority = *(int32_t *)value;
+		return 0;
+	case ACL_MDL_LOAD_TYPE_SIZET: c->type = *(size_t *)value; return 0;
+	case ACL_MDL_PATH_PTR: free((void *)c->path), c->path = strdup(*(const char **)value); return 0; // copied, as the runtime does
+	case ACL_MDL_MEM_ADDR_PTR: c->model = *(void **)value; return 0;
+	case ACL_MDL_MEM_SIZET: c->size = *(size_t *)value; return 0;
+	case ACL_MDL_WEIGHT_ADDR_PTR: c->weight = *(void **)value; return 0;
+	case ACL_MDL_WEIGHT_SIZET: c->weight_size = *(size_t *)value; return 0;
+	case ACL_MDL_WORKSPACE_ADDR_PTR: c->work = *(void **)value; return 0;
+	case ACL_MDL_WORKSPACE_SIZET: c->work_size = *(size_t *)value; return 0;
+	}
+	return fail(100000, "aclmdlSetConfigOpt: EE1001: attribute %d", attr);
+}
+EXPORT int32_t aclmdlLoadWithConfig(uintptr_t h, uint32_t *id) {
+	ENTER(aclmdlLoadWithConfig);
+	LOADCONFIG(aclmdlLoadWithConfig);
+	uint8_t *p = c->model;
+	size_t n = c->size;
+	int32_t e = 0;
+	int file = c->type == 1 || c->type == 2;
+	if (c->type < 1 || c->type > 4 || (file ? !c->path : !p || !n)) return fail(100000, "aclmdlLoadWithConfig: EE1001: load type %zu without what it needs", c->type);
+	if (file && (e = slurp(c->path, &p, &n))) return e;
+	if (c->type % 2 == 0) e = own_memory(p, n, c->work, c->work_size, c->weight, c->weight_size);
+	if (!e) e = load(p, n, id);
+	if (file) free(p);
+	return e;
+}

@@ -131,8 +131,8 @@ class Segment:
             if k.type != 1 or not k.good() or not self.header(k.body):  # the copy is damaged, too
                 name = os.path.basename(path)
                 self.salt, self.base, self.epoch = k.salt, int(name[:16], 16), int(name[17:33], 16)
-                self.seq = self.opening = self.parent = 0
-                self.state = None
+                self.seq = self.opening = self.parent = self.parent_end = 0
+                self.first, self.state, self.moved = self.base, None, None
 
     def header(self, b):
         if b[:8] != b"edgeseg\n" or crc(b[:16]) != struct.unpack_from("<I", b, 16)[0]:
@@ -141,15 +141,19 @@ class Segment:
         assert version == 0 and flags == 0, self.path + ": of a newer format"
         if crc(b[:n - 4]) != struct.unpack_from("<I", b, n - 4)[0]:
             return None
-        (self.salt, self.seq, self.opening, self.epoch, self.parent, self.parent_end, _,
+        (self.salt, self.seq, self.opening, self.epoch, self.parent, self.parent_end, self.first,
          self.base) = struct.unpack_from("<IIQQQQQQ", b, 20)
-        self.state = State(Fields(b[92:n - 4]).sections())
+        self.state, self.moved = State(Fields(b[92:n - 4]).sections()), None
+        for tag, f in Fields(b[92:n - 4]).sections():
+            if tag == 14:
+                self.moved = f.u64(), f.uvarint()
         return n
 
     def scan(self, reach):
         """Reads block after block. reach: an offset that a later segment says was durable here."""
         pos, at, witness = self.start, self.base, None
         while True:
+            self.end = at
             try:
                 k = Block(self.b, pos, self.salt)
             except ValueError:
@@ -177,6 +181,7 @@ class Segment:
                 at = k.end
                 self.changes(k)
             pos = k.next
+        self.end = at
         if at < reach:
             self.damage.append((at, reach))
 
@@ -224,18 +229,64 @@ def chains(k, zstd):
     return out
 
 
+def covered(a, b, spans):
+    for lo, hi in sorted(spans):
+        if lo <= a < hi:
+            a = hi
+    return a >= b
+
+
+def reach(s, later):
+    """What a later segment says to have been durable in s, 0 if none does."""
+    for t in later:
+        if t.state and not (t.moved and t.epoch != s.epoch):
+            return t.base if t.epoch == s.epoch else t.parent_end if t.parent == s.epoch else 0
+    return 0
+
+
+def counts(s, segs, state):
+    """Whether a segment of an epoch that the newest state does not name counts all the same."""
+    if s.moved and covered(s.base, s.end, [(t.base, t.end) for t in segs if t.epoch == s.moved[0]]):
+        return False  # of a move that was not finished
+    if s.end == s.first and not s.damage:
+        return False
+    gaps = [g[:2] for g in state.gaps]
+    for epoch, _, _, first, end, _, _ in state.epochs:
+        a, b = max(first, s.base), min(end, s.end)
+        if s.state and a < b and not (s.moved and epoch == s.moved[0] and not covered(a, b, gaps)):
+            return False  # these offsets are another epoch's now
+    return True
+
+
+def ends(segs, state):
+    """An epoch ends where the next one begins: its child, or what was moved out of it."""
+    first = {e[0]: e[3] for e in state.epochs}
+    for s in segs:
+        first.setdefault(s.epoch, s.first)
+    order = sorted((o, e) for e, o in first.items())
+    return {e: o for (_, e), (o, _) in zip(order, order[1:] + [(FOREVER, 0)])}
+
+
 def walk(segs, zstd):
-    """(from, to, epoch, chain(from), chain(to)) of records, (from, to, epoch, reason) of gaps."""
-    ends = {e[1]: e[2] for s in segs if s.state for e in s.state.epochs if e[1]}
-    ends.update({s.parent: s.parent_end for s in segs if s.parent})
-    stops = [min([t.base for t in segs[i + 1:] if t.epoch == s.epoch] + [ends.get(s.epoch, FOREVER)]) for i, s in enumerate(segs)]
-    for s, stop, before in zip(segs, stops, [None] + segs):
-        s.state = s.state or (before.state if before else State())
-        s.scan(stop if stop < FOREVER else 0)
-    gaps = sorted(segs[-1].state.gaps)
+    """(from, to, epoch, chain(from), chain(to)) of records, (from, to, epoch, reason) of gaps; and the newest state."""
+    state = State()
+    for i, s in enumerate(segs):
+        lost, s.state = not s.state, s.state or state
+        s.scan(reach(s, segs[i + 1:]))
+        if not s.moved:
+            state = s.state
+        s.state = None if lost else s.state
+    named = [e[0] for e in state.epochs]
+    segs[:] = [s for s in segs if s.epoch in named or counts(s, segs, state)]
+    end = ends(segs, state)
+    stops = [min([t.base for t in segs[i + 1:] if t.state and t.epoch == s.epoch] + [end[s.epoch]]) for i, s in enumerate(segs)]
+    return state, list(items(segs, stops, sorted(state.gaps), zstd))
+
+
+def items(segs, stops, gaps, zstd):
     for s, stop in zip(segs, stops):
-        for a, b in s.damage:
-            if a < min(b, stop) and not any(g[0] <= a and min(b, stop) <= g[1] for g in gaps):
+        for a, b in s.damage + [(s.end, stop if stop < FOREVER else 0)]:
+            if a < min(b, stop) and not covered(a, min(b, stop), [g[:2] for g in gaps]):
                 gaps.append((a, min(b, stop), s.epoch, CORRUPT))
     gaps.sort()
     for s, stop in zip(segs, stops):
@@ -272,12 +323,12 @@ def main():
     if args[0] == "--zstd":
         zstd, args = [args[1]], args[2:]
     segs = ordered([Segment(os.path.join(args[0], n)) for n in sorted(os.listdir(args[0])) if n.endswith(".seg")])
-    for it in joined(walk(segs, zstd)):
+    s, found = walk(segs, zstd)
+    for it in joined(found):
         line = "records %016x %d %d %016x %016x" if len(it) == 5 else "gap %016x %d %d %d"
         print(line % ((it[2],) + it[:2] + it[3:]))
     for (e, i), d in sorted({(s.epoch, i): d for s in segs for i, d in s.defs.items()}.items()):
         print("series %016x %d %s" % (e, i, d))
-    s = segs[-1].state
     print("delivered %d" % s.delivered)
     for name, o in sorted(s.cursors.items()):
         print("cursor %s %d" % (name, o))

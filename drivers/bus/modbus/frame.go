@@ -35,6 +35,12 @@ func answerLen(b []byte) (n int, more, ok bool) {
 	if b[1]&exceptionBit != 0 {
 		return 5, false, true
 	}
+	if custom(b[1]) { // as Custom wants it
+		if len(b) < 3 {
+			return 3, true, true
+		}
+		return 5 + int(b[2]), false, true
+	}
 	switch b[1] {
 	case funcReadCoils, funcReadDiscrete, funcReadHolding, funcReadInput, funcReportServerID, funcReadFile, funcReadWriteRegisters:
 		if len(b) < 3 {

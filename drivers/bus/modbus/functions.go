@@ -230,6 +230,19 @@ func (m *Master) ServerID(ctx context.Context, unit byte) ([]byte, error) {
 	return m.readCounted(ctx, unit, []byte{funcReportServerID}, -1)
 }
 
+// Custom asks a function that the specification leaves to the maker (65 to 72, 100 to 110). The answer must begin with
+// its own length in one byte; what follows is returned.
+func (m *Master) Custom(ctx context.Context, unit, function byte, data []byte) ([]byte, error) {
+	if !custom(function) {
+		return nil, fmt.Errorf("%w: function %d is not the maker's", ErrRequest, function)
+	}
+	return m.readCounted(ctx, unit, append([]byte{function}, data...), -1)
+}
+
+func custom(function byte) bool {
+	return function >= 65 && function <= 72 || function >= 100 && function <= 110
+}
+
 // Identify reads the basic device identification (function 43/14): objects by number, 0 vendor, 1 product, 2 revision.
 func (m *Master) Identify(ctx context.Context, unit byte) (map[byte]string, error) {
 	if err := noBroadcast(unit); err != nil {

@@ -185,6 +185,15 @@ func TestFunctionsBySpecification(t *testing.T) {
 	if got, err := m.ReadFile(t.Context(), 1, 4, 1, 2); err != nil || !slices.Equal(got, []uint16{0x0dfe, 0x0020}) {
 		t.Errorf("file %x, %v", got, err)
 	}
+	if got, err := m.Custom(t.Context(), 1, 65, []byte{1, 2, 3}); err != nil || string(got) != "\x01\x02\x03" {
+		t.Errorf("a function of its own: %x, %v", got, err)
+	}
+	if _, err := m.Custom(t.Context(), 1, 66, []byte{1}); err == nil {
+		t.Error("a function that it does not have is answered")
+	}
+	if _, err := m.Custom(t.Context(), 1, 3, nil); !errors.Is(err, modbus.ErrRequest) {
+		t.Errorf("a function that is not the maker's: %v", err)
+	}
 	got, err := m.Identify(t.Context(), 1)
 	if err != nil || got[0] != "Company identification" || got[1] != "Product code XX" || got[2] != "V2.11" {
 		t.Errorf("identification %q, %v", got, err)
@@ -228,7 +237,7 @@ func TestFaults(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := 0
 			l := startSlave(t, &slave{fault: func(_, a []byte) []byte { n++; return c.fault(n-1, a) }})
-			m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: 100 * time.Millisecond})
+			m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: 500 * time.Millisecond})
 			got, err := m.ReadHolding(t.Context(), 1, 5, 3)
 			if c.want == nil && (err != nil || !slices.Equal(got, []uint16{16, 19, 22})) || c.want != nil && !errors.Is(err, c.want) {
 				t.Fatalf("got %v, %v", got, err)
@@ -250,7 +259,7 @@ func TestLateAnswer(t *testing.T) {
 	l := modbus.NewRTU(modbus.RTUOptions{Open: openTTY(name), Baud: 115200})
 	defer l.Close()
 	s := &slave{unit: 1}
-	m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: 60 * time.Millisecond, Retries: -1})
+	m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: 500 * time.Millisecond, Retries: -1})
 	if _, err := m.ReadHolding(t.Context(), 1, 1, 1); !errors.Is(err, modbus.ErrTimeout) {
 		t.Fatal(err)
 	}
@@ -274,13 +283,13 @@ func TestCloseAndCancel(t *testing.T) {
 	for _, l := range []modbus.Line{startSlave(t, &slave{fault: func(_, _ []byte) []byte { return nil }}), silentTCP(t)} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		started := time.Now()
-		if _, err := l.Exchange(ctx, 1, []byte{3, 0, 0, 0, 1}, 10*time.Second); !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > time.Second {
+		if _, err := l.Exchange(ctx, 1, []byte{3, 0, 0, 0, 1}, time.Minute); !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 30*time.Second {
 			t.Errorf("cancelled: %v after %s", err, time.Since(started))
 		}
 		cancel()
 		time.AfterFunc(30*time.Millisecond, func() { l.Close() })
 		started = time.Now()
-		if _, err := l.Exchange(t.Context(), 1, []byte{3, 0, 0, 0, 1}, 10*time.Second); !errors.Is(err, modbus.ErrClosed) || time.Since(started) > time.Second {
+		if _, err := l.Exchange(t.Context(), 1, []byte{3, 0, 0, 0, 1}, time.Minute); !errors.Is(err, modbus.ErrClosed) || time.Since(started) > 30*time.Second {
 			t.Errorf("closed: %v after %s", err, time.Since(started))
 		}
 		l.Close()

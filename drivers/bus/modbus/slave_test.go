@@ -66,6 +66,8 @@ func (s *slave) pdu(q []byte) []byte {
 		return out
 	case 6:
 		return q
+	case 65: // its own: what it hears, with the length
+		return append([]byte{65, byte(len(q) - 1)}, q[1:]...)
 	case 24: // the example of the specification, section 6.18
 		return []byte{0x18, 0, 6, 0, 2, 0x01, 0xb8, 0x12, 0x84}
 	case 20: // section 6.14, one of its two groups

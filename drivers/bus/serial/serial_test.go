@@ -85,7 +85,7 @@ func TestTimeouts(t *testing.T) {
 	if _, err := p.Write(t.Context(), make([]byte, 1<<20)); !errors.Is(err, serial.ErrTimeout) {
 		t.Errorf("write: %v", err) // nobody reads at the other end
 	}
-	if d := time.Since(start); d < 90*time.Millisecond || d > time.Second {
+	if d := time.Since(start); d < 90*time.Millisecond || d > 30*time.Second {
 		t.Errorf("two time-outs took %s", d)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -165,10 +165,10 @@ func TestForeignLockFile(t *testing.T) {
 
 func TestUnplugAndReplug(t *testing.T) {
 	s := socket(t)
-	p := connect(t, serial.Options{Device: s.Link(), ReadTimeout: 10 * time.Second})
+	p := connect(t, serial.Options{Device: s.Link(), ReadTimeout: time.Minute})
 	time.AfterFunc(20*time.Millisecond, s.Unplug)
 	start := time.Now()
-	if _, err := p.Read(t.Context(), make([]byte, 1)); !errors.Is(err, serial.ErrLost) || time.Since(start) > time.Second {
+	if _, err := p.Read(t.Context(), make([]byte, 1)); !errors.Is(err, serial.ErrLost) || time.Since(start) > 30*time.Second {
 		t.Errorf("unplugged: %v after %s", err, time.Since(start))
 	}
 	if _, err := p.Write(t.Context(), []byte{1}); !errors.Is(err, serial.ErrLost) {
@@ -304,7 +304,7 @@ func TestLateReadTakesWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 4)
-	for end := time.Now().Add(5 * time.Second); ; { // the line discipline takes a moment to hand it over
+	for end := time.Now().Add(time.Minute); ; { // the line discipline takes a moment to hand it over
 		n, err := p.ReadWithin(t.Context(), buf, -time.Second)
 		if n == 1 && err == nil {
 			break

@@ -50,7 +50,11 @@ void first(void)
 	alive = ALIVE;
 }
 
-ISR(TIMER0_COMPA_vect) { ms++; }
+ISR(TIMER0_COMPA_vect)
+{
+	ms++;
+	modbus_tick();
+}
 
 u32 port_ms(void)
 {
@@ -62,7 +66,6 @@ u32 port_ms(void)
 	return v;
 }
 
-u8 port_tick(void) { return (u8)ms; }
 void port_watchdog(void) { wdt_reset(); }
 u8 port_reset_cause(void) { return cause; }
 
@@ -102,8 +105,8 @@ static const u16 divisor[] PROGMEM = {207, 103, 34, 16}; /* with U2X */
 
 void port_uart(u8 baud)
 {
-	UBRR0 = pgm_read_word(&divisor[baud]);
 	UCSR0A = _BV(U2X0);
+	UBRR0 = pgm_read_word(&divisor[baud]);
 	UCSR0C = _BV(UCSZ01) | _BV(UCSZ00);
 	UCSR0B = _BV(RXEN0) | _BV(TXEN0) | _BV(RXCIE0);
 }

@@ -13,7 +13,6 @@ u8 port_slot;
 static u8 rtc_at, rtc_command, rtc_state;
 
 u32 port_ms(void) { return host_ms; }
-u8 port_tick(void) { return (u8)host_ms; }
 void port_watchdog(void) {}
 u8 port_reset_cause(void) { return RESET_POWER; }
 void port_reset(void) { host_reset_called = 1; }

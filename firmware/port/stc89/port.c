@@ -7,7 +7,7 @@
  *     P2.0 heater, P2.1 fan, P2.2–P2.5 timed outputs 1–4: low is on, so that a reset switches all off
  *
  * The settings memory is the data flash at 0x2000: a sector of 512 bytes for each slot. While it is erased or written
- * the processor stands still (about 20 ms and 60 µs).
+ * the processor stands still (about 20 ms and 60 µs): timer 0 measures how many ticks an erase swallows.
  */
 #include <8052.h>
 #include "node.h"
@@ -32,10 +32,9 @@ __sfr __at(0xe7) ISP_CONTR;
 #define ISP_ON 0x81    /* wait states for less than 20 MHz */
 #define MARK 0xb5
 
-volatile u8 port_ticks;
-static volatile u32 ms;
+volatile u32 ms;
 static volatile __bit sent;
-static u8 phase;
+u8 phase;
 #ifdef STC89C54
 static __xdata __at(0x3ff) u8 mark;
 #else
@@ -43,7 +42,7 @@ static __pdata __at(0xff) u8 mark;
 #endif
 /* mark is what the life before left behind: not cleared at the start */
 
-/* Before RAM is cleared: the cause goes to timer 0, which nobody uses. */
+/* Before RAM is cleared: the cause goes to timer 0, which nobody has used yet. */
 unsigned char _sdcc_external_startup(void)
 {
 	u8 cause = RESET_PIN;
@@ -57,19 +56,46 @@ unsigned char _sdcc_external_startup(void)
 	PCON &= ~POWER_FLAG;
 	WDT_CONTR = WATCHDOG;
 	mark = 0;
+	TMOD = 0x21; /* timer 0 counts 16 bits, timer 1 makes the baud rate */
 	TH0 = cause;
 	return 0;
 }
 
-void tick_interrupt(void) __interrupt(5) __using(1)
+/* A millisecond: modbus_tick, and 921.6 cycles, which is three times 922 and twice 921. */
+void tick_interrupt(void) __interrupt(5) __naked
 {
-	TF2 = 0;
-	ms++;
-	port_ticks++;
-	/* 921.6 cycles a millisecond: three times 922, twice 921. */
-	if (++phase == 5)
-		phase = 0;
-	RCAP2L = phase & 1 ? 0x67 : 0x66;
+	__asm
+	push	acc
+	push	psw
+	clr	_TF2
+	mov	a,_modbus_quiet
+	inc	a
+	jz	00001$
+	mov	_modbus_quiet,a
+00001$:
+	clr	a
+	inc	_ms
+	cjne	a,_ms,00002$
+	inc	(_ms + 1)
+	cjne	a,(_ms + 1),00002$
+	inc	(_ms + 2)
+	cjne	a,(_ms + 2),00002$
+	inc	(_ms + 3)
+00002$:
+	inc	_phase
+	mov	a,_phase
+	cjne	a,#5,00003$
+	clr	a
+	mov	_phase,a
+00003$:
+	rrc	a
+	clr	a
+	addc	a,#0x66
+	mov	_RCAP2L,a
+	pop	psw
+	pop	acc
+	reti
+	__endasm;
 }
 
 void uart_interrupt(void) __interrupt(4) __using(1)
@@ -117,7 +143,6 @@ u8 port_boot(void)
 void port_uart(u8 baud)
 {
 	(void)baud;
-	TMOD = 0x20;
 	TH1 = TL1 = 0xfd; /* 9600 */
 	SCON = 0x50;
 	TR1 = 1;
@@ -260,6 +285,31 @@ u8 port_rtc_read(void)
 	return b;
 }
 
+/* One byte more of the CRC of Modbus: 130 us. */
+void crc16_add(u8 b) __naked
+{
+	(void)b;
+	__asm
+	mov	a,dpl
+	xrl	_crc16,a
+	mov	r7,#8
+00001$:
+	clr	c
+	mov	a,_crc16+1
+	rrc	a
+	mov	_crc16+1,a
+	mov	a,_crc16
+	rrc	a
+	mov	_crc16,a
+	jnc	00002$
+	xrl	_crc16,#0x01
+	xrl	_crc16+1,#0xa0
+00002$:
+	djnz	r7,00001$
+	ret
+	__endasm;
+}
+
 /* --- settings memory --- */
 u8 port_slot;
 
@@ -286,7 +336,29 @@ u8 port_store_read(u8 at)
 void port_store_erase(void)
 {
 	ISP_ADDRL = 0;
+	TH0 = TL0 = 0;
+	TR0 = 1;
 	isp(3);
+	TR0 = 0;
+	__asm
+	mov	a,_TH0	; 256 cycles are 0.2778 ms, about 71 / 256
+	mov	b,#71
+	mul	ab
+	mov	a,b
+	clr	_ET2
+	add	a,_ms
+	mov	_ms,a
+	clr	a
+	addc	a,(_ms + 1)
+	mov	(_ms + 1),a
+	clr	a
+	addc	a,(_ms + 2)
+	mov	(_ms + 2),a
+	clr	a
+	addc	a,(_ms + 3)
+	mov	(_ms + 3),a
+	setb	_ET2
+	__endasm;
 }
 
 void port_store_write(u8 at, u8 b)

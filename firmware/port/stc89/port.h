@@ -3,6 +3,7 @@
  * STC89C54RD+, pin for pin the same: 16 KiB flash, 1 KiB XRAM, room for the display. Pins in port.c.
  */
 #define CODE __code
+#define PORT_CRC16
 #define INTERRUPT_CALL __using(1)
 #define XDATA __pdata
 #define CHIP 1
@@ -20,8 +21,6 @@
 #endif
 #define FEATURES (0x1e | (LCD_PAGES > 0))
 #define BAUD_MOST 0
-extern volatile u8 port_ticks;
-#define port_tick() port_ticks
 void uart_interrupt(void) __interrupt(4) __using(1);
-void tick_interrupt(void) __interrupt(5) __using(1);
+void tick_interrupt(void) __interrupt(5);
 #include "port_api.h"

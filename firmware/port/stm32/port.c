@@ -116,7 +116,11 @@ static void fault_handler(void)
 		;
 }
 
-static void tick_handler(void) { ms++; }
+static void tick_handler(void)
+{
+	ms++;
+	modbus_tick();
+}
 
 static void uart_handler(void)
 {
@@ -132,7 +136,6 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16 + 38] =
 };
 
 u32 port_ms(void) { return ms; }
-u8 port_tick(void) { return (u8)ms; }
 void port_watchdog(void) { IWDG_KR = 0xaaaa; }
 u8 port_reset_cause(void) { return cause; }
 

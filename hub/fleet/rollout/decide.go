@@ -318,11 +318,10 @@ func (f *Fleet) join(r *Rollout, now time.Time) []Entry {
 		if !f.eligible(r, name, d) {
 			continue
 		}
-		c := candidate{name, Cohort(r.ID, name)}
 		if i := r.Spec.waveOf(r.ID, name); i >= 0 && i <= r.Wave {
-			in = append(in, c)
-		} else {
-			more = append(more, c)
+			in = append(in, candidate{name: name})
+		} else if w.Min > 0 {
+			more = append(more, candidate{name, Cohort(r.ID, name)})
 		}
 	}
 	here := 0
@@ -370,10 +369,11 @@ func (f *Fleet) tellNext(r *Rollout, now time.Time, given *uint64) (out []Entry)
 			queue = append(queue, name)
 		}
 	}
-	for _, d := range f.Devices {
-		if d.Facts != nil && release.Select(r.Spec.Target, d.Facts) == nil {
-			target++
-		}
+	if len(queue) == 0 {
+		return nil
+	}
+	if w.MaxInFlight.Percent > 0 {
+		target, _ = f.Matching(&Spec{Target: r.Spec.Target}, r.ID)
 	}
 	slices.SortFunc(queue, func(a, b string) int {
 		return cmp.Or(r.Jobs[a].Wave-r.Jobs[b].Wave, Cohort(r.ID, a)-Cohort(r.ID, b), cmp.Compare(a, b))

@@ -44,6 +44,12 @@ func (h *health) claimed() {
 	h.h.Reconnects = h.claims - 1
 }
 
+func (h *health) mended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.h.Mended++
+}
+
 func (h *health) leaseFenced() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -92,15 +92,22 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open hub store %s: %w", s.Path(), unavailable(err))
 	}
 	for i := range parts[o.offsetsTopic()] {
-		s.parts = append(s.parts, &part{reader: newReader(o.offsetsTopic(), int32(i))})
+		s.parts = append(s.parts, &part{reader: s.reader(o.offsetsTopic(), int32(i))})
 	}
 	if n := parts[o.leasesTopic()]; n != 1 {
 		c.Close()
 		return nil, fmt.Errorf("%w: %s has %d partitions, want 1", ErrTopic, o.leasesTopic(), n)
 	}
-	s.leases.reader = newReader(o.leasesTopic(), 0)
+	s.leases.reader = s.reader(o.leasesTopic(), 0)
 	s.leases.byName = map[string]store.Lease{}
 	return s, nil
+}
+
+// reader makes a reader that does not wait for longer than a transaction may last, and looks for what it waits for.
+func (s *Store) reader(topic string, partition int32) *reader {
+	r := newReader(topic, partition)
+	r.limit, r.stuck = s.o.TransactionTimeout+barrierMargin, s.stuck
+	return r
 }
 
 // Path is where the topics are, for people.

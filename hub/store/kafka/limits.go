@@ -20,6 +20,9 @@ const (
 	fetchBytes       = 8 << 20   // of one read of positions
 	fetchWait        = 250 * time.Millisecond
 
+	stuckAfter    = time.Second      // of waiting for a transaction to end, before the cluster is asked about it
+	barrierMargin = 15 * time.Second // beyond the time-out of transactions: the cluster looks for those that ran out now and then
+
 	openTimeout    = 20 * time.Second
 	resolveTimeout = 30 * time.Second // to learn what became of a transaction
 	maxAttempts    = 5                // of one commit, while nothing of it was applied

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -11,24 +13,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// reader reads one partition from its beginning, committed records only.
+// reader reads one partition from its beginning, committed records only unless it is dirty.
 type reader struct {
 	topic     string
 	partition int32
 	next      int64 // of the next record to read; −1: nothing was read yet
 	leader    int32 // −1: to be asked for
 	id        [16]byte
+	dirty     bool          // reads what is not committed as well
+	limit     time.Duration // that a barrier waits for transactions to end
+	// stuck is asked about once a second while a barrier waits: what for. It may put it right. nil: nobody is asked.
+	stuck func(ctx context.Context, topic string, partition int32) (string, error)
 }
 
+// newReader makes a reader that waits for ever and asks nobody.
 func newReader(topic string, partition int32) *reader {
-	return &reader{topic: topic, partition: partition, next: -1, leader: -1}
+	return &reader{topic: topic, partition: partition, next: -1, leader: -1, limit: math.MaxInt64}
 }
+
+// ErrOpenTransaction: what was written before a read has neither been committed nor given up in due time.
+var ErrOpenTransaction = errors.New("a transaction holds back what comes after it")
 
 // barrier reads everything that was written to the partition before the call and is committed: it waits until each
-// transaction that was open then has ended. f gets the records in order.
+// transaction that was open then has ended, for the reader's limit. f gets the records in order.
 func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record) error) (bytes int, err error) {
 	target := int64(-1)
 	wait := time.Duration(0)
+	began, asked, what := time.Now(), time.Now(), ""
 	for failures := 0; ; {
 		fp, err := r.fetch(ctx, c, wait)
 		if err != nil {
@@ -52,11 +63,24 @@ func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record)
 		if r.next >= target {
 			return bytes, nil
 		}
-		if len(fp.Records) == 0 && fp.LastStableOffset >= target {
+		if len(fp.Records) == 0 && (r.dirty || fp.LastStableOffset >= target) {
 			r.next = target // what lay between was compacted away
 			return bytes, nil
 		}
 		wait = fetchWait
+		if len(fp.Records) > 0 {
+			continue
+		}
+		if r.stuck != nil && time.Since(asked) >= stuckAfter {
+			if what, err = r.stuck(ctx, r.topic, r.partition); err != nil && (errors.Is(err, ErrHanging) || ctx.Err() != nil || !retriable(err)) {
+				return bytes, fmt.Errorf("read %s/%d: readable to %d of %d: %w", r.topic, r.partition, fp.LastStableOffset, target, err)
+			}
+			asked = time.Now()
+		}
+		if time.Since(began) >= r.limit {
+			return bytes, fmt.Errorf("read %s/%d: %w: readable to %d of %d for %v: %s", r.topic, r.partition, ErrOpenTransaction, fp.LastStableOffset, target,
+				time.Since(began).Round(time.Second), what)
+		}
 	}
 }
 
@@ -110,6 +134,10 @@ func (r *reader) fetch(ctx context.Context, c *kgo.Client, wait time.Duration) (
 	}
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.IsolationLevel = int32(wait.Milliseconds()), 1, fetchBytes, 1
+	isolation := kgo.ReadCommitted()
+	if r.dirty {
+		req.IsolationLevel, isolation = 0, kgo.ReadUncommitted()
+	}
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = r.partition, r.next, fetchBytes, -1
 	t := kmsg.NewFetchRequestTopic()
@@ -133,7 +161,7 @@ func (r *reader) fetch(ctx context.Context, c *kgo.Client, wait time.Duration) (
 		}
 		return kgo.FetchPartition{}, err
 	}
-	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: r.next, IsolationLevel: kgo.ReadCommitted(),
+	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: r.next, IsolationLevel: isolation,
 		Topic: r.topic, Partition: r.partition}, rp, kgo.DefaultDecompressor(), nil)
 	if fp.Err != nil {
 		return fp, fp.Err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -17,9 +18,49 @@ type scope struct {
 	name string // of the lease, "" for a hub alone
 	id   string // transactional id
 
-	mu sync.Mutex  // held while a transaction is under way; guards c
-	c  *kgo.Client // nil: others may have written since
+	mu  sync.Mutex  // held while a transaction is under way; guards what follows
+	c   *kgo.Client // nil: others may have written since
+	cut *cut        // of c
 }
+
+// cut tells that a connection of a producer has ended: the broker may have started again, and may have left open what
+// the producer takes for committed. It is a hook of the client.
+type cut struct {
+	mu       sync.Mutex // guards what follows
+	happened bool
+	tell     func() // nil: nobody waits for it
+}
+
+// OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
+func (c *cut) OnBrokerDisconnect(kgo.BrokerMetadata, net.Conn) {
+	c.mu.Lock()
+	tell := c.tell
+	c.happened, c.tell = true, nil
+	c.mu.Unlock()
+	if tell != nil {
+		tell()
+	}
+}
+
+func (c *cut) yet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.happened
+}
+
+// watch has f called once when it happens; nil ends that.
+func (c *cut) watch(f func()) {
+	c.mu.Lock()
+	happened := c.happened
+	c.tell = f
+	c.mu.Unlock()
+	if happened && f != nil {
+		f()
+	}
+}
+
+// errCut: nothing of the transaction was committed, and nothing will be.
+var errCut = errors.New("a broker closed the connection in the middle of a transaction")
 
 func (s *Store) scope(lease string) *scope {
 	s.mu.Lock()
@@ -48,7 +89,10 @@ func (sc *scope) drop() {
 // transactional id has under way, and refuses it from now on. It reports whether anything was done.
 func (s *Store) claim(ctx context.Context, sc *scope) (bool, error) {
 	if sc.c != nil {
-		return false, nil
+		if !sc.cut.yet() {
+			return false, nil
+		}
+		sc.drop()
 	}
 	if s.o.ReadOnly {
 		return false, ErrReadOnly
@@ -57,19 +101,39 @@ func (s *Store) claim(ctx context.Context, sc *scope) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c, err := kgo.NewClient(opts...)
+	broken := &cut{}
+	c, err := kgo.NewClient(append(opts, kgo.WithHooks(broken))...)
 	if err != nil {
 		return false, fmt.Errorf("claim %s: %w", sc.id, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if _, _, err := c.ProducerID(ctx); err != nil {
+	if err := s.begin(ctx, sc.id, c); err != nil {
 		c.Close()
 		return false, fmt.Errorf("claim %s: %w", sc.id, err)
 	}
-	sc.c = c
+	sc.c, sc.cut = c, broken
 	s.health.claimed()
 	return true, nil
+}
+
+// begin makes a client the producer of a transactional id, and ends whatever earlier producers of it have left open.
+func (s *Store) begin(ctx context.Context, id string, c *kgo.Client) error {
+	before, err := s.settled(ctx, id)
+	if err != nil {
+		return err
+	}
+	producer, epoch, err := c.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	if before.TxnID == "" { // the id is new to the cluster, or forgotten
+		before.TxnID, before.ProducerID, before.ProducerEpoch = id, producer, -1
+	}
+	// The cluster has ended what was under way before this one, so whatever is still open was left open.
+	return s.mendAll(ctx, before, func(o openTxn) bool {
+		return o.producer == producer && o.epoch < epoch || o.producer == before.ProducerID && o.producer != producer
+	})
 }
 
 // lostError is a transaction of which it must be learnt whether it was committed.
@@ -96,10 +160,14 @@ func (s *Store) run(ctx context.Context, sc *scope, records []kgo.Record) (err e
 	// A transaction is not given up halfway because a caller hurries: its length is bounded by the cluster's time-out.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.TransactionTimeout)
 	defer cancel()
+	writing, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	sc.cut.watch(func() { stop(errCut) })
+	defer sc.cut.watch(nil)
 	var mu sync.Mutex
 	var first error
 	for i := range records {
-		sc.c.Produce(ctx, &records[i], func(_ *kgo.Record, err error) {
+		sc.c.Produce(writing, &records[i], func(_ *kgo.Record, err error) {
 			if err != nil {
 				mu.Lock()
 				if first == nil {
@@ -109,7 +177,7 @@ func (s *Store) run(ctx context.Context, sc *scope, records []kgo.Record) (err e
 			}
 		})
 	}
-	if err := sc.c.Flush(ctx); err != nil {
+	if err := sc.c.Flush(writing); err != nil {
 		mu.Lock()
 		if first == nil {
 			first = err
@@ -122,7 +190,10 @@ func (s *Store) run(ctx context.Context, sc *scope, records []kgo.Record) (err e
 	if err != nil {
 		// Nothing will ever commit it: the next claim, or the cluster's time-out, ends it. Ending it here frees readers now.
 		sc.c.UnsafeAbortBufferedRecords()
-		if !fenced(err) {
+		switch {
+		case sc.cut.yet(): // an abort could take back what an earlier transaction has left open
+			err = errors.Join(errCut, err)
+		case !fenced(err):
 			end, stop := context.WithTimeout(context.WithoutCancel(ctx), s.o.TransactionTimeout/3)
 			defer stop()
 			err = errors.Join(err, sc.c.EndTransaction(end, kgo.TryAbort))

@@ -92,6 +92,18 @@ func (s *Store) Positions(ctx context.Context, name string) (store.DeviceState, 
 	return st, after
 }
 
+// Position is one of those of Positions, without its series and never failing: the zero value where there is none.
+func (s *Store) Position(name, stream string, e record.Epoch) store.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.devices[name]; d != nil {
+		if f := d.find(stream, e); f != nil {
+			return clonePosition(f.pos)
+		}
+	}
+	return store.Position{}
+}
+
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
 	before, after := s.fault("commit")

@@ -135,6 +135,9 @@ func (l *logFile) roll() error {
 }
 
 func (l *logFile) commit(bodies [][]byte) error {
+	if l.w != nil {
+		l.w.Expect(int64(len(bodies) * len(bodies[0])))
+	}
 	for _, b := range bodies {
 		if l.w == nil || l.w.Pos()+int64(len(b)) > buffer.DefaultSegmentBytes {
 			if l.w != nil {

@@ -22,23 +22,24 @@ import (
 func main() {
 	build := flag.String("build", "", "write libraries and models into this directory")
 	soak := flag.Duration("soak", 0, "run under load for so long")
+	pace := flag.Duration("pace", 100*time.Millisecond, "between two bursts of the soak")
 	only := flag.String("only", "", "calls or pipeline")
 	images := flag.Int("images", 1200, "images for each figure of the pipeline")
 	arch := flag.String("arch", "", "build for amd64 or arm64")
 	bin := flag.String("bin", "bin", "directory of the programs")
 	flag.Parse()
-	if err := run(*build, *arch, *soak, *only, *images, *bin); err != nil {
+	if err := run(*build, *arch, *soak, *pace, *only, *images, *bin); err != nil {
 		fmt.Fprintln(os.Stderr, "npubench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(build, arch string, soak time.Duration, only string, images int, bin string) error {
+func run(build, arch string, soak, pace time.Duration, only string, images int, bin string) error {
 	if build != "" {
 		return buildInto(build, arch)
 	}
 	if soak > 0 {
-		return soakFor(bin, soak)
+		return soakFor(bin, soak, pace)
 	}
 	var err error
 	if only != "pipeline" {
@@ -58,7 +59,7 @@ func buildInto(dir, arch string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, f := range []string{libs.ACL, libs.DCMI} {
+	for _, f := range []string{libs.ACL, libs.DVPP, libs.DCMI} {
 		data, err := os.ReadFile(f)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, filepath.Base(f)), data, 0o755)

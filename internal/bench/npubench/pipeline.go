@@ -29,6 +29,8 @@ type stage struct {
 	worker *exec.Cmd
 	npu    *api.NPUClient
 	made   int
+	batch  int
+	media  string // auto: the stand-in's media units decode; off: the worker's process does
 }
 
 const agentYAML = `device: bench
@@ -50,19 +52,27 @@ dcmi: %[3]s
 models:
   - name: colours
     path: %[1]s/colours.om
+    version: "%[5]d"
     output: {kind: classification, labels: [red, green, blue]}
+    input: {media: %[6]s}
     batch: {max: %[4]d, wait: 2ms}
     queue: 1024
+    deadline: 2m                  # of a machine that does other things besides
 files:
   - {dir: %[1]s/in, model: colours, after: delete}
 `
 
-func newStage(bin string, batch int) (_ *stage, err error) {
+// configure writes the worker's configuration with a version of the model.
+func (s *stage) configure(version int) error {
+	return os.WriteFile(filepath.Join(s.dir, "npu.yaml"), fmt.Appendf(nil, npuYAML, s.dir, s.libs.ACL, s.libs.DCMI, s.batch, version, s.media), 0o644)
+}
+
+func newStage(bin string, batch int, media string) (_ *stage, err error) {
 	dir, err := os.MkdirTemp("", "npubench")
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{dir: dir, npu: api.NewNPUClient(dir + "/npu")}
+	s := &stage{dir: dir, batch: batch, media: media, npu: api.NewNPUClient(dir + "/npu")}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -77,11 +87,14 @@ func newStage(bin string, batch int) (_ *stage, err error) {
 		}
 	}
 	gears := []uint64{1, 4, 16}
-	for name, data := range map[string][]byte{"agent.yaml": fmt.Appendf(nil, agentYAML, dir), "npu.yaml": fmt.Appendf(nil, npuYAML, dir, s.libs.ACL, s.libs.DCMI, batch),
+	for name, data := range map[string][]byte{"agent.yaml": fmt.Appendf(nil, agentYAML, dir),
 		"colours.om": standin.Classifier(16, 16, gears...).Bytes(), "control": nil} {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.configure(1); err != nil {
+		return nil, err
 	}
 	if err := os.Setenv("STANDIN_STATE", dir+"/standin"); err != nil {
 		return nil, err
@@ -142,11 +155,11 @@ func (s *stage) rules(lines string) error {
 	return nil
 }
 
-// photo is a JPEG of 64 by 64 pixels with some texture.
-func photo() []byte {
-	img := image.NewRGBA(image.Rect(0, 0, 64, 64))
-	for y := range 64 {
-		for x := range 64 {
+// photo is a JPEG of n by n pixels with some texture.
+func photo(n int) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, n, n))
+	for y := range n {
+		for x := range n {
 			img.Set(x, y, color.RGBA{byte(200 + x/2), byte(y), byte(x * y), 255})
 		}
 	}
@@ -158,13 +171,14 @@ func photo() []byte {
 }
 
 // prepare lays n files ready; give moves them into the watched directory.
-func (s *stage) prepare(n int) ([]string, error) {
-	data := photo()
+func (s *stage) prepare(n int) ([]string, error) { return s.lay(n, photo(64)) }
+
+func (s *stage) lay(n int, pictures ...[]byte) ([]string, error) {
 	var names []string
 	for range n {
 		s.made++
 		name := fmt.Sprintf("%08d.jpg", s.made)
-		if err := os.WriteFile(filepath.Join(s.dir, "new", name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, "new", name), pictures[s.made%len(pictures)], 0o644); err != nil {
 			return nil, err
 		}
 		names = append(names, name)
@@ -184,15 +198,16 @@ func (s *stage) done(n uint64) error {
 func pipeline(bin string, images int) error {
 	fmt.Println("# simulated device; JPEG of 64x64 pixels decoded on the processor; commit interval 10 ms")
 	for _, batch := range []int{1, 4, 16} {
-		if err := pipelineOf(bin, batch, images); err != nil {
+		if err := pipelineOf(bin, batch, images, "off"); err != nil {
 			return err
 		}
 	}
-	return nil
+	fmt.Println("# the same pictures decoded by the media units of the stand-in, whose work this machine does as well")
+	return pipelineOf(bin, 16, images, "auto")
 }
 
-func pipelineOf(bin string, batch, images int) error {
-	s, err := newStage(bin, batch)
+func pipelineOf(bin string, batch, images int, media string) error {
+	s, err := newStage(bin, batch, media)
 	if err != nil {
 		return err
 	}
@@ -224,12 +239,15 @@ func pipelineOf(bin string, batch, images int) error {
 		wall := time.Since(begun)
 		per := wall.Seconds() * 1000 / float64(images)
 		name := fmt.Sprintf("b%d_%dms", batch, ms)
+		if media != "off" {
+			name += "_media"
+		}
 		bench("npu_images_per_s_"+name, float64(images)/wall.Seconds(), "images/s")
 		bench("npu_busy_percent_"+name, load, "%")
 		if batch == 1 && ms == 2 {
 			bench("npu_busy_percent_2ms", load, "%")
 		}
-		if batch == 16 && ms == 2 {
+		if batch == 16 && ms == 2 && media == "off" {
 			bench("npu_added_ms", per-float64(ms)/float64(batch), "ms/image")
 		}
 		p50, err := s.single(&total)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
@@ -47,9 +48,13 @@ func (s *stage) sample() (out sample, st *api.NPUStatus, err error) {
 	return out, st, err
 }
 
-// soakFor keeps the worker loaded and compares what it holds at the end with what it held when it was warm.
-func soakFor(bin string, length time.Duration) error {
-	s, err := newStage(bin, 16)
+// burst is how many pictures are given at once; after so many bursts the model is replaced.
+const burst, burstsAModel = 50, 20
+
+// soakFor keeps the worker loaded and compares what it holds at the end with what it held when it was warm. Pictures of all
+// kinds come in bursts: some the media units decode, some the processor has to. The model is replaced again and again.
+func soakFor(bin string, length, pace time.Duration) error {
+	s, err := newStage(bin, 16, "auto")
 	if err != nil {
 		return err
 	}
@@ -60,9 +65,10 @@ func soakFor(bin string, length time.Duration) error {
 	begun, shown := time.Now(), time.Time{}
 	warm := min(length/4, 10*time.Minute)
 	var first sample
-	total := uint64(0)
-	for time.Since(begun) < length {
-		names, err := s.prepare(50)
+	total, version := uint64(0), 1
+	pictures := [][]byte{photo(64), photo(320), photo(24), photo(65), photo(200)}
+	for round := 1; time.Since(begun) < length; round++ {
+		names, err := s.lay(burst, pictures...)
 		if err != nil {
 			return err
 		}
@@ -79,24 +85,35 @@ func soakFor(bin string, length time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if first == (sample{}) && time.Since(begun) > warm {
+		if round%burstsAModel == 0 {
+			version++
+			if err := errors.Join(s.configure(version), s.worker.Process.Signal(syscall.SIGHUP)); err != nil {
+				return err
+			}
+			if err := s.until(time.Minute, func(st *api.NPUStatus) bool { return st.Models[0].Version == strconv.Itoa(version) }); err != nil {
+				return err
+			}
+		}
+		if round%burstsAModel == burstsAModel/2 && first == (sample{}) && time.Since(begun) > warm {
 			first = now
 		}
 		if time.Since(shown) > max(length/20, time.Second) {
 			shown = time.Now()
-			fmt.Printf("soak %6.0f s  %d results  rss %d KiB  fds %d  threads %d  goroutines %d  handles %d  bad %d\n", time.Since(begun).Seconds(),
-				total, now.rss, now.fds, now.threads, now.goroutines, now.handles, st.Models[0].Bad)
+			fmt.Printf("soak %6.0f s  %d results, %d on the device  model %d  rss %d KiB  fds %d  threads %d  goroutines %d  handles %d  bad %d\n", time.Since(begun).Seconds(),
+				total, st.Models[0].OnDevice, version, now.rss, now.fds, now.threads, now.goroutines, now.handles, st.Models[0].Bad)
 		}
 		if st.Models[0].Bad > 0 {
 			return fmt.Errorf("%d results are bad: %s", st.Models[0].Bad, st.Models[0].LastError)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(pace)
 	}
+	time.Sleep(time.Second) // an old model may still be on its way out
 	last, _, err := s.sample()
 	if err != nil {
 		return err
 	}
 	bench("npu_soak_results", float64(total), "results")
+	bench("npu_soak_models", float64(version), "models")
 	bench("npu_soak_rss_growth", float64(last.rss-first.rss)/1024, "MiB")
 	switch {
 	case last.rss > first.rss+first.rss/5+8<<10:

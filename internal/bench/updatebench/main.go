@@ -27,7 +27,8 @@ type figure struct {
 }
 
 func figures() []figure {
-	return []figure{{"delta", deltaFigures}, {"gap", gapFigure}}
+	return []figure{{"delta", deltaFigures}, {"gap", gapFigure},
+		{"mqtt", mqttFigures}, {"link", linkFigure}}
 }
 
 func main() {

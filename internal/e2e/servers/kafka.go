@@ -18,12 +18,39 @@ type Kafka struct {
 	Dir   string
 	Nodes []*KafkaNode
 
-	libs string
+	libs   string
+	secure *Secure
+	tier   string // of the JVM's compilers
+}
+
+// Secure is a second listener of every node, for clients that say who they are over TLS: by PLAIN, SCRAM-SHA-256,
+// SCRAM-SHA-512, or by OAUTHBEARER with a token that nobody has signed, which Kafka takes unless it is told otherwise.
+type Secure struct {
+	Keystore       string // PEM: a private key in PKCS #8 and the certificate of 127.0.0.1
+	User, Password string
+}
+
+// lines are those of server.properties, scram the arguments of StorageTool.
+func (s *Secure) lines() (lines, scram []string) {
+	name := "listener.name.secure."
+	jaas := func(mechanism, module, options string) string {
+		return name + mechanism + ".sasl.jaas.config=org.apache.kafka.common.security." + module + " required " + options + ";"
+	}
+	for _, m := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		scram = append(scram, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", m, s.User, s.Password))
+	}
+	return []string{name + "ssl.keystore.type=PEM", name + "ssl.keystore.location=" + s.Keystore,
+		name + "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+		jaas("plain", "plain.PlainLoginModule", fmt.Sprintf("user_%s=%q", s.User, s.Password)),
+		jaas("scram-sha-256", "scram.ScramLoginModule", ""), jaas("scram-sha-512", "scram.ScramLoginModule", ""),
+		jaas("oauthbearer", "oauthbearer.OAuthBearerLoginModule", `unsecuredLoginStringClaim_sub="broker"`),
+		name + "oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"}, scram
 }
 
 // KafkaNode is one broker.
 type KafkaNode struct {
 	ID, Port, ControllerPort int
+	SecurePort               int // 0: there is no such listener
 
 	k *Kafka
 	p process
@@ -81,6 +108,23 @@ func lockFile(name string) (*os.File, error) {
 
 // StartKafka makes a cluster of n nodes and starts it. settings are lines of server.properties.
 func StartKafka(n int, settings ...string) (*Kafka, error) {
+	return startKafka(n, quickTier, nil, settings)
+}
+
+// StartSecureKafka starts one node with a second listener.
+func StartSecureKafka(s Secure) (*Kafka, error) { return startKafka(1, quickTier, &s, nil) }
+
+// StartFastKafka starts one node that takes its time to become as fast as it can, for measurements.
+func StartFastKafka(settings ...string) (*Kafka, error) {
+	return startKafka(1, fastTier, nil, settings)
+}
+
+const (
+	quickTier = "1" // half the CPU time of a start
+	fastTier  = "4"
+)
+
+func startKafka(n int, tier string, secure *Secure, settings []string) (*Kafka, error) {
 	libs, err := KafkaLibs()
 	if err != nil {
 		return nil, err
@@ -89,11 +133,15 @@ func StartKafka(n int, settings ...string) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kafka{Dir: dir, libs: libs}
+	k := &Kafka{Dir: dir, libs: libs, secure: secure, tier: tier}
 	var voters []string
 	for i := range n {
 		node := &KafkaNode{ID: i + 1, k: k}
-		for _, p := range []*int{&node.Port, &node.ControllerPort} {
+		ports := []*int{&node.Port, &node.ControllerPort}
+		if secure != nil {
+			ports = append(ports, &node.SecurePort)
+		}
+		for _, p := range ports {
 			if *p, err = FreePort(); err != nil {
 				return nil, err
 			}
@@ -133,20 +181,29 @@ func (n *KafkaNode) data() string { return filepath.Join(n.k.Dir, fmt.Sprintf("n
 
 func (n *KafkaNode) format(voters string, nodes int, settings []string) error {
 	rf := min(nodes, 3)
+	listeners := fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", n.Port)
+	var extra, scram []string
+	if s := n.k.secure; s != nil {
+		listeners += fmt.Sprintf(",SECURE://127.0.0.1:%d", n.SecurePort)
+		extra, scram = s.lines()
+	}
 	lines := []string{"process.roles=broker,controller", fmt.Sprint("node.id=", n.ID), "controller.quorum.voters=" + voters,
-		fmt.Sprintf("listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", n.Port, n.ControllerPort),
-		fmt.Sprintf("advertised.listeners=PLAINTEXT://127.0.0.1:%d", n.Port),
-		"controller.listener.names=CONTROLLER", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		fmt.Sprintf("listeners=%s,CONTROLLER://127.0.0.1:%d", listeners, n.ControllerPort), "advertised.listeners=" + listeners,
+		"controller.listener.names=CONTROLLER", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
 		"log.dirs=" + n.data(), "num.partitions=4", "auto.create.topics.enable=false",
 		fmt.Sprint("offsets.topic.replication.factor=", rf), fmt.Sprint("transaction.state.log.replication.factor=", rf),
 		fmt.Sprint("transaction.state.log.min.isr=", max(1, rf-1)), fmt.Sprint("default.replication.factor=", rf), fmt.Sprint("min.insync.replicas=", max(1, rf-1)),
 		"transaction.state.log.num.partitions=4", "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms=1000", "log.retention.check.interval.ms=60000"}
-	lines = append(lines, settings...)
+	if nodes == 1 { // a broker that starts again waits until the controller has given up the one before
+		lines = append(lines, "broker.session.timeout.ms=6000", "broker.heartbeat.interval.ms=1000")
+	}
+	lines = append(append(lines, extra...), settings...)
 	if err := os.WriteFile(n.properties(), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
-	out, err := n.k.Java("256m", "kafka.tools.StorageTool", "format", "-t", clusterID, "-c", n.properties()).CombinedOutput()
+	args := append([]string{"format", "-t", clusterID, "-c", n.properties()}, scram...)
+	out, err := n.k.Java("256m", "kafka.tools.StorageTool", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("format storage of Kafka: %w\n%s", err, out)
 	}
@@ -155,7 +212,7 @@ func (n *KafkaNode) format(voters string, nodes int, settings []string) error {
 
 // Java is a command that runs a class of Kafka's.
 func (k *Kafka) Java(heap, class string, args ...string) *exec.Cmd {
-	cmd := exec.Command("java", append([]string{"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Dlog4j2.configurationFile=" + k.log4j(),
+	cmd := exec.Command("java", append([]string{"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=" + k.tier, "-Dlog4j2.configurationFile=" + k.log4j(),
 		"-cp", k.libs + "/*", class}, args...)...)
 	cmd.Dir = k.Dir
 	return cmd
@@ -166,7 +223,8 @@ func (k *Kafka) log4j() string {
 	if _, err := os.Stat(file); err != nil {
 		// The tools say what is wrong with it, if anything.
 		_ = os.WriteFile(file, []byte("appender.o.type=Console\nappender.o.name=O\nappender.o.target=SYSTEM_ERR\nappender.o.layout.type=PatternLayout\n"+
-			"appender.o.layout.pattern=%d %p %m (%c)%n\nrootLogger.level=WARN\nrootLogger.appenderRef.o.ref=O\n"), 0o644)
+			"appender.o.layout.pattern=%d %p %m (%c)%n\nrootLogger.level=WARN\nrootLogger.appenderRef.o.ref=O\n"+
+			"logger.m.name=kafka.coordinator.transaction.TransactionMarkerChannelManager\nlogger.m.level=INFO\n"), 0o644)
 	}
 	return file
 }
@@ -205,6 +263,15 @@ func (n *KafkaNode) Stop() { n.p.end(syscall.SIGTERM, time.Minute) }
 // Pause stops the process where it is; Resume lets it go on.
 func (n *KafkaNode) Pause()  { n.p.cmd.Process.Signal(syscall.SIGSTOP) }
 func (n *KafkaNode) Resume() { n.p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// LostEnds counts how often a node took a transaction for ended without having written its end everywhere (KAFKA-20734).
+func (k *Kafka) LostEnds() (n int) {
+	for _, node := range k.Nodes {
+		b, _ := os.ReadFile(node.p.log)
+		n += strings.Count(string(b), "Couldn't find leader endpoint")
+	}
+	return n
+}
 
 // Brokers are the addresses of all nodes.
 func (k *Kafka) Brokers() (out []string) {

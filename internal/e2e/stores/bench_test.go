@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 var (
 	runBench = flag.Bool("bench-stores", false, "run TestBench")
 	benchFor = flag.Duration("bench-for", 8*time.Second, "how long each store is measured")
+	benchOf  = flag.String("bench-of", "sqlite,postgres,kafka", "stores that TestBench measures")
 )
 
 // benchLoad is what boxes send: 64 devices with 50 series each, decimals that change slowly, sweeps of one second.
@@ -107,23 +109,40 @@ func TestBench(t *testing.T) {
 	if !*runBench {
 		t.Skip("long: make bench-stores runs it")
 	}
-	lite, err := sqlite.Open(filepath.Join(t.TempDir(), "hub.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
+	for _, of := range strings.Split(*benchOf, ",") {
+		switch of {
+		case "sqlite":
+			lite, err := sqlite.Open(filepath.Join(t.TempDir(), "hub.db"), sqlite.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report("store_sqlite_samples_per_s", measure(t, lite), "samples/s")
+		case "postgres":
+			benchPostgres(t)
+		case "kafka":
+			benchKafka(t)
+		default:
+			t.Fatalf("-bench-of %q", of)
+		}
 	}
-	report("store_sqlite_samples_per_s", measure(t, lite), "samples/s")
+}
+
+func benchPostgres(t *testing.T) {
 	pg, err := servers.StartPostgres("shared_buffers=512MB", "max_wal_size=8GB", "wal_compression=lz4", "checkpoint_timeout=15min")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer pg.Close()
 	p, err := postgres.Open(context.Background(), postgres.Options{URL: pg.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	report("store_postgres_samples_per_s", measure(t, p), "rows/s")
-	pg.Close()
+}
 
-	k, err := servers.StartKafka(1)
+func benchKafka(t *testing.T) {
+	// A transaction that follows at once waits for the one before to be ended everywhere, by default in steps of 20 ms.
+	k, err := servers.StartFastKafka("add.partitions.to.txn.retry.backoff.ms=1")
 	if err != nil {
 		t.Fatal(err)
 	}

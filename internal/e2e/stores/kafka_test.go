@@ -66,4 +66,5 @@ func TestKafkaBackup(t *testing.T) {
 		Backup:  func(t *testing.T) { stopped(t, k.Backup) },
 		Restore: func(t *testing.T) { stopped(t, k.Restore) },
 	})
+	t.Logf("ends of transactions that the broker lost: %d", k.LostEnds())
 }

@@ -195,7 +195,7 @@ func TestKafkaKilled(t *testing.T) {
 		return "kill -9"
 	})
 	checkKafka(t, k, prefix, devices, false)
-	t.Logf("%+v", s.Health())
+	t.Logf("ends of transactions that the broker lost: %d; %+v", k.LostEnds(), s.Health())
 }
 
 // TestKafkaCluster kills brokers of three, leaders and coordinators among them, and stops one for a while.
@@ -248,7 +248,7 @@ func TestKafkaCluster(t *testing.T) {
 		return fault
 	})
 	checkKafka(t, k, prefix, devices, true)
-	t.Logf("%+v", s.Health())
+	t.Logf("ends of transactions that the brokers lost: %d; %+v", k.LostEnds(), s.Health())
 }
 
 // sampleRows calls f with some rows of a topic.

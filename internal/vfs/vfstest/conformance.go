@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) (fsys vfs.FS, dir string)) {
 		{"handles", testHandles},
 		{"truncate", testTruncate},
 		{"reserve", testReserve},
+		{"start", testStart},
 		{"remove", testRemove},
 		{"rename", testRename},
 		{"directories", testDirectories},
@@ -230,6 +231,23 @@ func testReserve(t *testing.T, d disk) {
 	noErr(t, f.Truncate(8193))
 	d.want(t, "a", "abc"+string(make([]byte, 8187))+"xyz")
 	anyErr(t, f.Reserve(-1))
+}
+
+// testStart: to begin early changes nothing that can be seen, not even where there is nothing to begin with.
+func testStart(t *testing.T, d disk) {
+	f := d.create(t, "a")
+	s, ok := f.(vfs.Starter)
+	if !ok {
+		return // a disk need not be able to
+	}
+	write(t, f, "early", 0)
+	s.StartWrite(0, 5)
+	s.StartWrite(1<<20, 4096)
+	size(t, f, 5)
+	noErr(t, f.Sync())
+	noErr(t, f.Close())
+	s.StartWrite(0, 5)
+	d.want(t, "a", "early")
 }
 
 func testRemove(t *testing.T, d disk) {

@@ -240,6 +240,8 @@ func TestEveryOpcode(t *testing.T) {
 }
 
 func TestRealProgram(t *testing.T) {
+	mcs51.EntryOfS51(true) // its ticks interrupt it
+	defer mcs51.EntryOfS51(false)
 	code, err := mcs51.LoadHex("../../../firmware/build/node-stc89.ihx")
 	if err != nil {
 		t.Fatalf("%v: run make firmware", err)

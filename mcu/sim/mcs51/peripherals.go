@@ -19,6 +19,14 @@ func (c *CPU) pass(n uint64) {
 	}
 }
 
+// Stall lets cycles pass without an instruction: the processor stands still, the peripherals do not.
+func (c *CPU) Stall(n uint64) {
+	for ; n > 200; n -= 200 {
+		c.pass(200)
+	}
+	c.pass(n)
+}
+
 // external samples INT0 and INT1: an edge latches its flag, a level is its flag.
 func (c *CPU) external(p3, fell byte) {
 	t := c.sfr(TCON)

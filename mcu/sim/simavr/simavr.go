@@ -171,6 +171,9 @@ func (a *AVR) Cycle() uint64 { return *field[uint64](a, offCycle) }
 // PC is the address in bytes of the next instruction.
 func (a *AVR) PC() uint32 { return *field[uint32](a, offPC) }
 
+// SetPC has the program go on at another address, between two calls of Run.
+func (a *AVR) SetPC(pc uint32) { *field[uint32](a, offPC) = pc }
+
 // SetEntry is where a reset leads to: the boot section, by fuses.
 func (a *AVR) SetEntry(pc uint32) { *field[uint32](a, offResetPC) = pc }
 

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edgelog/edgelog/buffer"
+	"github.com/edgelog/edgelog/buffer/record"
+)
+
+const (
+	groupSize  = 64  // concurrent appenders
+	groupBytes = 200 // of one append
+	groupTurn  = time.Second / 4
+)
+
+// benchGroup is how much 64 concurrent appenders gain from sharing commits. The limit is what the same appenders gain
+// where there is no log: a mutex, a buffer, one write and one fdatasync for all that wait.
+func benchGroup(ctx context.Context, e *env) error {
+	var gain, limit, rates, limits, vs []float64
+	for range e.rounds {
+		var rate [4]float64
+		for i, n := range [...]int{1, groupSize} {
+			var err error
+			if rate[i], err = e.logGroup(ctx, n); err != nil {
+				return err
+			}
+			if rate[2+i], err = e.bareGroup(ctx, n); err != nil {
+				return err
+			}
+		}
+		gain, limit = append(gain, rate[1]/rate[0]), append(limit, rate[3]/rate[2])
+		rates, limits, vs = append(rates, rate[1]), append(limits, rate[3]), append(vs, rate[1]/rate[3])
+	}
+	show("group_commit_gain", median(gain), "ratio")
+	show("group_commit_gain_limit", median(limit), "ratio")
+	show("group_commit_appends_per_s", median(rates), "1/s")
+	show("group_commit_appends_per_s_limit", median(limits), "1/s")
+	show("group_commit_vs_bare", median(vs), "ratio")
+	return nil
+}
+
+// appenders calls the functions that make returns, again and again, each in a goroutine of its own, and returns calls a
+// second.
+func appenders(n int, make func(i int) func() error) (float64, error) {
+	var g errgroup.Group
+	var total atomic.Int64
+	start := time.Now()
+	for i := range n {
+		do := make(i)
+		g.Go(func() error {
+			done := int64(0)
+			defer func() { total.Add(done) }()
+			for time.Since(start) < groupTurn {
+				if err := do(); err != nil {
+					return err
+				}
+				done++
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return 0, fmt.Errorf("append: %w", err)
+	}
+	return float64(total.Load()) / time.Since(start).Seconds(), nil
+}
+
+// logGroup is n appenders of a log.
+func (e *env) logGroup(ctx context.Context, n int) (rate float64, err error) {
+	dir, err := e.fresh("group")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, l, err := openLog(ctx, dir, buffer.StreamOptions{})
+	if err != nil {
+		return 0, err
+	}
+	id, err := l.Define(record.Series{Name: "blob", Type: record.TypeBytes})
+	if err != nil {
+		return 0, errors.Join(err, s.Close())
+	}
+	stop := running(s)
+	defer func() { err = errors.Join(err, stop(), s.Close()) }()
+	return appenders(n, func(i int) func() error {
+		d := record.Draft{Records: []record.Record{blob(id, 0, groupBytes, uint64(i))}}
+		return func() error {
+			d.Records[0].Time++
+			t, err := l.Append(ctx, d)
+			if err == nil {
+				_, err = t.Wait(ctx)
+			}
+			return err
+		}
+	})
+}
+
+// bareGroup is n appenders that share writes and fdatasyncs of a reserved file, and nothing else.
+func (e *env) bareGroup(ctx context.Context, n int) (rate float64, err error) {
+	dir, err := e.fresh("group")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := bare{file: rawFile{dir: dir}, changed: make(chan struct{}), wake: make(chan struct{}, 1)}
+	quit, cancel := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error { return b.run(quit) })
+	defer func() {
+		cancel()
+		err = errors.Join(err, g.Wait(), b.file.Close())
+	}()
+	return appenders(n, func(i int) func() error {
+		p := blob(0, 0, groupBytes, uint64(i)).Data.Value
+		return func() error { return b.append(ctx, p) }
+	})
+}
+
+// bare is a group commit without a log.
+type bare struct {
+	file rawFile
+	wake chan struct{}
+
+	mu      sync.Mutex
+	buf     []byte
+	end     int // of what was appended, in all
+	durable int
+	changed chan struct{} // closed when durable has moved
+}
+
+// append returns when p is durable.
+func (b *bare) append(ctx context.Context, p []byte) error {
+	b.mu.Lock()
+	first := len(b.buf) == 0
+	b.buf = append(b.buf, p...)
+	b.end += len(p)
+	end := b.end
+	for b.durable < end {
+		ch := b.changed
+		b.mu.Unlock()
+		if first {
+			b.wake <- struct{}{}
+			first = false
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		b.mu.Lock()
+	}
+	b.mu.Unlock()
+	return nil
+}
+
+// run commits what there is as soon as nobody adds to it any more.
+func (b *bare) run(ctx context.Context) error {
+	var out []byte
+	for {
+		select {
+		case <-b.wake:
+		case <-ctx.Done():
+			return nil
+		}
+		for have := -1; ; {
+			b.mu.Lock()
+			n := len(b.buf)
+			b.mu.Unlock()
+			if n == have {
+				break
+			}
+			have = n
+			runtime.Gosched()
+		}
+		b.mu.Lock()
+		out, b.buf = b.buf, out[:0]
+		end := b.end
+		b.mu.Unlock()
+		if err := b.file.commit([][]byte{out}); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		b.durable = end
+		close(b.changed)
+		b.changed = make(chan struct{})
+		b.mu.Unlock()
+	}
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/edgelog/edgelog/hub/fleet"
+	"github.com/edgelog/edgelog/hub/fleet/rollout"
+	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
+)
+
+const (
+	largeBytes = 200 << 20
+	linkBytes  = 24 << 20
+	linkRate   = 10e6 / 8 // bytes a second: 10 Mbit/s
+	linkDelay  = 50 * time.Millisecond
+	patience   = 10 * time.Minute
+)
+
+// fatal ends the program where a test would fail.
+type fatal struct{}
+
+func (fatal) Helper()           {}
+func (fatal) Fatal(args ...any) { exit(fmt.Errorf("%v", fmt.Sprint(args...))) }
+
+// mqttFigures are the speed of a transfer on this machine's loopback, and what it costs the agent's memory.
+func mqttFigures(o options) error {
+	x, err := newTransfer(o, filepath.Join(o.dir, "mqtt"), largeBytes, nil)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	// The kernel begins to count the peak anew.
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", x.agent.Process.Pid), []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset the peak of memory: %w", err)
+	}
+	before, err := memory(x.agent.Process.Pid, "VmRSS:")
+	if err != nil {
+		return err
+	}
+	took, err := x.run()
+	if err != nil {
+		return err
+	}
+	peak, err := memory(x.agent.Process.Pid, "VmHWM:")
+	if err != nil {
+		return err
+	}
+	bench("update_mqtt_mb_per_s", largeBytes/1e6/took.Seconds(), "MB/s")
+	bench("update_rss_mib", peak-before, "MiB")
+	return nil
+}
+
+// linkFigure is the share of a link of 10 Mbit/s with a round trip of 100 ms that content takes.
+func linkFigure(o options) error {
+	x, err := newTransfer(o, filepath.Join(o.dir, "link"), linkBytes, func(target string) (net.Listener, error) { return slowLink(target) })
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	took, err := x.run()
+	if err != nil {
+		return err
+	}
+	bench("update_mqtt_vs_link", linkBytes/linkRate/took.Seconds(), "of_link")
+	return nil
+}
+
+// memory reads a line of /proc/PID/status in MiB.
+func memory(pid int, line string) (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(l, line); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, line)
+}
+
+// transfer is a broker, a hub and an agent with a release of one large model.
+type transfer struct {
+	dir    string
+	agent  *exec.Cmd
+	others []*exec.Cmd
+	link   net.Listener
+	hub    fleet.Client
+}
+
+func newTransfer(o options, dir string, size int, link func(target string) (net.Listener, error)) (x *transfer, err error) {
+	x = &transfer{dir: dir, hub: fleet.Client{Socket: filepath.Join(dir, "hub", "fleet.sock")}}
+	defer func() {
+		if err != nil {
+			x.close()
+		}
+	}()
+	f := repotest.New(fatal{}, filepath.Join(dir, "releases"), time.Now())
+	content := make([]byte, size)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	f.Release(release.Manifest{Release: "1", Counter: 1, Components: []release.Component{
+		f.Component(release.Model, "model/large", "1", "models/large.om", bytes.NewReader(content), true)}})
+	f.Publish()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return x, err
+	}
+	broker := l.Addr().String()
+	_, port, _ := net.SplitHostPort(broker)
+	l.Close()
+	reached := broker
+	if link != nil {
+		if x.link, err = link(broker); err != nil {
+			return x, err
+		}
+		reached = x.link.Addr().String()
+	}
+	for name, text := range map[string]string{
+		"mosquitto.conf": "listener " + port + " 127.0.0.1\nallow_anonymous true\npersistence false\nmax_packet_size 262144\nlog_type error\n",
+		"hub/hub.yaml": fmt.Sprintf("broker: {url: \"tcp://%s\"}\nstore: {sqlite: hub.db}\nrun_dir: .\nlog: {level: error}\n"+
+			"fleet: {releases: ../releases, state: fleet, settle: 1s}\n", broker),
+		"root.json": string(f.FactoryRoot()),
+		"agent.yaml": fmt.Sprintf("device: bench\ndata_dir: data\nrun_dir: run\nlog: {level: error}\nuplink: {mqtt: {broker: \"tcp://%s\"}}\n"+
+			"update: {trust: root.json, product: product, releases: edge, updater: updater, progress: 1s}\n", reached),
+	} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			return x, err
+		}
+	}
+	mosquitto, err := exec.LookPath("mosquitto")
+	if err != nil {
+		mosquitto = "/usr/sbin/mosquitto"
+	}
+	for _, args := range [][]string{{mosquitto, "-c", filepath.Join(dir, "mosquitto.conf")},
+		{filepath.Join(filepath.Dir(o.agent), "edge-hub"), "run", "--config", filepath.Join(dir, "hub/hub.yaml")},
+		{o.agent, "run", "--config", filepath.Join(dir, "agent.yaml")}} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Stderr = os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			return x, fmt.Errorf("start %s: %w", args[0], err)
+		}
+		x.others = append(x.others, cmd)
+		time.Sleep(time.Second) // the broker first, then the hub; each tries again if it is too early
+	}
+	x.agent = x.others[2]
+	return x, x.await("the box is known", func() bool {
+		list, err := x.hub.List(context.Background())
+		return err == nil && list.Online == 1
+	})
+}
+
+func (x *transfer) await(what string, ok func() bool) error {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("not within %v: %s", patience, what)
+		}
+	}
+	return nil
+}
+
+// run lets the release be fetched, and returns how long its model took, from the first request to the verified and synced
+// file.
+func (x *transfer) run() (time.Duration, error) {
+	time.Sleep(2 * time.Second) // the agent's start is over
+	if _, err := x.hub.Create(context.Background(), &rollout.Spec{Release: "1", Waves: []rollout.Wave{{Name: "all", Percent: 100}}}, false); err != nil {
+		return 0, err
+	}
+	var began time.Time
+	index := filepath.Join(x.dir, "data/update/stage/targets/models/large.om.idx")
+	file := filepath.Join(x.dir, "data/update/stage/targets/models/large.om")
+	if err := x.await("the index has come", func() bool {
+		_, err := os.Stat(index)
+		began = time.Now()
+		return err == nil
+	}); err != nil {
+		return 0, err
+	}
+	err := x.await("the model has come", func() bool {
+		_, err := os.Stat(file)
+		return err == nil
+	})
+	return time.Since(began), err
+}
+
+func (x *transfer) close() {
+	for _, c := range x.others {
+		_ = c.Process.Kill()
+		_ = c.Wait()
+	}
+	if x.link != nil {
+		x.link.Close()
+	}
+}
+
+// slowLink is a proxy with the rate and delay of the link in each direction.
+func slowLink(target string) (net.Listener, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go func() { // until the listener is closed
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			d, err := net.Dial("tcp", target)
+			if err != nil {
+				c.Close()
+				continue
+			}
+			go carry(c, d)
+			go carry(d, c)
+		}
+	}()
+	return l, nil
+}
+
+// carry copies at the link's rate; what it read arrives a delay later.
+func carry(to, from net.Conn) {
+	type piece struct {
+		at   time.Time
+		data []byte
+	}
+	line := make(chan piece, 32)
+	go func() {
+		defer close(line)
+		free := time.Now()
+		for {
+			buf := make([]byte, 8<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				if now := time.Now(); free.Before(now) {
+					free = now
+				}
+				free = free.Add(time.Duration(float64(n) / linkRate * float64(time.Second)))
+				line <- piece{free.Add(linkDelay), buf[:n]}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range line {
+		time.Sleep(time.Until(p.at))
+		if _, err := to.Write(p.data); err != nil && !errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	to.Close()
+	from.Close()
+	for range line { // its reader ends now
+	}
+}
