@@ -59,7 +59,7 @@ test: ## everything that CI runs, with what it needs installed
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
 # Tests against what we did not write.
-REAL = test-nodes test-npu e2e test-stores arm-smoke
+REAL = test-nodes test-npu e2e test-updates test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
