@@ -1,6 +1,7 @@
 package mcu_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -62,8 +63,9 @@ type bus struct {
 	line *sim.Line
 	base time.Time // virtual time of simulated 0
 
-	turn  chan struct{}     // holds one element while somebody uses the line: a mutex would stop the bubble's time
-	acked map[uint32]uint32 // by the low word of the incarnation
+	timeout time.Duration     // for an answer
+	turn    chan struct{}     // holds one element while somebody uses the line: a mutex would stop the bubble's time
+	acked   map[uint32]uint32 // by the low word of the incarnation
 }
 
 func newBus(t testing.TB, baud int, seed uint64, nodes ...*sim.Node) *bus {
@@ -139,7 +141,7 @@ func serve(t testing.TB, b *bus, g mcu.Log, baud int, nodes []mcu.Node, change f
 	start := b.base
 	o := mcu.Options{Name: "images", Nodes: nodes, Log: g, Baud: baud, Clock: mcu.ClockUTC,
 		Open: func() (mcu.Bus, io.Closer, error) {
-			return modbus.NewMaster(b, modbus.MasterOptions{Timeout: 300 * time.Millisecond, Retries: -1}), b, nil
+			return modbus.NewMaster(b, modbus.MasterOptions{Timeout: cmp.Or(b.timeout, 300*time.Millisecond), Retries: -1}), b, nil
 		},
 		Stamp: func() record.Stamp { return record.Stamp{Time: int64(time.Since(start)), Clock: record.ClockBoot} },
 		UTC:   func() (time.Time, bool) { return time.Now().UTC(), true }}

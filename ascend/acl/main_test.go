@@ -72,7 +72,7 @@ func finish() int {
 		return 1
 	}
 	for _, a := range os.Args {
-		if strings.HasPrefix(a, "-test.run=") || strings.HasPrefix(a, "-test.list") || strings.HasPrefix(a, "-test.bench=") {
+		if strings.HasPrefix(a, "-test.run=") || strings.HasPrefix(a, "-test.list") || strings.HasPrefix(a, "-test.bench=") || strings.HasPrefix(a, "-test.fuzz") {
 			return 0 // only some tests ran
 		}
 	}

@@ -152,7 +152,11 @@ func TestPicturesThatAreRefused(t *testing.T) {
 				t.Errorf("%d of %d bytes were decoded", n, len(whole))
 			}
 		}
-		for i := 0; i < len(whole); i++ { // no damage may harm the process
+		step := 1
+		if os.Getenv("STANDIN_QEMU") != "" { // slow
+			step = 23
+		}
+		for i := 0; i < len(whole); i += step { // no damage may harm the process
 			bad := append([]byte(nil), whole...)
 			bad[i] ^= 0x55
 			_ = b.decode(bad)

@@ -92,7 +92,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range files {
-		b.file(fmt.Sprintf("in/%03d.jpg", i), picture(red, 16))
+		b.file(fmt.Sprintf("in/%03d.jpg", i), picture(red, 64))
 		old := time.Now().Add(-time.Minute)
 		if err := os.Chtimes(fmt.Sprintf("%s/in/%03d.jpg", b.dir, i), old, old); err != nil {
 			t.Fatal(err)
@@ -141,13 +141,13 @@ func TestDeviceFaults(t *testing.T) {
 		{"call that hangs", "on aclmdlExecuteAsync 3 hang", true, "has not come back"},
 		{"device lost", "on task 3 return 507010", true, "507010"},
 		{"crash in a thread of the library", "on task 3 segv", true, ""},
-		{"abort in a call", "on aclrtMemcpyAsync 5 abort", true, ""},
+		{"abort in a call", "on aclmdlExecuteAsync 4 abort", true, ""},
 	} {
 		b.rules(f.lines)
 		cmd, done := b.process()
 		b.ready("colours")
 		for k := range 8 {
-			b.file(fmt.Sprintf("in/%d-%d.jpg", i, k), picture(blue, 16))
+			b.file(fmt.Sprintf("in/%d-%d.jpg", i, k), picture(blue, 64))
 			time.Sleep(10 * time.Millisecond)
 		}
 		all := func() bool {
@@ -198,7 +198,7 @@ func TestPoison(t *testing.T) {
 	b.colours()
 	b.config(colours + "files:\n  - {dir: in, model: colours}\n")
 	b.rules("on task 2 segv") // the first is the warm-up
-	b.file("in/poison.jpg", picture(red, 16))
+	b.file("in/poison.jpg", picture(red, 64))
 	ends := 0
 	for range 8 {
 		cmd, done := b.process()

@@ -71,6 +71,7 @@ control:
   producers:
     edge-npu: {stream: events}
     meter: {stream: telemetry}
+npu: {run_dir: %[1]s/npu}
 `
 
 func newBox(t testing.TB) *box {
@@ -249,7 +250,7 @@ const colours = `models:
     batch: {max: 4, wait: 5ms}
 `
 
-func (b *box) colours() { b.file("colours.om", standin.Classifier(8, 8, 1, 4, 16).Bytes()) }
+func (b *box) colours() { b.file("colours.om", standin.Classifier(16, 16, 1, 4, 16).Bytes()) }
 
 var red, green, blue = color.RGBA{255, 0, 0, 255}, color.RGBA{0, 255, 0, 255}, color.RGBA{0, 0, 255, 255}
 

@@ -128,7 +128,7 @@ func (c *QEMU) Run(until time.Duration) error {
 	}
 	time.Sleep(until - time.Since(c.began))
 	c.now = until
-	if len(c.frame) > 0 && until > c.frameEnd+20*time.Second/time.Duration(c.baud) {
+	if len(c.frame) > 0 && until > c.frameEnd+max(20*time.Second/time.Duration(c.baud), 2*slice) { // a slice brings several at once
 		if _, err := c.uart.Write(c.frame); err != nil {
 			return fmt.Errorf("write to qemu: %w", err)
 		}

@@ -28,7 +28,9 @@ typedef volatile u32 reg;
 #define STORE(slot) (0x0800f000u + (u32)(slot)*1024)
 #define STEP 2 /* bytes of flash that one byte takes: half-words are written whole */
 #else
-#define HZ 16000000u
+#ifndef HZ
+#define HZ 16000000u /* qemu counts 168 MHz */
+#endif
 #define RCC 0x40023800u
 #define RCC_CSR R(RCC + 0x74)
 #define USART 0x40011000u

@@ -51,10 +51,10 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) (results []s
 		return nil, err
 	}
 	defer s.unlock()
-	s.health.begin()
+	s.health.Begin()
 	defer func() {
-		s.health.end()
-		s.health.failed(err)
+		s.health.End()
+		s.health.Failed(err)
 	}()
 	results = make([]store.Result, len(changes))
 	todo := make([]int, len(changes))
@@ -148,7 +148,7 @@ func (s *Store) groups(ctx context.Context, changes []store.Change, todo []int, 
 			}
 			if f.Number == 0 || s.lease(f.Lease).Number != f.Number {
 				results[i] = store.Result{Fenced: true}
-				s.health.leaseFenced()
+				s.health.Count(func(h *store.Health) { h.LeaseFences++ })
 				continue
 			}
 		}
@@ -172,7 +172,7 @@ func (s *Store) groups(ctx context.Context, changes []store.Change, todo []int, 
 		}
 		for _, i := range g.changes {
 			results[i] = store.Result{Fenced: true}
-			s.health.leaseFenced()
+			s.health.Count(func(h *store.Health) { h.LeaseFences++ })
 		}
 		return true
 	})
@@ -279,7 +279,7 @@ func (s *Store) apply(ctx context.Context, g *group, changes []store.Change) err
 	if g.fence != (store.Fence{}) && s.lease(g.fence.Lease).Number != g.fence.Number {
 		for i := range g.results {
 			g.results[i] = store.Result{Fenced: true}
-			s.health.leaseFenced()
+			s.health.Count(func(h *store.Health) { h.LeaseFences++ })
 		}
 		return nil
 	}

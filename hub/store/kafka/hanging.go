@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/edgelog/edgelog/hub/store"
 )
 
 // Apache Kafka 4.2.0 to 4.3.1 at least (KAFKA-20734) takes a transaction for ended without having written its end to
@@ -161,7 +163,7 @@ func (s *Store) mend(ctx context.Context, t kadm.DescribedTransaction, open []op
 		if err := s.finish(ctx, o, commit); err != nil {
 			return fmt.Errorf("%w: %v, of %s, was to be ended (commit: %v): %w", ErrHanging, o, id, commit, err)
 		}
-		s.health.mended()
+		s.health.Count(func(h *store.Health) { h.Mended++ })
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ type Store struct {
 	o      Options
 	c      *kgo.Client // reads, and makes topics
 	adm    *kadm.Client
-	health health
+	health store.Meter
 
 	work   chan struct{} // holds one element while nobody decides
 	closed chan struct{}
@@ -162,7 +162,7 @@ func (s *Store) Positions(ctx context.Context, device string) (store.DeviceState
 	defer s.unlock()
 	p := s.part(device)
 	if err := s.refresh(ctx, p); err != nil {
-		s.health.failed(err)
+		s.health.Failed(err)
 		return store.DeviceState{}, err
 	}
 	if d := p.devices[device]; d != nil {
@@ -180,7 +180,7 @@ func (s *Store) refresh(ctx context.Context, p *part) error {
 	}
 	inits := s.inits
 	n, err := p.reader.barrier(ctx, s.c, p.replay)
-	s.health.replayed(n)
+	s.health.Count(func(h *store.Health) { h.ReplayedBytes += uint64(n) })
 	if err != nil {
 		p.reader.next, p.devices = -1, nil // half of a transaction may have been read
 		return unavailable(err)
@@ -188,6 +188,9 @@ func (s *Store) refresh(ctx context.Context, p *part) error {
 	p.inits = inits
 	return nil
 }
+
+// Health implements store.Teller.
+func (s *Store) Health() store.Health { return s.health.Health() }
 
 // isKafka reports whether an error is the cluster's own word.
 func isKafka(err error) bool {

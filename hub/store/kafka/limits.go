@@ -27,7 +27,6 @@ const (
 	resolveTimeout = 30 * time.Second // to learn what became of a transaction
 	maxAttempts    = 5                // of one commit, while nothing of it was applied
 	maxSwaps       = 40               // tries of one swap of a lease while others fence each other
-	keptLatencies  = 1000
 	maxSecretBytes = 64 << 10
 	maxParallel    = 16 // transactions at a time, each of another lease
 )

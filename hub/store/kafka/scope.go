@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/edgelog/edgelog/hub/store"
 )
 
 // scope is the right to write under one transactional id. A hub alone has one scope; of several each has one for each
@@ -18,9 +20,10 @@ type scope struct {
 	name string // of the lease, "" for a hub alone
 	id   string // transactional id
 
-	mu  sync.Mutex  // held while a transaction is under way; guards what follows
-	c   *kgo.Client // nil: others may have written since
-	cut *cut        // of c
+	mu      sync.Mutex  // held while a transaction is under way; guards what follows
+	c       *kgo.Client // nil: others may have written since
+	cut     *cut        // of c
+	claimed bool        // once before
 }
 
 // cut tells that a connection of a producer has ended: the broker may have started again, and may have left open what
@@ -113,7 +116,12 @@ func (s *Store) claim(ctx context.Context, sc *scope) (bool, error) {
 		return false, fmt.Errorf("claim %s: %w", sc.id, err)
 	}
 	sc.c, sc.cut = c, broken
-	s.health.claimed()
+	s.health.Count(func(h *store.Health) {
+		if sc.claimed {
+			h.Reconnects++
+		}
+	})
+	sc.claimed = true
 	return true, nil
 }
 
@@ -149,10 +157,14 @@ func (s *Store) run(ctx context.Context, sc *scope, records []kgo.Record) (err e
 	defer func() {
 		if err != nil {
 			sc.drop()
-			s.health.aborted(err)
+			s.health.Count(func(h *store.Health) {
+				if h.Aborted++; fenced(err) {
+					h.Fences++
+				}
+			})
 			return
 		}
-		s.health.committed(time.Since(began))
+		s.health.Committed(time.Since(began))
 	}()
 	if err := sc.c.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin transaction %s: %w", sc.id, err)

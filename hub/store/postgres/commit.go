@@ -19,19 +19,21 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 		return nil, nil
 	}
 	var results []store.Result
+	s.health.Begin()
+	defer s.health.End()
 	err := s.writing(ctx, func(ctx context.Context, w *writer) error {
 		for try := 0; ; try++ {
 			began := time.Now()
 			var err error
 			results, err = s.attempt(ctx, w, changes)
 			if err == nil {
-				s.health.committed(time.Since(began))
+				s.health.Committed(time.Since(began))
 				return nil
 			}
 			if !conflict(err) || try == maxConflicts {
 				return fmt.Errorf("commit %d changes: %w", len(changes), err)
 			}
-			s.health.conflicted()
+			s.health.Count(func(h *store.Health) { h.Aborted++ })
 			for i := range changes {
 				delete(w.devices, changes[i].Device)
 			}
@@ -100,7 +102,7 @@ func (s *Store) attempt(ctx context.Context, w *writer, changes []store.Change) 
 		c := &changes[i]
 		if n, ok := t.leases[c.Fence.Lease]; c.Fence != (store.Fence{}) && (!ok || c.Fence.Number == 0 || n != c.Fence.Number) {
 			results[i] = store.Result{Fenced: true}
-			s.health.fenced()
+			s.health.Count(func(h *store.Health) { h.LeaseFences++ })
 			continue
 		}
 		d := t.devices[c.Device]

@@ -19,5 +19,4 @@ const (
 	maxKeptBuffer = 16 << 20 // of one COPY, kept for the next
 
 	maxVerifyFaults = 100
-	keptLatencies   = 1000
 )

@@ -44,7 +44,7 @@ type Store struct {
 	closed chan struct{}
 	once   sync.Once
 	err    error
-	health health
+	health store.Meter
 }
 
 var (
@@ -204,10 +204,10 @@ func (s *Store) writing(ctx context.Context, f func(context.Context, *writer) er
 		var err error
 		if w, err = s.connect(ctx); err != nil {
 			s.write <- nil
-			s.health.failed(err)
+			s.failed(err)
 			return err
 		}
-		s.health.reconnected()
+		s.health.Count(func(h *store.Health) { h.Reconnects++ })
 	}
 	err := f(ctx, w)
 	if err != nil {
@@ -221,10 +221,19 @@ func (s *Store) writing(ctx context.Context, f func(context.Context, *writer) er
 	} else if len(w.devices) > maxCachedDevices {
 		w.devices = map[string]*ledger.Device{}
 	}
-	s.health.failed(err)
+	s.failed(err)
 	s.write <- w
 	return err
 }
+
+func (s *Store) failed(err error) {
+	if s.health.Failed(err); err != nil {
+		s.health.Count(func(h *store.Health) { h.Aborted++ })
+	}
+}
+
+// Health implements store.Teller.
+func (s *Store) Health() store.Health { return s.health.Health() }
 
 // ready refuses what comes too late; a select alone would let chance decide.
 func (s *Store) ready(ctx context.Context) error {
