@@ -59,7 +59,7 @@ test: ## everything that CI runs, with what it needs installed
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
 # Tests against what we did not write.
-REAL = test-nodes test-npu e2e test-stores arm-smoke
+REAL = test-nodes test-npu e2e test-updates test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
@@ -198,8 +198,10 @@ firmware-test: firmware ## unit tests of the firmware's core, and the real image
 .PHONY: test-stores storm-stores test-kafka-cluster bench-stores
 test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformance, kill -9, failover, full disk, migrate
 	@$(SETUP) test && $(SETUP) stores
-	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores
-	@$(GO) test -count=1 -timeout 10m ./internal/e2e -run 'TestStorm(Postgres|Kafka)|TestTwoHubs(Postgres|Kafka)' -stores -rounds 4
+	@# Both mostly wait: for brokers to be given up, for leases to run out.
+	@$(GO) test -count=1 -timeout 15m ./internal/e2e/stores & one=$$!; \
+	$(GO) test -count=1 -timeout 15m ./internal/e2e -run 'TestStorm(Postgres|Kafka)|TestTwoHubs(Postgres|Kafka)' -stores -rounds 4; two=$$?; \
+	wait $$one && exit $$two
 storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
 	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '

@@ -220,7 +220,7 @@ func (a *app) rolloutText(r *fleet.View) string {
 	fmt.Fprintf(&b, "%s   release %s   %s since %s   by %s\n", r.ID, r.Release, a.Style.Paint(colour, strings.ToUpper(string(r.State))),
 		term.Clock(r.Since.In(a.Zone), a.now()), r.By)
 	if r.Reason != "" {
-		b.WriteString(term.Wrap(r.Reason, a.Style.Width(), "   ") + "\n")
+		b.WriteString("   " + term.Wrap(r.Reason, a.Style.Width()-3, "   ") + "\n")
 	}
 	switch r.State {
 	case rollout.Waiting, rollout.Paused:
@@ -241,7 +241,7 @@ func (a *app) rolloutText(r *fleet.View) string {
 			continue
 		}
 		shown++
-		d.Row(j.Device, j.Wave, jobState(j), term.Clock(j.Since.In(a.Zone), a.now()), a.Style.Clip(jobText(j), 60))
+		d.Row(j.Device, j.Wave, jobState(j), term.Clock(j.Since.In(a.Zone), a.now()), a.Style.Clip(jobText(j), 38))
 	}
 	if shown > 0 {
 		b.WriteString("\n" + d.String())

@@ -17,6 +17,15 @@ import (
 // listenStatus opens the socket for `edge-hub status`, mode 0660. A running hub on the same directory is an error: it
 // would lose its socket.
 func listenStatus(path string) (net.Listener, error) {
+	l, err := listenSocket(path)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(l, maxStatusClients), nil
+}
+
+// listenSocket is listenStatus without a bound of clients; its connections tell who is at their other end.
+func listenSocket(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("open status socket: %w", err)
 	}
@@ -36,7 +45,7 @@ func listenStatus(path string) (net.Listener, error) {
 	if err := os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(fmt.Errorf("open status socket: %w", err), l.Close())
 	}
-	return netutil.LimitListener(l, maxStatusClients), nil
+	return l, nil
 }
 
 // serveStatus answers GET /status until ctx ends.

@@ -29,7 +29,7 @@ const (
 // Refusals.
 var (
 	ErrRetained = errors.New("it was retained by the broker")
-	ErrClock    = errors.New("nobody has told this box the time, so it cannot know whether the command is over")
+	ErrClock    = errors.New("nobody has told this box the time, and its clock is behind what signed metadata proves")
 	ErrOver     = errors.New("it is over, or not yet good")
 	ErrRepeated = errors.New("it was taken before")
 	ErrOther    = errors.New("it is for another box")
@@ -41,6 +41,9 @@ var (
 type state struct {
 	// Nonces of commands that were taken, until they have ended.
 	Nonces map[string]time.Time `json:"nonces,omitempty"`
+	// Floor is the latest end of a nonce that is not remembered any more: no command that ends by then is taken, whatever
+	// the clock says, so that a clock that is set back makes none good again.
+	Floor time.Time `json:"floor,omitzero"`
 	// Open is the id of the command that is being carried out.
 	Open string `json:"open,omitempty"`
 }
@@ -104,23 +107,29 @@ func (g *Guard) Take(m fleetwire.Message, v *trust.View, now time.Time, told boo
 		return nil, ErrOther
 	case !slices.Contains(fleetwire.Operations, c.Op):
 		return nil, fmt.Errorf("%w: %q", ErrUnknown, c.Op)
-	case !told:
+	case !told && now.Before(v.SignedTime):
 		return nil, ErrClock
 	}
 	if g.lost && g.notBefore.IsZero() { // what was taken before is not known any more
 		g.notBefore = now.Add(maxAhead)
 	}
 	switch _, taken := g.now.Nonces[c.Nonce]; {
-	case now.After(c.Expires) || now.Add(maxAhead).Before(c.Issued):
+	case now.After(c.Expires) || now.Add(maxAhead).Before(c.Issued) || !c.Expires.After(g.now.Floor):
 		return nil, ErrOver
 	case taken || c.Issued.Before(g.notBefore):
 		return nil, ErrRepeated
 	}
-	next := state{Nonces: maps.Clone(g.now.Nonces), Open: c.ID}
+	next := state{Nonces: maps.Clone(g.now.Nonces), Floor: g.now.Floor, Open: c.ID}
 	if next.Nonces == nil {
 		next.Nonces = map[string]time.Time{}
 	}
-	maps.DeleteFunc(next.Nonces, func(_ string, ends time.Time) bool { return now.After(ends.Add(maxAhead)) })
+	maps.DeleteFunc(next.Nonces, func(_ string, ends time.Time) bool {
+		over := now.After(ends.Add(maxAhead))
+		if over && ends.After(next.Floor) {
+			next.Floor = ends
+		}
+		return over
+	})
 	if len(next.Nonces) >= MaxNonces {
 		return nil, ErrMany
 	}
@@ -129,7 +138,7 @@ func (g *Guard) Take(m fleetwire.Message, v *trust.View, now time.Time, told boo
 }
 
 // Done says that the command that was taken has been carried out, and its result told.
-func (g *Guard) Done() error { return g.write(state{Nonces: g.now.Nonces}) }
+func (g *Guard) Done() error { return g.write(state{Nonces: g.now.Nonces, Floor: g.now.Floor}) }
 
 func (g *Guard) write(s state) error {
 	body, err := json.Marshal(s)

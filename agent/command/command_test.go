@@ -92,7 +92,8 @@ func TestTake(t *testing.T) {
 		"28 retained":       {m: retained, want: command.ErrRetained},
 		"29 over":           {m: message(t, nil, keys[0]), at: now.Add(2 * time.Minute), want: command.ErrOver},
 		"not yet good":      {m: message(t, nil, keys[0]), at: now.Add(-time.Hour), want: command.ErrOver},
-		"no clock":          {m: message(t, nil, keys[0]), untold: true, want: command.ErrClock},
+		"66 no clock":       {m: message(t, nil, keys[0]), at: time.Unix(0, 0), untold: true, want: command.ErrClock},
+		"nobody's clock":    {m: message(t, nil, keys[0]), untold: true},
 		"unsigned":          {m: fleetwire.Message{Payload: []byte(`{"body":"e30=","signatures":[{"keyid":"x","sig":"00"}]}`)}, want: bad},
 		"signed by another": {m: message(t, nil, keys[2]), want: bad},
 		"changed":           {m: changed, want: bad},
@@ -195,4 +196,22 @@ func TestLostMemory(t *testing.T) {
 		c.Issued, c.Expires, c.Nonce = later, later.Add(time.Minute), "another nonce 123"
 	}, keys[0]), v, later, true)
 	must(t, err)
+}
+
+// TestClockSetBack: a command whose nonce was forgotten is not taken again when the clock is set back.
+func TestClockSetBack(t *testing.T) {
+	v, keys := fleet(t, 1)
+	g, err := command.Open(vfs.NewMem(), "update", "box-17")
+	must(t, err)
+	first := message(t, nil, keys[0])
+	_, err = g.Take(first, v, now, true)
+	must(t, err)
+	later := now.Add(time.Hour)
+	_, err = g.Take(message(t, func(c *fleetwire.Command) {
+		c.Issued, c.Expires, c.Nonce = later, later.Add(time.Minute), "another nonce 123"
+	}, keys[0]), v, later, true)
+	must(t, err)
+	if _, err := g.Take(first, v, now, true); !errors.Is(err, command.ErrOver) {
+		t.Errorf("taken again: %v", err)
+	}
 }

@@ -26,7 +26,8 @@ const (
 type Renewal struct {
 	Identity Identity
 	Topics   enrolwire.Topics
-	// Now is the time, and whether anybody has told it: nothing is renewed by a clock that nobody has set.
+	// Now is the time, and whether anybody has told it. A clock that nobody has set counts where it lies within the life
+	// of the certificate, but then renews once a day at most: it may be ahead of the hub's for ever.
 	Now func() (time.Time, bool)
 	// Reconnect ends the connection that stands, so that the next one is made with the new identity.
 	Reconnect func()
@@ -43,6 +44,7 @@ type Renewal struct {
 	wake     chan struct{}
 	retry    time.Duration
 	nextTime time.Time // monotonic: no request before
+	renewed  time.Time // monotonic: the last time in this run
 }
 
 // Connected is told of each connection that stands, and that it is over (nil).
@@ -138,7 +140,7 @@ func (r *Renewal) renew(ctx context.Context, link fleetwire.Link) error {
 	if err != nil {
 		return err
 	}
-	if !told || now.Before(Due(c.Leaf)) {
+	if now.Before(Due(c.Leaf)) || !told && (now.After(c.Leaf.NotAfter) || !r.renewed.IsZero() && time.Since(r.renewed) < backRetry) {
 		return nil
 	}
 	got, err := Renew(ctx, link, r.Topics, c)
@@ -157,6 +159,7 @@ func (r *Renewal) renew(ctx context.Context, link fleetwire.Link) error {
 		return nil
 	}
 	r.mu.Lock()
+	r.renewed = time.Now()
 	r.retry, r.refused, r.link = firstRetry, 0, nil // the connection that stands was made with the old one
 	r.mu.Unlock()
 	r.Log.Info("certificate renewed", "ends", got.Leaf.NotAfter)

@@ -43,5 +43,8 @@ func TestAgentDeclares(t *testing.T) {
 	stop()
 	b.until("the silence", func() bool { return status().NPU.State == api.NPUSilent && declared("N001", "") })
 	b.worker(b.config(colours))
-	b.until("the worker's return", func() bool { n := status().NPU; return n.State == api.NPUOnline && n.Ready == 1 && !declared("N001", "") })
+	b.until("the worker's return", func() bool {
+		n := status().NPU
+		return n.State == api.NPUOnline && n.Ready == 1 && !declared("N001", "")
+	})
 }

@@ -103,7 +103,7 @@ func (w *Workload) Step() error {
 		w.Trace(fmt.Sprintf("step %d: %+v", n, w.log.Info()))
 	}
 	switch {
-	case n < 4 && w.Wide:
+	case n < 3 && w.Wide:
 		return w.burst()
 	case n < 35:
 		return w.append()
@@ -163,11 +163,11 @@ func (w *Workload) append() error {
 	return w.appended(t, nums, err)
 }
 
-// burst appends about 150 kB that do not compress well: more than is written at once.
+// burst appends about 165 kB that do not compress well: more than is written at once.
 func (w *Workload) burst() error {
 	for range 12 {
 		recs, nums := w.draft(1)
-		text := make([]byte, 12<<10+w.rnd.IntN(2<<10))
+		text := make([]byte, 13<<10+w.rnd.IntN(2<<10))
 		for i := range text {
 			text[i] = byte('!' + w.rnd.IntN(90))
 		}

@@ -57,7 +57,7 @@ _edgectl() {
 		fi ;;
 	update)
 		case $prev in
-		update) mapfile -t COMPREPLY < <(compgen -W "explain history hold unhold pause resume abort retry import diag" -- "$cur") ;;
+		update) mapfile -t COMPREPLY < <(compgen -W "explain history events hold unhold pause resume abort retry import diag" -- "$cur") ;;
 		import) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames 2>/dev/null ;;
 		diag) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames 2>/dev/null ;;
 		esac ;;

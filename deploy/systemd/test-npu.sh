@@ -32,15 +32,13 @@ npu_says() { npu | grep -q "$1"; }
 main_pid() { in_box systemctl show -p MainPID --value edge-npu; }
 until_true 60 "edge-npu has its model" npu_says '"state": *"ready"'
 in_box stat -c %U "/proc/$(main_pid)" | grep -qx edge-npu || fail "edge-npu does not run as its user"
-in_box edgectl status | grep -q '^NPU .*SIMULATED' || in_box edgectl status | grep -q '^NPU' || sleep 3
 until_true 30 "edgectl status has its line, and says that it is simulated" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl status | grep -q '^NPU .*SIMULATED 1 chip ok'"
-scores() { in_box edgectl query --stream events --series npu.score --json | grep -c npu.score || true; }
 until_true 120 "it scores the box's own series" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl query --stream events --series npu.score --json | grep -q npu.score"
 sed -i 's/version: "1"/version: "2"/' "$root/etc/edge-agent/npu.yaml"
 in_box systemctl reload edge-npu || fail "reload"
 until_true 30 "a reload changes the model" npu_says '"version": *"2"'
 before=$(in_box systemctl show -p NRestarts --value edge-npu)
-in_box kill -9 "$(main_pid)"
+in_box sh -c "kill -9 $(main_pid)"
 until_true 60 "killed, it is started again" sh -c "[ \"\$(nsenter -t $leader -m -u -i -n -p -- systemctl show -p NRestarts --value edge-npu)\" -gt $before ]"
 until_true 60 "and has its model again" npu_says '"state": *"ready"'
 before=$(in_box systemctl show -p NRestarts --value edge-npu)
@@ -53,7 +51,10 @@ until_true 60 "after which it works" npu_says '"state": *"ready"'
 until_true 30 "and the agent declares why" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl faults | grep -q 507010"
 in_box systemctl restart edge-agent || fail "restart of the agent"
 in_box systemctl is-active edge-npu >/dev/null || fail "the worker went down with the agent"
-until_true 60 "the worker outlives the agent" npu_says '"waiting": *0'
+durable() { npu | grep -o '"durable": *[0-9]*' | grep -o '[0-9]*$'; }
+was=$(durable)
+grew() { [ "$(durable)" -gt "$was" ]; }
+until_true 60 "the worker outlives the agent, which takes its results again" grew
 in_box systemctl stop edge-npu edge-agent || fail "stop"
 [ "$(in_box systemctl show -p Result --value edge-npu)" = success ] || fail "edge-npu did not stop cleanly"
 cp "$root/agent.yaml.before" "$root/etc/edge-agent/agent.yaml"

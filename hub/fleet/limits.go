@@ -18,6 +18,5 @@ const (
 	backoffMax  = 30 * time.Second
 	apiTimeout  = 10 * time.Second
 	maxAPIBytes = 1 << 20
-	maxClients  = 32
 	maxDevices  = 1000 // that one answer of the API lists
 )

@@ -120,6 +120,8 @@ func FuzzReader(f *testing.F) {
 	good := file(f, head, messages(f))
 	f.Add(good)
 	f.Add(good[:60])
+	f.Add(file(f, carry.Header{Kind: carry.Ack, Nonce: 77, Device: "box-17", Made: head.Made},
+		[]wire.Message{&wire.Ack{Nonce: 77, Answer: true, Positions: []wire.Position{{Stream: "telemetry", Epoch: 9, Known: true, Next: 9}}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, ms, err := read(b)
 		if !errors.Is(err, io.EOF) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/chainlog"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/vfs"
@@ -21,6 +23,7 @@ const updateHelp = `  edgectl update                  the release in force and t
   edgectl update --watch          the same, until it has ended
   edgectl update explain          why the box does not update, gate by gate
   edgectl update history          what was installed, what failed and how
+  sudo edgectl update events      orders, commands, states; checks the chain
   edgectl update hold --until 18:00 --why "shift"      start no install
   edgectl update unhold           end that
   edgectl update pause            fetch and start nothing; resume ends it
@@ -79,6 +82,8 @@ func (a *app) update(ctx context.Context, args []string) error {
 			return usagef("its form is edgectl update import DIR [--release NAME] [--retry] [--dry-run]")
 		}
 		return a.updateImport(ctx, rest[0], f)
+	case "events":
+		return a.updateEvents()
 	case "diag":
 		return a.updateDiag(ctx, strings.Join(rest, ""), f)
 	}
@@ -288,6 +293,28 @@ func (a *app) orderByFile(r api.UpdateRequest, f updateFlags, cause error) (*api
 		return nil, err
 	}
 	return update.Situation{Report: report, Orders: orders, Now: a.now(), Rooted: true}.Show(), nil
+}
+
+// updateEvents prints the chained log of what was done to this box, and says where its chain is broken.
+func (a *app) updateEvents() error {
+	dir := filepath.Join(a.g.dataDir, update.AgentDir)
+	if _, err := os.ReadDir(dir); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	err := chainlog.Read(vfs.OS{}, dir, update.EventsName, func(e chainlog.Entry) error {
+		if a.g.json {
+			return json.NewEncoder(a.Stdout).Encode(map[string]any{"schema_version": api.SchemaVersion, "n": e.Number, "time": e.Time, "hash": e.Hash, "event": e.Event})
+		}
+		var x struct{ What, By, ID, Detail string }
+		if err := json.Unmarshal(e.Event, &x); err != nil {
+			return err
+		}
+		return a.text(a.view().event(e.Number, e.Time.In(a.Zone).Format("2006-01-02 15:04:05"), x.What, x.By, x.ID, x.Detail))
+	})
+	if errors.Is(err, chainlog.ErrChain) {
+		return &exit{ExitTrust, err}
+	}
+	return err
 }
 
 // updateImport runs edge-updater on a directory and shows how far it is.

@@ -17,10 +17,12 @@ import (
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/agent/update/install"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/chainlog"
 	"github.com/edgelog/edgelog/internal/cli"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
+	"github.com/edgelog/edgelog/internal/vfs"
 )
 
 // components of the release that comes.
@@ -260,5 +262,43 @@ func TestUpdateDiag(t *testing.T) {
 	}
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// TestUpdateEvents: what was done to the box is listed; a line that somebody changed is found, with the exit code of trust.
+func TestUpdateEvents(t *testing.T) {
+	data := t.TempDir()
+	dir := filepath.Join(data, update.AgentDir)
+	l, err := chainlog.Open(vfs.OS{}, dir, update.EventsName, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"command diag", "order hold", "update COMMITTED"} {
+		if _, err := l.Append(map[string]string{"what": what, "by": "anna"}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	do := func() (int, string, string) {
+		return run{args: []string{"update", "events", "--dir", data}, style: utf8}.do(t)
+	}
+	if code, out, stderr := do(); code != 0 || strings.Count(out, "\n") != 3 || !strings.Contains(out, "2  2026-11-23 05:20:00  order hold  (anna)") {
+		t.Errorf("exit %d: %s %s", code, out, stderr)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "events-*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err == nil {
+		err = os.WriteFile(files[0], bytes.Replace(text, []byte("order hold"), []byte("order pass"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := do(); code != cli.ExitTrust || !strings.Contains(stderr, "chain of entries is broken") {
+		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -253,3 +253,17 @@ func said(what, text string) string {
 	}
 	return what + text
 }
+
+// event is one line of events.
+func (v view) event(n uint64, at, what, by, id, detail string) string {
+	text := what
+	for _, more := range []string{id, detail} {
+		if more != "" {
+			text += "  " + more
+		}
+	}
+	if by != "" {
+		text += "  (" + by + ")"
+	}
+	return v.clean(v.style.Clip(fmt.Sprintf("%6d  %s  %s", n, at, text), v.style.Width())) + "\n"
+}

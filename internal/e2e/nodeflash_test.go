@@ -192,8 +192,8 @@ func TestNodeFlash(t *testing.T) {
 		f := filepath.Join(dir, pin)
 		return fmt.Sprintf(`[/bin/sh, -c, "touch %s; while [ -e %s ]; do sleep 0.01; done"]`, f, f)
 	}
-	y := fmt.Sprintf("nodes:\n  - line: cellar\n    port: %s\n    timeout: 10s\n    nodes:\n      - {name: aquarium, unit: 247, flash: {protocol: stk500v1, enter: command}}\n", avr.Name) +
-		fmt.Sprintf("  - line: roof\n    port: %s\n    timeout: 10s\n    nodes:\n      - name: climate\n        unit: 247\n        flash: {protocol: an3155, enter: exec, enter_exec: %s, leave_exec: %s}\n",
+	y := fmt.Sprintf("nodes:\n  - line: cellar\n    port: %s\n    timeout: 2s\n    nodes:\n      - {name: aquarium, unit: 247, flash: {protocol: stk500v1, enter: command}}\n", avr.Name) +
+		fmt.Sprintf("  - line: roof\n    port: %s\n    timeout: 2s\n    nodes:\n      - name: climate\n        unit: 247\n        flash: {protocol: an3155, enter: exec, enter_exec: %s, leave_exec: %s}\n",
 			port.Name, pull("boot0"), pull("run"))
 	x := newBox(t, dir, b, boxOptions{device: "box-1", extra: y})
 	x.up()

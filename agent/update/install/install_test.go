@@ -155,7 +155,9 @@ func powerCuts(t *testing.T, seed uint64, sick bool) (states int) {
 					u := w.open()
 					one, two := w.plan("r1", 1), w.plan("r2", 2)
 					must(t, w.update(u, one))
-					w.withDeltas(one, two)
+					if keep == vfs.KeepNone && !nodesToo {
+						w.withDeltas(one, two)
+					}
 					if sick {
 						w.sick = "acks do not move"
 					}

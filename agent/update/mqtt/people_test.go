@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,9 +150,15 @@ func TestExpiryWhileWaiting(t *testing.T) {
 		w.fleet.Now = time.Now().Add(time.Hour - repo.TimestampLife)
 		w.release("2026.11.1", 1, 0)
 		w.start()
-		held := "an operator holds this box"
+		var held atomic.Bool
+		held.Store(true)
 		w.stop()
-		w.box.Options.Hold = func() string { return held }
+		w.box.Options.Hold = func() string {
+			if held.Load() {
+				return "an operator holds this box"
+			}
+			return ""
+		}
 		w.start()
 		w.roll("2026.11.1", nil)
 		w.reaches(time.Minute, fleetwire.Waiting, "UPD-POLICY")
@@ -160,7 +167,7 @@ func TestExpiryWhileWaiting(t *testing.T) {
 		w.fleet.Now = time.Now()
 		w.fleet.Publish()
 		w.reaches(2*time.Hour, fleetwire.Waiting, "UPD-POLICY")
-		held = ""
+		held.Store(false)
 		w.reaches(time.Minute, fleetwire.Committed, "")
 	})
 }
@@ -265,13 +272,13 @@ func TestDiskFails(t *testing.T) {
 func TestTelemetryFirst(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.rate, w.delay = 10e6/8, 50*time.Millisecond
-		busy := true
-		w.box.Options.Busy = func() bool { return busy }
-		queued, most := 0, 0
+		var busy atomic.Bool
+		busy.Store(true)
+		w.box.Options.Busy = busy.Load
+		var queued, most atomic.Int64
 		w.drop = func(m fleetwire.Message) bool {
 			if strings.Contains(m.Topic, "/chunk/res/") {
-				queued++
-				most = max(most, queued-int(w.client.Stats().Taken>>16))
+				most.Store(max(most.Load(), queued.Add(1)-w.client.Stats().Taken>>16))
 			}
 			return false
 		}
@@ -280,10 +287,10 @@ func TestTelemetryFirst(t *testing.T) {
 		w.roll("2026.11.1", nil)
 		w.reaches(time.Minute, fleetwire.Downloading, "")
 		time.Sleep(5 * time.Second)
-		if most > 6 { // two files before it, and what Stats has not counted yet
-			t.Errorf("%d chunks under way while telemetry needs the link", most)
+		if n := most.Load(); n > 6 { // two files before it, and what Stats has not counted yet
+			t.Errorf("%d chunks under way while telemetry needs the link", n)
 		}
-		busy = false
+		busy.Store(false)
 		w.reaches(time.Minute, fleetwire.Committed, "")
 	})
 }
@@ -309,18 +316,18 @@ func TestLimit(t *testing.T) {
 func TestClockJumps(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.rate = 200_000
-		jump := time.Duration(0)
-		w.box.Options.Now = func() (time.Time, bool) { return time.Now().Add(jump), true }
+		var jump atomic.Int64
+		w.box.Options.Now = func() (time.Time, bool) { return time.Now().Add(time.Duration(jump.Load())), true }
 		w.release("2026.11.1", 1, 2<<20)
 		w.start()
 		w.roll("2026.11.1", nil)
 		w.reaches(time.Minute, fleetwire.Downloading, "")
-		jump = 10 * 365 * 24 * time.Hour
+		jump.Store(int64(10 * 365 * 24 * time.Hour))
 		w.reaches(time.Minute, fleetwire.Checking, "UPD-EXP")
 		if w.box.Began != 0 {
 			t.Error("an install was started")
 		}
-		jump = -10 * 365 * 24 * time.Hour
+		jump.Store(-int64(10 * 365 * 24 * time.Hour))
 		w.reaches(3*time.Hour, fleetwire.Committed, "")
 	})
 }

@@ -8,17 +8,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/ledger"
 )
 
 // Accounts implements store.Accountant: from the positions, which are read to their end.
 func (s *Store) Accounts(ctx context.Context) (out []store.EpochAccount, err error) {
-	if err := s.lock(ctx); err != nil {
+	if err := s.eachEpoch(ctx, func(a store.EpochAccount, _ *ledger.Epoch) { out = append(out, a) }); err != nil {
 		return nil, err
+	}
+	slices.SortFunc(out, func(a, b store.EpochAccount) int {
+		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.First, b.First), cmp.Compare(a.Epoch, b.Epoch))
+	})
+	return out, nil
+}
+
+// eachEpoch calls f for every epoch as it is now. f must not keep the epoch.
+func (s *Store) eachEpoch(ctx context.Context, f func(store.EpochAccount, *ledger.Epoch)) error {
+	if err := s.lock(ctx); err != nil {
+		return err
 	}
 	defer s.unlock()
 	for _, p := range s.parts {
 		if err := s.refresh(ctx, p); err != nil {
-			return nil, err
+			return err
 		}
 		for _, d := range p.devices {
 			for _, e := range d.Epochs {
@@ -31,14 +43,11 @@ func (s *Store) Accounts(ctx context.Context) (out []store.EpochAccount, err err
 				for _, g := range e.Gaps {
 					a.Gaps[g.Reason.String()] += g.Len()
 				}
-				out = append(out, a)
+				f(a, e)
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b store.EpochAccount) int {
-		return cmp.Or(cmp.Compare(a.Device, b.Device), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.First, b.First), cmp.Compare(a.Epoch, b.Epoch))
-	})
-	return out, nil
+	return nil
 }
 
 // Schema is the version of the records in PREFIX-offsets.

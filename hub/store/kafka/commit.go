@@ -193,22 +193,30 @@ func (s *Store) enter(ctx context.Context, g *group, changes []store.Change) err
 		}
 		return s.fresh(ctx, g, changes, true)
 	}
+	if err := s.reclaim(ctx, g); err != nil {
+		return err
+	}
+	return s.fresh(ctx, g, changes, false)
+}
+
+// reclaim claims a group's scope unless it is claimed. The lease is read after that: nobody can change it unnoticed from
+// then on, and a hub that has lost it must not write under it by a claim that comes later than the new owner's.
+func (s *Store) reclaim(ctx context.Context, g *group) error {
 	g.scope.mu.Lock()
 	defer g.scope.mu.Unlock()
 	claimed, err := s.claim(ctx, g.scope)
-	if err != nil {
+	if err != nil || !claimed {
 		return err
 	}
-	if claimed {
-		s.inits++
-		if g.fence != (store.Fence{}) { // read after the claim: nobody can change it unnoticed from here on
-			if err := s.readLeases(ctx); err != nil {
-				g.scope.drop()
-				return err
-			}
-		}
+	s.inits++
+	if g.fence == (store.Fence{}) {
+		return nil
 	}
-	return s.fresh(ctx, g, changes, false)
+	if err := s.readLeases(ctx); err != nil {
+		g.scope.drop()
+		return err
+	}
+	return nil
 }
 
 // fresh makes sure that the positions of a group's devices were read after the last claim; now: that they are those of
@@ -396,14 +404,8 @@ func (s *Store) resolve(ctx context.Context, g *group) error {
 	}
 	mine := g.fence == (store.Fence{}) && !fenced(cause) || g.fence != (store.Fence{}) && s.lease(g.fence.Lease).Number == g.fence.Number
 	if mine {
-		g.scope.mu.Lock()
-		claimed, err := s.claim(ctx, g.scope)
-		g.scope.mu.Unlock()
-		if err != nil {
+		if err := s.reclaim(ctx, g); err != nil {
 			return errors.Join(cause, err)
-		}
-		if claimed {
-			s.inits++
 		}
 	}
 	// One record of the group tells for all. It was acknowledged, so its place is known.

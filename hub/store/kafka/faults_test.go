@@ -248,3 +248,57 @@ func TestTopics(t *testing.T) {
 		t.Errorf("a reader makes topics: %v", err)
 	}
 }
+
+// TestLeaseLostWhileResolving: a hub whose transaction failed claims its id anew, in the moment in which another one has
+// taken the lease. Its claim is the later one, so the cluster would take its writes: it must look at the lease again.
+func TestLeaseLostWhileResolving(t *testing.T) {
+	c := cluster(t)
+	o := kafka.Options{Brokers: c.ListenAddrs(), TransactionTimeout: 4 * time.Second}
+	a, b := open(t, o), open(t, o)
+	defer a.Close()
+	defer b.Close()
+	var none store.Lease
+	mine := none.TakenBy("shard/0", "hub-a", "", time.Minute)
+	if _, ok, err := a.SwapLease(t.Context(), none, mine); err != nil || !ok {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	x := &sender{t: t, s: a}
+	first := x.change()
+	first.Fence = mine.Fence()
+	if res, err := a.Commit(t.Context(), []store.Change{first}); err != nil || !res[0].Applied {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	x.next, x.chain = first.To, first.ToChain
+	c.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		resp := r.ResponseKind().(*kmsg.EndTxnResponse) // the end is never applied
+		resp.ErrorCode = kerr.UnknownServerError.Code
+		return resp, nil, true
+	})
+	taken := false
+	c.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if taken {
+			return nil, nil, false
+		}
+		taken = true
+		c.SleepControl(func() {
+			if _, ok, err := b.SwapLease(t.Context(), mine, mine.TakenBy("shard/0", "hub-b", "", time.Minute)); err != nil || !ok {
+				t.Errorf("hub-b takes the lease: %v, %v", ok, err)
+			}
+		})
+		return nil, nil, false
+	})
+	second := x.change()
+	second.Fence = mine.Fence()
+	res, err := a.Commit(t.Context(), []store.Change{second})
+	if !taken {
+		t.Fatal("nobody claimed")
+	}
+	if err != nil || !res[0].Fenced || res[0].Applied {
+		t.Errorf("the hub that has lost the lease: %+v, %v; want it fenced", res, err)
+	}
+	st, err := b.Positions(t.Context(), "box")
+	if err != nil || st.Positions[0].Next != first.To {
+		t.Errorf("the store is at %+v, %v; want %d", st.Positions, err, first.To)
+	}
+}

@@ -119,7 +119,7 @@ func (s *Store) settled(ctx context.Context, id string) (t kadm.DescribedTransac
 			return t, nil
 		case err == nil:
 			err = fmt.Errorf("%s is being ended (%s) and is not yet in %v", id, t.State, t.Topics.IntoList())
-		case !retriable(err) || failures >= maxAttempts*10:
+		case !retriable(err) || failures >= maxLooks:
 			return t, err
 		default:
 			failures++
@@ -139,6 +139,10 @@ func (s *Store) mendAll(ctx context.Context, t kadm.DescribedTransaction, left f
 		return err
 	}
 	open, err := s.openOn(ctx, set)
+	for tries := 1; err != nil && retriable(err) && ctx.Err() == nil && tries < maxLooks; tries++ { // leaders move
+		sleep(ctx, fetchWait)
+		open, err = s.openOn(ctx, set)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,10 +23,12 @@ const (
 	stuckAfter    = time.Second      // of waiting for a transaction to end, before the cluster is asked about it
 	barrierMargin = 15 * time.Second // beyond the time-out of transactions: the cluster looks for those that ran out now and then
 
-	openTimeout    = 20 * time.Second
-	resolveTimeout = 30 * time.Second // to learn what became of a transaction
-	maxAttempts    = 5                // of one commit, while nothing of it was applied
-	maxSwaps       = 40               // tries of one swap of a lease while others fence each other
-	maxSecretBytes = 64 << 10
-	maxParallel    = 16 // transactions at a time, each of another lease
+	openTimeout     = 20 * time.Second
+	resolveTimeout  = 30 * time.Second // to learn what became of a transaction
+	maxAttempts     = 5                // of one commit, while nothing of it was applied
+	maxLooks        = 50               // for what is open, while the cluster does not answer
+	maxSwaps        = 40               // tries of one swap of a lease while others fence each other
+	maxSecretBytes  = 64 << 10
+	maxVerifyFaults = 100
+	maxParallel     = 16 // transactions at a time, each of another lease
 )

@@ -88,8 +88,14 @@ func RunDurable(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 	})
 }
 
+// closeStore has an engine that can prove that nothing is doubled, missing or out of order do so first.
 func closeStore(t *testing.T, s store.Store) {
 	t.Helper()
+	if v, ok := s.(store.Verifier); ok && !t.Failed() {
+		if r, err := v.Verify(context.Background(), nil); err != nil || len(r.Faults) > 0 {
+			t.Errorf("verify: %v, %+v", err, r)
+		}
+	}
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}

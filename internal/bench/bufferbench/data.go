@@ -74,8 +74,12 @@ func sweeps(n int) []record.Record {
 
 // openLog is a log in dir with 100 thermometers defined.
 func openLog(ctx context.Context, dir string, o buffer.StreamOptions) (*buffer.Set, *buffer.Log, error) {
+	return openLogOn(ctx, vfs.OS{}, dir, o)
+}
+
+func openLogOn(ctx context.Context, fs vfs.FS, dir string, o buffer.StreamOptions) (*buffer.Set, *buffer.Log, error) {
 	o.Name = "telemetry"
-	s, err := buffer.Open(ctx, vfs.OS{}, dir, buffer.Options{Streams: []buffer.StreamOptions{o}})
+	s, err := buffer.Open(ctx, fs, dir, buffer.Options{Streams: []buffer.StreamOptions{o}})
 	if err != nil {
 		return nil, nil, err
 	}

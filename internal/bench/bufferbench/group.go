@@ -14,6 +14,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/vfs"
 )
 
 const (
@@ -25,13 +26,17 @@ const (
 // benchGroup is how much 64 concurrent appenders gain from sharing commits. The limit is what the same appenders gain
 // where there is no log: a mutex, a buffer, one write and one fdatasync for all that wait.
 func benchGroup(ctx context.Context, e *env) error {
-	var gain, limit, rates, limits, vs []float64
+	var gain, limit, rates, limits, vs, shared []float64
 	for range e.rounds {
 		var rate [4]float64
 		for i, n := range [...]int{1, groupSize} {
 			var err error
-			if rate[i], err = e.logGroup(ctx, n); err != nil {
+			var syncs int64
+			if rate[i], syncs, err = e.logGroup(ctx, n); err != nil {
 				return err
+			}
+			if n > 1 {
+				shared = append(shared, rate[i]*groupTurn.Seconds()/float64(syncs))
 			}
 			if rate[2+i], err = e.bareGroup(ctx, n); err != nil {
 				return err
@@ -42,6 +47,7 @@ func benchGroup(ctx context.Context, e *env) error {
 	}
 	show("group_commit_gain", median(gain), "ratio")
 	show("group_commit_gain_limit", median(limit), "ratio")
+	show("group_commit_appends_per_sync", median(shared), "count")
 	show("group_commit_appends_per_s", median(rates), "1/s")
 	show("group_commit_appends_per_s_limit", median(limits), "1/s")
 	show("group_commit_vs_bare", median(vs), "ratio")
@@ -74,24 +80,51 @@ func appenders(n int, make func(i int) func() error) (float64, error) {
 	return float64(total.Load()) / time.Since(start).Seconds(), nil
 }
 
-// logGroup is n appenders of a log.
-func (e *env) logGroup(ctx context.Context, n int) (rate float64, err error) {
+// syncFS counts the syncs of its files.
+type syncFS struct {
+	vfs.FS
+	syncs atomic.Int64
+}
+
+type syncFile struct {
+	vfs.File
+	fs *syncFS
+}
+
+func (s *syncFS) Create(name string) (vfs.File, error) {
+	f, err := s.FS.Create(name)
+	return &syncFile{f, s}, err
+}
+
+func (s *syncFS) OpenRW(name string) (vfs.File, error) {
+	f, err := s.FS.OpenRW(name)
+	return &syncFile{f, s}, err
+}
+
+func (f *syncFile) Sync() error {
+	f.fs.syncs.Add(1)
+	return f.File.Sync()
+}
+
+// logGroup is n appenders of a log: appends a second, and how often it synced a file.
+func (e *env) logGroup(ctx context.Context, n int) (rate float64, syncs int64, err error) {
 	dir, err := e.fresh("group")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, l, err := openLog(ctx, dir, buffer.StreamOptions{})
+	fs := &syncFS{FS: vfs.OS{}}
+	s, l, err := openLogOn(ctx, fs, dir, buffer.StreamOptions{})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	id, err := l.Define(record.Series{Name: "blob", Type: record.TypeBytes})
 	if err != nil {
-		return 0, errors.Join(err, s.Close())
+		return 0, 0, errors.Join(err, s.Close())
 	}
 	stop := running(s)
 	defer func() { err = errors.Join(err, stop(), s.Close()) }()
-	return appenders(n, func(i int) func() error {
+	rate, err = appenders(n, func(i int) func() error {
 		d := record.Draft{Records: []record.Record{blob(id, 0, groupBytes, uint64(i))}}
 		return func() error {
 			d.Records[0].Time++
@@ -102,6 +135,7 @@ func (e *env) logGroup(ctx context.Context, n int) (rate float64, err error) {
 			return err
 		}
 	})
+	return rate, fs.syncs.Load(), err
 }
 
 // bareGroup is n appenders that share writes and fdatasyncs of a reserved file, and nothing else.

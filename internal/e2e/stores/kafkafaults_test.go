@@ -82,7 +82,7 @@ func checkKafka(t *testing.T, k *servers.Kafka, prefix string, devices []*device
 		py.check(devices)
 		console := newSeen(t, "Kafka's console consumer")
 		external(t, console, k.Java("256m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", strings.Join(k.Brokers(), ","), "--topic", topic,
-			"--from-beginning", "--isolation-level", "read_committed", "--property", "print.key=true", "--property", "key.separator= ",
+			"--from-beginning", "--isolation-level", "read_committed", "--formatter-property", "print.key=true", "--formatter-property", "key.separator= ",
 			"--max-messages", strconv.Itoa(total), "--timeout-ms", "30000"))
 		console.check(devices)
 	}

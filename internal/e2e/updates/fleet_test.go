@@ -136,7 +136,7 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 	}
 	h.rollout(0, "create", spec("first.yaml", "2026.11.1"), "--yes")
 	waitFor(t, 4*time.Minute, "the good release is everywhere", func() bool { return show("R-1").State == rollout.Done })
-	if v := show("R-1"); v.Done != fleetSize {
+	if v := show("R-1"); v.Done != fleetSize || v.By == "unknown" || v.By == "" {
 		t.Fatalf("%+v", v)
 	}
 	t.Logf("a good release reached %d boxes in %v", fleetSize, time.Since(began).Round(100*time.Millisecond))
