@@ -51,6 +51,11 @@ func (b Box) Open() (_ *Session, err error) {
 	if err := b.FS.MkdirAll(b.StateDir); err != nil {
 		return nil, fmt.Errorf("open %s: %w", b.StateDir, err)
 	}
+	if !b.Peek { // what is for people lies in it, readable for their group; journal and trust are not
+		if err := b.FS.Executable(b.StateDir); err != nil {
+			return nil, fmt.Errorf("open %s: %w", b.StateDir, err)
+		}
+	}
 	s := &Session{box: b, Layout: install.NewLayout(b.FS, b.Root)}
 	s.lock = io.NopCloser(nil)
 	if !b.Peek {
