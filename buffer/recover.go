@@ -46,6 +46,9 @@ func (l *Log) recover() error {
 	if err := r.order(); err != nil {
 		return err
 	}
+	if err := r.rests(); err != nil {
+		return err
+	}
 	if err := r.load(); err != nil {
 		return err
 	}
