@@ -157,18 +157,19 @@ release 1.0 "$bin/edge-agent"
 in_box edge-updater apply --from /fleet || fail "a release that is well was not kept"
 on_stable 1.0
 echo "ok: a release is in force, and the agent runs from it"
-in_box edgectl update | grep -q 'RELEASE   1.0' || fail "edgectl update does not say what is in force"
+says() { in_box edgectl update "$1" | grep -q "$2"; }
+until_true 30 "edgectl update names the release in force" says show 'RELEASE   1.0 '
 in_box edgectl update hold --why test >/dev/null || fail "hold"
 release 1.05 "$bin/edge-agent"
 in_box edge-updater apply --from /fleet && fail "a held box was updated"
-in_box edgectl update explain | grep -q 'held by' || fail "explain does not name the hold"
+until_true 30 "explain names the hold" says explain 'held by'
 in_box edgectl update unhold >/dev/null || fail "unhold"
 in_box edge-updater apply --from /fleet &
 apply=$!
 until_true 30 "a release is in probation" in_box systemctl is-active edge-agent-exp
 in_box edgectl update abort --why test >/dev/null || fail "abort"
 wait $apply && fail "an aborted release was kept"
-in_box edgectl update history | grep -q 'aborted by' || fail "history does not say who aborted"
+until_true 30 "history says who aborted" says history 'aborted by'
 on_stable 1.0
 echo "ok: hold, explain, abort, history"
 printf '#!/bin/sh\nexit 1\n' >"$root/bad"
