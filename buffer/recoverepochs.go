@@ -14,6 +14,7 @@ func (r *recovery) epochs() {
 	table := slices.Clone(r.state.Epochs)
 	at := map[record.Epoch]int{}
 	ends := map[record.Epoch]record.Offset{} // as the segments say: a later one begins at what was durable, whatever stands in those before
+	var inferred []*file                     // first of an epoch that nothing names
 	for i, e := range table {
 		at[e.Epoch] = i
 	}
@@ -30,6 +31,7 @@ func (r *recovery) epochs() {
 			e := segment.Epoch{Epoch: f.epoch, Parent: h.Parent, ParentEnd: h.ParentEnd, First: h.First, End: h.First, ChainFirst: h.ChainFirst, Boot: h.Boot}
 			if f.c.Lost {
 				e = r.infer(f, table)
+				inferred = append(inferred, f)
 			}
 			at[f.epoch] = len(table)
 			table = append(table, e)
@@ -40,6 +42,9 @@ func (r *recovery) epochs() {
 	}
 	for i := range table {
 		table[i].End = max(table[i].End, ends[table[i].Epoch])
+	}
+	for _, f := range inferred {
+		r.reachDown(f, at[f.epoch], table)
 	}
 	for _, f := range r.files {
 		if i, ok := at[f.epoch]; ok && f.c != nil && f.c.Lost && !f.blank && !f.dup && table[i].First == f.base {
@@ -110,13 +115,76 @@ func (r *recovery) taken(f *file) bool {
 	return false
 }
 
-// infer is an epoch whose only segment has lost its header: the child of what stands below it.
+// infer is an epoch of which no header is left: the child of what stands below it, or a root where the newest state knows
+// an epoch that goes on there, from which it was moved.
 func (r *recovery) infer(f *file, table []segment.Epoch) segment.Epoch {
 	e := segment.Epoch{Epoch: f.epoch, First: f.base, End: f.base, ChainFirst: f.c.Header.ChainBase}
+	for _, s := range r.state.Epochs {
+		if s.First <= f.base && f.base < s.End {
+			r.moves = append(r.moves, rest{from: s.Epoch, to: f.epoch, end: s.End})
+			e.End = s.End
+			return e
+		}
+	}
 	for _, p := range table {
-		if p.End == f.base && p.First < p.End {
+		if p.End == f.base && p.First < p.End && !f.apart {
 			e.Parent, e.ParentEnd = p.Epoch, p.End
 		}
 	}
 	return e
+}
+
+// reachDown lets an inferred epoch begin where the offsets that are missing below f, its first file with a block, do, and
+// makes damage of them. That they were durable f's name says, or that of a file of the epoch in which nothing is left:
+// offsets read on. Whoever had them, no other epoch can name them any more; and a hub that has taken some of them would
+// ask for the rest for ever if the epoch began above.
+func (r *recovery) reachDown(f *file, i int, table []segment.Epoch) {
+	top, first := f.base, f.base
+	for _, o := range r.files {
+		switch {
+		case o.held != nil && o.base < top:
+			return // what is in it is not known: nothing is declared lost
+		case o.blank && o.epoch == f.epoch:
+			first = min(first, o.base)
+		}
+	}
+	below := -1
+	for k, p := range table {
+		switch {
+		case k == i || p.First >= p.End || p.First >= top:
+		case p.End > top:
+			return // it holds, or names, what stood there
+		case below < 0 || p.End > table[below].End:
+			below = k
+		}
+	}
+	e := &table[i]
+	if below >= 0 {
+		first = table[below].End
+	}
+	if first == top {
+		return
+	}
+	e.First = first
+	if below >= 0 {
+		p := &table[below]
+		e.Parent, e.ParentEnd, e.ChainFirst = p.Epoch, first, r.chainOf(p.Epoch, first, e.ChainFirst)
+	}
+	c := f.c
+	d := segment.Damage{Range: record.Range{From: first, To: top}, ChainFrom: e.ChainFirst, ChainTo: c.Index.ChainBase}
+	if len(c.Damage) > 0 && c.Damage[0].From == top { // the chain between the two is a guess: no border stands there
+		d.To, d.ChainTo = c.Damage[0].To, c.Damage[0].ChainTo
+		c.Damage = c.Damage[1:]
+	}
+	c.Damage = slices.Insert(c.Damage, 0, d)
+}
+
+// chainOf is the chain at the end of an epoch, as its last file has it.
+func (r *recovery) chainOf(e record.Epoch, end record.Offset, other uint64) uint64 {
+	for _, f := range r.files {
+		if f.epoch == e && f.held == nil && !f.blank && !f.dup && f.c.Index.End == end {
+			return f.c.Index.ChainEnd
+		}
+	}
+	return other
 }

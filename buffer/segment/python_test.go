@@ -310,6 +310,33 @@ func TestPythonReader(t *testing.T) {
 	})
 }
 
+// TestPythonReaderWithoutAHeader: of the last epoch there is only the end of its last segment.
+func TestPythonReaderWithoutAHeader(t *testing.T) {
+	b := &box{t: t, dir: t.TempDir(), rng: rand.New(rand.NewPCG(5, 7))}
+	b.open()
+	b.fill(3)
+	b.close()
+	b.open()
+	old := len(segments(t, b.dir))
+	for len(segments(t, b.dir)) < old+2 {
+		b.fill(1)
+	}
+	b.fill(2)
+	dir := snapshot(t, b.dir)
+	b.close()
+	list := segments(t, dir)
+	for _, p := range list[old : len(list)-1] {
+		if err := os.Remove(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(t, list[len(list)-1], func(int) (int, int) { return 0, 3000 })
+	if found := expected(t, dir); !strings.HasPrefix(found[0], "records ") || !strings.HasPrefix(found[1], "gap ") || !strings.HasPrefix(found[2], "records ") {
+		t.Fatal(strings.Join(found, "\n"))
+	}
+	agree(t, dir)
+}
+
 // moves lets the hub contradict the epoch of this opening and then one of an earlier opening, each in the middle of
 // what stands around a gap, and returns the directory before, between and after.
 func moves(t *testing.T) []string {

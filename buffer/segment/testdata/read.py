@@ -267,6 +267,14 @@ def ends(segs, state):
     return {e: o for (_, e), (o, _) in zip(order, order[1:] + [(FOREVER, 0)])}
 
 
+def reach_down(s, segs):
+    """Lets an epoch without a header, of which s is the first, begin where what stands below it ends."""
+    below = [t for t in segs if t.epoch != s.epoch and t.first < min(s.base, t.end)]
+    if below and max(t.end for t in below) < s.base:
+        s.first = max(t.end for t in below)
+        s.damage.insert(0, (s.first, s.base))
+
+
 def walk(segs, zstd):
     """(from, to, epoch, chain(from), chain(to)) of records, (from, to, epoch, reason) of gaps; and the newest state."""
     state = State()
@@ -278,6 +286,9 @@ def walk(segs, zstd):
         s.state = None if lost else s.state
     named = [e[0] for e in state.epochs]
     segs[:] = [s for s in segs if s.epoch in named or counts(s, segs, state)]
+    for i, s in enumerate(segs):
+        if not s.state and s.epoch not in named and s.epoch not in [t.epoch for t in segs[:i]]:
+            reach_down(s, segs)
     end = ends(segs, state)
     stops = [min([t.base for t in segs[i + 1:] if t.state and t.epoch == s.epoch] + [end[s.epoch]]) for i, s in enumerate(segs)]
     return state, list(items(segs, stops, sorted(state.gaps), zstd))

@@ -1,0 +1,106 @@
+package buffer_test
+
+import (
+	"fmt"
+	"path"
+	"testing"
+
+	"github.com/edgelog/edgelog/buffer"
+	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/vfs"
+)
+
+// headless is what a power cut leaves on a disk that lied: of the last epoch's second segment the end can be read, and
+// nothing of its header, of the first only the name, if named, else not even that. below: an epoch stands below it.
+// Returned are the epochs as they were, and where the readable rest begins.
+func headless(t *testing.T, below, named bool) (fs *vfs.Mem, epochs []buffer.EpochInfo, rest record.Offset) {
+	t.Helper()
+	live := vfs.NewMem()
+	if below {
+		s, l := open(t, live, small)
+		if err := put(t, l, record.Draft{Records: []record.Record{value(define(t, l), 1, 1)}}); err != nil {
+			t.Fatal(err)
+		}
+		closeSet(t, s)
+	}
+	s, l := open(t, live, small)
+	defer closeSet(t, s)
+	id := define(t, l)
+	before := l.Info().Segments
+	for n := 0; l.Info().Segments < before+2; n++ {
+		if err := put(t, l, record.Draft{Records: []record.Record{text(id, n, 3000), value(id, 1, 1)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest = l.Info().Durable
+	if err := put(t, l, record.Draft{Records: []record.Record{value(id, 7, 7), value(id, 8, 8)}}); err != nil {
+		t.Fatal(err)
+	}
+	epochs = l.Epochs()
+	fs = live.CrashClone(vfs.CrashOptions{Keep: vfs.KeepAll})
+	infos, err := fs.List("log/telemetry")
+	if err != nil || len(infos) < 2 {
+		t.Fatal(infos, err)
+	}
+	first, second := infos[len(infos)-2], infos[len(infos)-1]
+	if named {
+		zero(t, fs, first.Name, int(first.Size))
+	} else if err := fs.Remove(path.Join("log/telemetry", first.Name)); err != nil {
+		t.Fatal(err)
+	}
+	zero(t, fs, second.Name, 3000)
+	return fs, epochs, rest
+}
+
+func zero(t *testing.T, fs *vfs.Mem, name string, n int) {
+	t.Helper()
+	f, err := fs.OpenRW(path.Join("log/telemetry", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(make([]byte, n), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEpochWithoutAHeader: what stood in an epoch of which no header is left, below what can be read, is named: the
+// names of its files say that it was durable, and the end of the epoch below where it began.
+func TestEpochWithoutAHeader(t *testing.T) {
+	for _, c := range []struct{ below, named bool }{{true, true}, {true, false}, {false, true}} {
+		t.Run(fmt.Sprintf("below=%v named=%v", c.below, c.named), func(t *testing.T) {
+			fs, was, rest := headless(t, c.below, c.named)
+			last := was[len(was)-1]
+			var first string
+			for round := range 3 {
+				s, l := open(t, fs, small)
+				es := l.Epochs()
+				if len(es) < len(was) {
+					t.Fatalf("round %d: epochs %+v, were %+v", round, es, was)
+				}
+				e := es[len(was)-1]
+				if e.Epoch != last.Epoch || e.First != last.First || e.End != last.End || e.Parent != last.Parent || e.ParentEnd != last.ParentEnd {
+					t.Fatalf("round %d: epoch %+v, was %+v", round, e, last)
+				}
+				if c.below && e.ChainFirst != last.ChainFirst {
+					t.Fatalf("chain at the beginning %x, was %x", e.ChainFirst, last.ChainFirst)
+				}
+				gaps := l.Info().Gaps
+				if len(gaps) != 1 || gaps[0].Epoch != e.Epoch || gaps[0].From != last.First || gaps[0].To != rest || gaps[0].Reason != record.ReasonCorrupt {
+					t.Fatalf("round %d: gaps %+v, want one [%d, %d)", round, gaps, last.First, rest)
+				}
+				verify(t, l)
+				if got := fmt.Sprint(readAll(t, l, 0)[:last.First+3]); round == 0 {
+					first = got
+				} else if got != first {
+					t.Fatalf("round %d: %s, was %s", round, got, first)
+				}
+				if err := put(t, l, record.Draft{Records: []record.Record{value(define(t, l), 1, 1)}}); err != nil {
+					t.Fatal(err)
+				}
+				verify(t, l)
+				closeSet(t, s)
+			}
+		})
+	}
+}
