@@ -278,6 +278,13 @@ func (w *world) untrue(g *record.Gap, e *entry) string {
 		if !rotten && !lost {
 			return "its disk was honest and whole"
 		}
+	case record.ReasonSeveral: // boxes that hold one epoch have stated different ones
+		if !w.shared(receive.Key{Stream: e.stream, Epoch: g.Epoch}) && !rotten && !lost {
+			return "one box only has held the epoch, and states one"
+		}
+		if !e.stored && !retained && !rotten && !lost {
+			return "nothing has happened to it"
+		}
 	default:
 		return "nothing of the kind happened"
 	}
