@@ -24,7 +24,9 @@ type file struct {
 	lock  error // its key is missing
 	blank bool  // nothing in it was recognised
 	dup   bool
-	gone  bool // to be left out: holds nothing that counts
+	gone  bool          // to be left out: holds nothing that counts
+	block record.Offset // where the first block stands, of one without a header: Header.ChainBase is the chain there
+	apart bool          // one without a header that does not continue what stands below it
 }
 
 // recovery is the opening of one stream.
@@ -34,6 +36,7 @@ type recovery struct {
 	state  segment.State
 	stats  Recovery
 	remove []string
+	moves  []rest
 }
 
 // recover finds out what the stream's directory holds. It changes nothing that holds a record; on a set opened for
@@ -44,6 +47,9 @@ func (l *Log) recover() error {
 		return err
 	}
 	if err := r.order(); err != nil {
+		return err
+	}
+	if err := r.rests(); err != nil {
 		return err
 	}
 	if err := r.load(); err != nil {
@@ -120,6 +126,7 @@ func (f *file) name(stream string, base record.Offset, epoch record.Epoch) {
 	case f.c.Lost && base > f.c.Header.Base:
 		f.blank = true // old contents that resurfaced: no segment holds what lies below its name
 	case f.c.Lost:
+		f.block = f.c.Header.Base
 		f.c.Header.Epoch, f.c.Header.Base = epoch, base
 	case stream != "" && f.c.Header.Stream != stream:
 		f.blank = true // the header of a segment of another stream that resurfaced here
@@ -144,6 +151,9 @@ func (r *recovery) load() error {
 		if f.c.Lost {
 			f.c.Header.State = r.state
 			if prev != nil && prev.c.Index.End == f.base {
+				f.apart = f.block == f.base && f.c.Header.ChainBase != prev.c.Index.ChainEnd
+			}
+			if prev != nil && prev.c.Index.End == f.base && !f.apart {
 				f.c.Header.ChainBase = prev.c.Index.ChainEnd
 			}
 		}

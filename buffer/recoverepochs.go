@@ -115,11 +115,19 @@ func (r *recovery) taken(f *file) bool {
 	return false
 }
 
-// infer is an epoch of which no header is left: the child of what stands below it.
+// infer is an epoch of which no header is left: the child of what stands below it, or a root where the newest state knows
+// an epoch that goes on there, from which it was moved.
 func (r *recovery) infer(f *file, table []segment.Epoch) segment.Epoch {
 	e := segment.Epoch{Epoch: f.epoch, First: f.base, End: f.base, ChainFirst: f.c.Header.ChainBase}
+	for _, s := range r.state.Epochs {
+		if s.First <= f.base && f.base < s.End {
+			r.moves = append(r.moves, rest{from: s.Epoch, to: f.epoch, end: s.End})
+			e.End = s.End
+			return e
+		}
+	}
 	for _, p := range table {
-		if p.End == f.base && p.First < p.End {
+		if p.End == f.base && p.First < p.End && !f.apart {
 			e.Parent, e.ParentEnd = p.Epoch, p.End
 		}
 	}

@@ -35,15 +35,24 @@ func (r *recovery) stands(f *file) bool {
 	return at >= f.c.Index.End
 }
 
+// rest is a move of which only segments without a header tell.
+type rest struct {
+	from, to record.Epoch
+	end      record.Offset
+}
+
 // relink lets what continued the old epoch's end continue the moved one, as the newest state says it, too.
 func (r *recovery) relink(table []segment.Epoch) {
+	moves := r.moves
 	for _, f := range r.files {
-		if !f.moved() || f.dup {
-			continue
+		if f.moved() && !f.dup {
+			moves = append(moves, rest{f.c.Header.Moved.From, f.epoch, f.c.Header.Moved.End})
 		}
+	}
+	for _, m := range moves {
 		for i := range table {
-			if e := &table[i]; e.Parent == f.c.Header.Moved.From && e.ParentEnd == f.c.Header.Moved.End && e.Epoch != f.epoch {
-				e.Parent = f.epoch
+			if e := &table[i]; e.Parent == m.from && e.ParentEnd == m.end && e.Epoch != m.to {
+				e.Parent = m.to
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/buffer/segment"
 )
 
 // order sorts the files as they were written: by opening and number; those that cannot tell these by base.
@@ -78,15 +79,25 @@ func (r *recovery) twins(known []*file) error {
 
 // reaches is the offset up to which a file can be read.
 func (r *recovery) reaches(f *file) (record.Offset, error) {
-	h, err := r.l.set.fs.Open(f.c.Path)
+	c, err := r.contents(f)
 	if err != nil {
-		return 0, fmt.Errorf("open segment: %w", err)
-	}
-	c := *f.c
-	if err := errors.Join(c.Load(h, 0), h.Close()); err != nil {
-		return 0, fmt.Errorf("read segment: %w", err)
+		return 0, err
 	}
 	return c.Index.End, nil
+}
+
+// contents loads a file ahead of its turn, and leaves f as it is.
+func (r *recovery) contents(f *file) (*segment.Contents, error) {
+	h, err := r.l.set.fs.Open(f.c.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	c := *f.c
+	c.Header.State = c.Header.State.Clone()
+	if err := errors.Join(c.Load(h, 0), h.Close()); err != nil {
+		return nil, fmt.Errorf("read segment: %w", err)
+	}
+	return &c, nil
 }
 
 // ownName: the file's name says what its header says.
