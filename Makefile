@@ -69,8 +69,8 @@ lint: ## gofmt, vet, staticcheck
 	@$(GO) vet ./...
 	@$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
-# The packages that need neither servers nor firmware; the long ones have targets of their own.
-QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/buffer/buffertest$$')
+# The packages that need neither servers, firmware nor the NPU's stand-in; the long ones have targets of their own.
+QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/ascend(/|$$)|/buffer/buffertest$$')
 unit: ## unit tests
 	@$(GO) test -count=1 $(QUICK)
 sim-short: ## the simulation of delivery and the exploration of its machines, short form

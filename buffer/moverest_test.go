@@ -101,8 +101,8 @@ func behead(t *testing.T, disk *vfs.Mem, before map[string][]byte, blocks int, o
 		from, to := kept(t, f, p, blocks)
 		if n++; to == 0 || one(n) {
 			rest = rest || from < to
-			zero(t, f, 0, from)
-			zero(t, f, to, int64(len(now[p])))
+			wipe(t, f, 0, from)
+			wipe(t, f, to, int64(len(now[p])))
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func kept(t *testing.T, f vfs.File, p string, blocks int) (from, to int64) {
 	return from, to
 }
 
-func zero(t *testing.T, f vfs.File, from, to int64) {
+func wipe(t *testing.T, f vfs.File, from, to int64) {
 	t.Helper()
 	if from >= to {
 		return

@@ -77,6 +77,10 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 			s.o.Events.HubTime(s.answers.sent, now, a.HubTime, a.HubSynced)
 		}
 	}
+	listed := 0
+	for i := range a.Positions {
+		listed += len(a.Positions[i].Skipped)
+	}
 	for i := range a.Positions {
 		p := &a.Positions[i]
 		st, e := s.locate(p)
@@ -84,6 +88,9 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 			continue
 		}
 		e.answered = true
+		if len(p.Skipped) < wire.MaxAckSkipped && listed < wire.MaxAckGapsTotal {
+			e.unskip(p.Skipped) // the list is whole
+		}
 		e.noteSkipped(p.Skipped, st.name, s.o.Events.Skipped)
 		if e.conflict && p.Verdict == wire.VerdictOK && e.clip(p) < e.End {
 			e.conflict = false // the hub was restored to before: what is left of the epoch is sent again
@@ -103,7 +110,7 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 	for _, st := range s.streams {
 		for _, e := range st.epochs {
 			if !e.answered { // the hub has never heard of it
-				e.acked = e.First
+				e.acked, e.skipped = e.First, nil
 			}
 			e.answered = false
 		}
@@ -251,6 +258,20 @@ func (s *Sender) giveUp(st *stream, e *epoch, now time.Time) {
 		s.o.Events.Unsendable(st.name, e.Epoch.Epoch, r)
 	}
 	st.refresh()
+}
+
+// unskip forgets skipped ranges that a whole list of the hub does not have: it was restored to before, and may have stored
+// since what it had skipped then.
+func (e *epoch) unskip(list []wire.SkippedRange) {
+	var kept []wire.SkippedRange
+	for _, k := range e.skipped {
+		for _, s := range list {
+			if r := (record.Range{From: max(k.From, s.From), To: min(k.To, s.To)}); s.Reason == k.Reason && r.From < r.To {
+				kept = append(kept, wire.SkippedRange{Range: r, Reason: k.Reason})
+			}
+		}
+	}
+	e.skipped = kept
 }
 
 // noteSkipped merges what the hub did not store into what is known.

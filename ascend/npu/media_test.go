@@ -258,7 +258,7 @@ func TestMediaUnitsFail(t *testing.T) {
 func TestMediaUnitsHang(t *testing.T) {
 	b := newBox(t)
 	b.file("colours.om", standin.Classifier(16, 16, 1, 4).Bytes())
-	b.config(fmt.Sprintf(wide, "deadline: 300ms") + "files:\n  - {dir: in, model: colours, after: delete}\n")
+	b.config(fmt.Sprintf(wide, "deadline: 3s") + "files:\n  - {dir: in, model: colours, after: delete}\n")
 	b.file("in/1.jpg", picture(red, 64))
 	b.rules("on media * sleep 100000")
 	_, done := b.process()

@@ -128,7 +128,7 @@ func TestKilled(t *testing.T) {
 func TestDeviceFaults(t *testing.T) {
 	b := newBox(t)
 	b.colours()
-	text := strings.Replace(colours, "batch:", "deadline: 300ms\n    batch:", 1)
+	text := strings.Replace(colours, "batch:", "deadline: 5s\n    batch:", 1)
 	b.config(text + "files:\n  - {dir: in, model: colours, after: delete}\n")
 	for i, f := range []struct {
 		name, lines string
@@ -137,7 +137,7 @@ func TestDeviceFaults(t *testing.T) {
 	}{
 		{"AI Core exception", "on task 3 return 507015", false, ""},
 		{"out of memory in an execution", "on aclmdlExecuteAsync 3 return 207001", false, ""},
-		{"time-out", "on task 3 sleep 3000", true, "507046"},
+		{"time-out", "on task 3 sleep 60000", true, "507046"},
 		{"call that hangs", "on aclmdlExecuteAsync 3 hang", true, "has not come back"},
 		{"device lost", "on task 3 return 507010", true, "507010"},
 		{"crash in a thread of the library", "on task 3 segv", true, ""},

@@ -128,7 +128,7 @@ func (b *box) records(name string) (out []api.Record) {
 
 func (b *box) until(what string, ok func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(60 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s did not come about; status %s", what, b.statusText())
 		}

@@ -124,6 +124,7 @@ func (v *View) gap(f *wire.Gap) Decision {
 	c.To, c.ToChain = f.To, f.ChainTo
 	c.Gaps = []record.Gap{{Epoch: f.Epoch, Range: record.Range{From: n, To: f.To}, Reason: f.Reason,
 		ChainFrom: e.pos.ChainNext, ChainTo: f.ChainTo, TimeMin: f.TimeMin, TimeMax: f.TimeMax}}
+	c.ShrinkGaps = e.doubt(record.Range{From: f.From, To: n}, f.Reason)
 	e.pos.Gaps = append(e.pos.Gaps, c.Gaps[0])
 	delete(v.bad, k)
 	v.commit(k, e, &c, fresh, f.Nonce, &d)

@@ -56,3 +56,18 @@ func (t *taking) fill() {
 		i--
 	}
 }
+
+// doubt takes back the one reason of recorded gaps in whose place a gap frame states another one. Two boxes have held the
+// epoch then, and nothing says whether they held the same records there (neither can compute a chain within a gap): what
+// one had delivered before it deleted it may be what the other had to drop. Both words stay true of "several".
+func (e *epochView) doubt(r record.Range, why record.Reason) (out []store.GapShrink) {
+	for i := range e.pos.Gaps {
+		g := &e.pos.Gaps[i]
+		if g.To <= r.From || r.To <= g.From || g.Reason == why || g.Reason == record.ReasonSeveral {
+			continue
+		}
+		g.Reason = record.ReasonSeveral
+		out = append(out, store.GapShrink{At: g.From, Now: *g})
+	}
+	return out
+}

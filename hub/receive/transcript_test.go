@@ -277,6 +277,9 @@ func change(c *store.Change) string {
 	b.WriteString(lists(c.Gaps, c.Skips))
 	for _, g := range c.ShrinkGaps {
 		fmt.Fprintf(&b, ", gap at %d now [%d,%d)", g.At, g.Now.From, g.Now.To)
+		if g.At == g.Now.From {
+			fmt.Fprintf(&b, " %s", g.Now.Reason)
+		}
 	}
 	for _, d := range c.DeadLetters {
 		fmt.Fprintf(&b, ", dead %d: %s", d.Offset, d.Reason)

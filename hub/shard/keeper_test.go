@@ -337,8 +337,10 @@ func TestOwners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o := shard.Owners(l); len(o) != 2 || o[1].Member {
-			t.Errorf("owners after b has left: %+v", o)
+		for _, o := range shard.Owners(l) { // whether a has its shards already is a matter of who ran first
+			if o.Hub == "b" && o.Member {
+				t.Errorf("b has left: %+v", o)
+			}
 		}
 		a.end(t)
 	})

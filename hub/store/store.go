@@ -90,7 +90,8 @@ type Change struct {
 	Late        bool                // rows fill a recorded gap (H3)
 	Definitions []record.Definition // idempotent by (epoch, id): the first meaning stays
 	Gaps        []record.Gap        // recorded by this change
-	// ShrinkGaps replaces recorded gaps after a fill. It is part of the compare-and-set: the gap must be there.
+	// ShrinkGaps replaces recorded gaps after a fill, or, with the same range, where another reason is stated for one. It is
+	// part of the compare-and-set: the gap must be there.
 	ShrinkGaps  []GapShrink
 	Skips       []Skip
 	DeadLetters []DeadLetter

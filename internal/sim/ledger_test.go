@@ -218,6 +218,16 @@ func short(e record.Epoch) string {
 	return e.String()[:4]
 }
 
+// shared says that more than one disk has held the epoch.
+func (l *ledger) shared(k receive.Key) bool {
+	for _, x := range l.links[k] {
+		if x.by != l.links[k][0].by {
+			return true
+		}
+	}
+	return false
+}
+
 // holds says whether the box of that disk, if it is on, still holds the epoch.
 func (w *world) holds(l *lineage, k receive.Key) bool {
 	for _, b := range w.boxes {

@@ -188,6 +188,7 @@ func (w *world) run(r *randomSource) {
 	}
 	if len(w.bad) == 0 {
 		w.settle()
+		w.agree()
 	}
 	if len(w.bad) == 0 {
 		w.check()
@@ -221,6 +222,11 @@ func (w *world) settle() {
 			b.cut("the broker is restarted in good order")
 		}
 	}
+	w.untilQuiet()
+}
+
+// untilQuiet runs until every box has heard an answer once more and everything is delivered.
+func (w *world) untilQuiet() {
 	for _, b := range w.boxes {
 		b.hellosThen = b.hellos
 	}

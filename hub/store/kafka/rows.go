@@ -96,7 +96,11 @@ func (w *writer) change(d *work, a *ledger.Applied, c *store.Change) error {
 		w.add(o.gapsTopic(), key, gapValue(d.Name, c, g, "recorded", uint64(g.From), uint64(g.To)), h, uint64(g.From))
 	}
 	for _, g := range c.ShrinkGaps {
-		w.add(o.gapsTopic(), key, gapValue(d.Name, c, g.Now, "filled", uint64(g.At), uint64(g.Now.From)), h, uint64(g.At))
+		event, to := "filled", g.Now.From
+		if to == g.At { // another reason
+			event, to = "restated", g.Now.To
+		}
+		w.add(o.gapsTopic(), key, gapValue(d.Name, c, g.Now, event, uint64(g.At), uint64(to)), h, uint64(g.At))
 	}
 	for _, k := range c.Skips {
 		if k.Reason == "dead-letter" {
@@ -124,7 +128,7 @@ type gapEvent struct {
 	Device string `json:"device"`
 	Stream string `json:"stream"`
 	Epoch  string `json:"epoch"`
-	Event  string `json:"event"` // recorded, filled, skipped
+	Event  string `json:"event"` // recorded, filled, restated, skipped
 	From   uint64 `json:"from"`
 	To     uint64 `json:"to"`
 	Reason string `json:"reason"`

@@ -33,6 +33,11 @@ func Check(c *store.Change) error {
 			return bad("fill")
 		}
 	} else {
+		for _, g := range c.ShrinkGaps {
+			if g.Now.From != g.At || g.Now.To > c.From || g.Now.Len() == 0 {
+				return bad("gap with another reason")
+			}
+		}
 		for _, g := range c.Gaps {
 			if g.Len() == 0 || g.From < c.From || g.To > c.To {
 				return bad("gap")

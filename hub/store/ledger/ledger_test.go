@@ -76,6 +76,8 @@ func TestCheck(t *testing.T) {
 		"a fill that grows a gap": func(c *store.Change) {
 			c.Late, c.To, c.ToChain, c.ShrinkGaps = true, c.From, c.FromChain, []store.GapShrink{{At: 3, Now: gap(2, 4)}}
 		},
+		"another reason for a part": func(c *store.Change) { c.ShrinkGaps = []store.GapShrink{{At: 0, Now: gap(1, 4)}} },
+		"another reason beyond":     func(c *store.Change) { c.ShrinkGaps = []store.GapShrink{{At: 0, Now: gap(0, 5)}} },
 	} {
 		c := step(4, 8)
 		if err := ledger.Check(&c); err != nil {

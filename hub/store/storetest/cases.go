@@ -134,6 +134,7 @@ func testGaps(t *testing.T, s store.Store) {
 	if len(p.Gaps) != 2 || p.Gaps[0] != c.Gaps[0] || p.Gaps[1].From != 6 || p.Rows != 3 {
 		t.Fatalf("gaps: %+v", p)
 	}
+	testReason(t, s)
 	fill := func(at, from, to, end record.Offset) store.Change {
 		f := h.at()
 		f.Late, f.RowBase, f.Rows = true, from, readings(from, int(to-from))
@@ -160,6 +161,37 @@ func testGaps(t *testing.T, s store.Store) {
 	if q = position(t, s, "box", 1); len(q.Gaps) != 0 || q.Rows != 12 || q.Next != 12 {
 		t.Errorf("stored: %+v", q)
 	}
+}
+
+// testReason: a gap frame over a recorded gap with another reason records the rest and changes that reason, if the gap is
+// still the one that was read.
+func testReason(t *testing.T, s store.Store) {
+	h := newHistory("two", "telemetry", 2)
+	first := h.gap(4, record.ReasonDelivered)
+	first.Create = true
+	apply(t, s, first)
+	several := first.Gaps[0]
+	several.Reason = record.ReasonSeveral
+	stale := h.at()
+	stale.To, stale.ToChain = stale.From+1, 1
+	stale.Gaps = []record.Gap{{Epoch: 2, Range: record.Range{From: 4, To: 5}, Reason: record.ReasonRetention, ChainFrom: stale.FromChain, ChainTo: 1}}
+	stale.ShrinkGaps = []store.GapShrink{{At: 0, Now: several}}
+	stale.ShrinkGaps[0].Now.To = 3 // a gap that is not there
+	refuse(t, s, stale)
+	c := h.gap(3, record.ReasonRetention)
+	c.ShrinkGaps = []store.GapShrink{{At: 0, Now: several}}
+	want := []record.Gap{several, c.Gaps[0]}
+	for _, p := range []store.Position{apply(t, s, c), position(t, s, "two", 2)} {
+		if !slices.Equal(p.Gaps, want) || p.Next != 7 || p.Rows != 0 {
+			t.Errorf("after another reason: %+v, want gaps %+v", p, want)
+		}
+	}
+	again := h.at()
+	again.To, again.ToChain = again.From+1, 1
+	again.Gaps = []record.Gap{{Epoch: 2, Range: record.Range{From: 7, To: 8}, Reason: record.ReasonRetention, ChainFrom: again.FromChain, ChainTo: 1}}
+	again.ShrinkGaps = []store.GapShrink{{At: 2, Now: several}}
+	again.ShrinkGaps[0].Now.From = 2
+	refuse(t, s, again)
 }
 
 func testSkips(t *testing.T, s store.Store) {
