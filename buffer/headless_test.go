@@ -44,15 +44,15 @@ func headless(t *testing.T, below, named bool) (fs *vfs.Mem, epochs []buffer.Epo
 	}
 	first, second := infos[len(infos)-2], infos[len(infos)-1]
 	if named {
-		zero(t, fs, first.Name, int(first.Size))
+		wipe(t, fs, first.Name, int(first.Size))
 	} else if err := fs.Remove(path.Join("log/telemetry", first.Name)); err != nil {
 		t.Fatal(err)
 	}
-	zero(t, fs, second.Name, 3000)
+	wipe(t, fs, second.Name, 3000)
 	return fs, epochs, rest
 }
 
-func zero(t *testing.T, fs *vfs.Mem, name string, n int) {
+func wipe(t *testing.T, fs *vfs.Mem, name string, n int) {
 	t.Helper()
 	f, err := fs.OpenRW(path.Join("log/telemetry", name))
 	if err != nil {

@@ -77,9 +77,7 @@ func readAll(l *buffer.Log, r *buffer.Reader, epochs map[record.Epoch]buffer.Epo
 		if !ok || it.Header.Epoch != e || rng.From < info.First || rng.To > info.End || rng.Len() == 0 {
 			return out, fmt.Errorf("item [%d, %d) of epoch %s: %+v", rng.From, rng.To, e, info)
 		}
-		// Where a disk that lied has lost the header of an epoch's only segment, nothing tells what stood before it.
-		headless := info.Parent == 0 && info.Boot == "" && rng.From == info.First && rng.From > at
-		if !first && rng.From != at && !headless {
+		if !first && rng.From != at {
 			return out, fmt.Errorf("item [%d, %d) follows offset %d", rng.From, rng.To, at)
 		}
 		if e != epoch && rng.From == info.First && from != info.ChainFirst {
