@@ -279,7 +279,7 @@ func (w *world) untrue(g *record.Gap, e *entry) string {
 			return "its disk was honest and whole"
 		}
 	case record.ReasonSeveral: // boxes that hold one epoch have stated different ones
-		if !w.shared(receive.Key{Stream: e.stream, Epoch: g.Epoch}) && !rotten && !lost {
+		if !w.heldBySeveral(receive.Key{Stream: e.stream, Epoch: g.Epoch}) && !rotten && !lost {
 			return "one box only has held the epoch, and states one"
 		}
 		if !e.stored && !retained && !rotten && !lost {

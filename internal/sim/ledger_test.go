@@ -218,8 +218,8 @@ func short(e record.Epoch) string {
 	return e.String()[:4]
 }
 
-// shared says that more than one disk has held the epoch.
-func (l *ledger) shared(k receive.Key) bool {
+// heldBySeveral says that more than one disk has held the epoch, at any time.
+func (l *ledger) heldBySeveral(k receive.Key) bool {
 	for _, x := range l.links[k] {
 		if x.by != l.links[k][0].by {
 			return true
