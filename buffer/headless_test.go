@@ -44,15 +44,15 @@ func headless(t *testing.T, below, named bool) (fs *vfs.Mem, epochs []buffer.Epo
 	}
 	first, second := infos[len(infos)-2], infos[len(infos)-1]
 	if named {
-		wipe(t, fs, first.Name, int(first.Size))
+		zeros(t, fs, first.Name, int(first.Size))
 	} else if err := fs.Remove(path.Join("log/telemetry", first.Name)); err != nil {
 		t.Fatal(err)
 	}
-	wipe(t, fs, second.Name, 3000)
+	zeros(t, fs, second.Name, 3000)
 	return fs, epochs, rest
 }
 
-func wipe(t *testing.T, fs *vfs.Mem, name string, n int) {
+func zeros(t *testing.T, fs *vfs.Mem, name string, n int) {
 	t.Helper()
 	f, err := fs.OpenRW(path.Join("log/telemetry", name))
 	if err != nil {
