@@ -285,8 +285,15 @@ func TestNodes(t *testing.T) {
 				for i := range junk {
 					junk[i] = byte(rnd.Uint32())
 				}
-				r.line.Send(junk)
 				time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
+				if said := r.line.Counts().FromNodes; rnd.IntN(2) == 0 { // when a node has begun to answer
+					for range 200 {
+						if time.Sleep(time.Millisecond); r.line.Counts().FromNodes != said {
+							break
+						}
+					}
+				}
+				r.line.Send(junk)
 			}
 		default:
 			r.line.SetFaults(sim.Faults{Cut: true})
@@ -308,6 +315,9 @@ func TestNodes(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	x.quiet(b, 60*time.Second) // the configuration without nodes: the line is let go, the rest delivered
 	checkNodes(t, r, hub, worst)
+	if c := r.line.Counts(); c.Collisions == 0 {
+		t.Errorf("no characters of two talkers met: %+v", c)
+	}
 	x.stop()
 }
 
