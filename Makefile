@@ -72,11 +72,11 @@ lint: ## gofmt, vet, staticcheck
 # The packages that need neither servers, firmware nor the NPU's stand-in; the long ones have targets of their own.
 QUICK = $(shell $(GO) list ./... | grep -vE '/internal/e2e|/internal/sim$$|/internal/sim/explore|/mcu(/|$$)|/ascend(/|$$)|/buffer/buffertest$$')
 unit: ## unit tests
-	@$(GO) test -count=1 $(QUICK)
+	@$(GO) test -count=1 -p 4 $(QUICK) # many wait on a clock, few on a processor
 sim-short: ## the simulation of delivery and the exploration of its machines, short form
 	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
-	@$(GO) test -count=1 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
+	@$(GO) test -count=1 -p 4 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
 # Installs and rollouts have one goroutine; what has more of updates runs in test-updates.
 RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -vE '/agent/update|/hub/fleet')
 e2e: firmware ## real processes, a real Mosquitto over TLS: storms in their short form
