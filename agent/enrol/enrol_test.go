@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -339,10 +340,10 @@ func TestRenewal(t *testing.T) {
 			must(t, err)
 			id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(t.TempDir(), "identity")}
 			must(t, id.Install(got))
-			told := false
+			var told atomic.Bool
 			var said []string
 			reconnects := 0
-			r := &enrol.Renewal{Identity: id, Topics: topics, Now: func() (time.Time, bool) { return h.time(), told },
+			r := &enrol.Renewal{Identity: id, Topics: topics, Now: func() (time.Time, bool) { return h.time(), told.Load() },
 				Reconnect: func() { reconnects++ }, Fine: func() { said = append(said, "fine") },
 				Failed: func(back bool, text string) { said = append(said, text) }, Log: slog.New(slog.DiscardHandler)}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -361,19 +362,19 @@ func TestRenewal(t *testing.T) {
 				return c.Leaf.SerialNumber.Text(16)
 			}
 			first := serial()
-			told = true
+			told.Store(true)
 			wait(hubenrol.DefaultLife / 2)
 			if serial() != first {
 				t.Fatal("renewed at half of its life")
 			}
-			told = false
+			told.Store(false)
 			h.later(hubenrol.DefaultLife) // of a clock that nobody has set, and that is beyond the certificate
 			wait(0)
 			h.later(-hubenrol.DefaultLife)
 			if serial() != first {
 				t.Fatal("renewed by a clock that nobody has set")
 			}
-			told = !refused // within the certificate's life it counts all the same
+			told.Store(!refused) // within the certificate's life it counts all the same
 			wait(hubenrol.DefaultLife / 4)
 			if serial() == first || !id.Unproven() || reconnects != 1 {
 				t.Fatalf("not renewed: unproven %t, reconnects %d, %v", id.Unproven(), reconnects, said)
