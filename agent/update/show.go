@@ -38,7 +38,7 @@ type Situation struct {
 func (s Situation) Show() *api.Update {
 	r, t := s.Report, s.Report.Journal.Txn
 	u := &api.Update{SchemaVersion: api.SchemaVersion, Release: r.Stable, Previous: r.Previous, Counter: r.Counter, Hold: s.Orders.Hold, Pause: s.Orders.Pause,
-		State: string(fleetwire.Idle), Trust: api.UpdateTrust{Root: r.Trust.Root, Timestamp: r.Trust.Timestamp, Expires: r.Expires.UTC(), Problem: r.Problem}}
+		State: string(fleetwire.Idle), Trust: s.trust()}
 	remote := s.Remote
 	switch {
 	case !t.State.Terminal() || t.ID != "" && (remote == nil || remote.Desired == "" || remote.Desired == t.Release && remote.State.Terminal()):
@@ -56,6 +56,16 @@ func (s Situation) Show() *api.Update {
 	}
 	u.Gates = s.gates(u)
 	return u
+}
+
+// trust is the newest metadata that either part of the box has verified: edge-updater last saw some with the last release,
+// the agent's part with the last desired state.
+func (s Situation) trust() api.UpdateTrust {
+	r, remote := s.Report, s.Remote
+	if remote != nil && remote.Root >= r.Trust.Root && remote.Expires.After(r.Expires) {
+		return api.UpdateTrust{Root: remote.Root, Timestamp: remote.Timestamp, Expires: remote.Expires.UTC()}
+	}
+	return api.UpdateTrust{Root: r.Trust.Root, Timestamp: r.Trust.Timestamp, Expires: r.Expires.UTC(), Problem: r.Problem}
 }
 
 func past(t install.Txn) api.PastUpdate {
@@ -233,7 +243,7 @@ func (s Situation) desiredGate(u *api.Update, gate gateFunc) {
 
 func (s Situation) trustGate(gate gateFunc) {
 	const name = "signed and fresh"
-	r := s.Report
+	r := s.trust()
 	switch {
 	case r.Problem != "":
 		gate(name, api.GateClosed, r.Problem, "let the release engineer publish the timestamp anew; what runs goes on running")
@@ -242,7 +252,7 @@ func (s Situation) trustGate(gate gateFunc) {
 	case s.Now.After(r.Expires):
 		gate(name, api.GateClosed, "UPD-EXP: the metadata ended "+r.Expires.Format(time.RFC3339), "edgectl release publish; what runs goes on running")
 	default:
-		gate(name, api.GateOpen, fmt.Sprintf("root v%d, timestamp v%d, good until %s", r.Trust.Root, r.Trust.Timestamp, r.Expires.UTC().Format(time.RFC3339)), "")
+		gate(name, api.GateOpen, fmt.Sprintf("root v%d, timestamp v%d, good until %s", r.Root, r.Timestamp, r.Expires.Format(time.RFC3339)), "")
 	}
 }
 
