@@ -56,10 +56,10 @@ test-systemd: build standin ## the shipped units on a real Debian systemd in a c
 test: ## everything that CI runs, with what it needs installed
 	@missing=0; for set in test mcu stores arm; do $(SETUP) $$set || missing=1; done; \
 	$(MAKE) --no-print-directory lint unit race crash-short sim-short && \
-	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
+	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory -j2 --output-sync=target $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
-# Tests against what we did not write.
-REAL = test-nodes test-npu e2e test-updates test-stores arm-smoke
+# Tests against what we did not write. Two at a time: the first waits for most of its time, on clocks that it cannot hurry.
+REAL = e2e test-nodes test-npu test-updates test-stores arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)
