@@ -164,8 +164,8 @@ bench-mcu: firmware ## events per second through a line, beside what the line ca
 
 # --- exploration -----------------------------------------------------------------------------------------------
 .PHONY: explore
-explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
-	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+explore: ## every state of sender and receiver within small bounds (STATES=200000 or FOR=1h: runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES)) $(if $(FOR),-for $(FOR))
 
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
