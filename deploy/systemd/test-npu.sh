@@ -32,6 +32,7 @@ npu_says() { npu | grep -q "$1"; }
 main_pid() { in_box systemctl show -p MainPID --value edge-npu; }
 until_true 60 "edge-npu has its model" npu_says '"state": *"ready"'
 in_box stat -c %U "/proc/$(main_pid)" | grep -qx edge-npu || fail "edge-npu does not run as its user"
+[ "$(in_box readlink "/proc/$(main_pid)/ns/net")" != "$(in_box readlink /proc/1/ns/net)" ] || fail "edge-npu has the network of the box"
 until_true 30 "edgectl status has its line, and says that it is simulated" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl status | grep -q '^NPU .*SIMULATED 1 chip ok'"
 until_true 120 "it scores the box's own series" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl query --stream events --series npu.score --json | grep -q npu.score"
 sed -i 's/version: "1"/version: "2"/' "$root/etc/edge-agent/npu.yaml"
