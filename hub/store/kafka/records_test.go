@@ -78,7 +78,9 @@ func TestRecords(t *testing.T) {
 			var out strings.Builder
 			for _, topic := range []string{"edge.telemetry", "edge.telemetry.late", "edge.gaps", "edge.dead-letters", "edge.times", "edge.series"} {
 				fmt.Fprintf(&out, "%s\n", topic)
-				each(t, c, topic, func(r *kgo.Record) { show(t, &out, r, f == kafka.FormatRaw && strings.HasPrefix(topic, "edge.telemetry")) })
+				each(t, c, topic, func(r *kgo.Record) {
+					show(t, &out, r, f == kafka.FormatRaw && strings.HasPrefix(topic, "edge.telemetry"))
+				})
 			}
 			file := "testdata/records-" + string(f) + ".txt"
 			if *rewrite {
