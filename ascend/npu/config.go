@@ -1,6 +1,7 @@
 package npu
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -17,6 +18,14 @@ import (
 
 // DefaultFile is the worker's configuration on a box.
 const DefaultFile = "/etc/edge-agent/npu.yaml"
+
+// A model whose path is release:NAME is the component of that name of the release that the worker belongs to: stable, or the
+// candidate. ReleaseEnv is the environment variable with its directory, which edge-release sets.
+const (
+	releasePrefix  = "release:"
+	ReleaseEnv     = "EDGE_RELEASE"
+	defaultRelease = "/opt/edge/stable"
+)
 
 // Config is the worker's configuration; docs/ascend.md shows every key.
 type Config struct {
@@ -52,8 +61,8 @@ const (
 // Model is one model.
 type Model struct {
 	Name        string        `yaml:"name,required"`
-	Path        string        `yaml:"path,required"`
-	SHA256      string        `yaml:"sha256"` // of the file; another is refused
+	Path        string        `yaml:"path,required"` // a file, or release:NAME
+	SHA256      string        `yaml:"sha256"`        // of the file; another is refused
 	Version     string        `yaml:"version"`
 	Input       Input         `yaml:"input"`
 	Output      Output        `yaml:"output,required"`
@@ -179,6 +188,9 @@ func (c *Config) withDefaults(dir string) {
 	}
 	for i := range c.Models {
 		m := &c.Models[i]
+		if name, ok := strings.CutPrefix(m.Path, releasePrefix); ok {
+			m.Path = filepath.Join(cmp.Or(os.Getenv(ReleaseEnv), defaultRelease), filepath.Clean("/"+name))
+		}
 		abs(&m.Path)
 		if m.Golden != nil {
 			abs(&m.Golden.Input)

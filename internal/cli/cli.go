@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,6 +53,8 @@ type Env struct {
 	Dial func(ctx context.Context, addr string) error
 	// ReadClock says whether the kernel's clock is synchronised, and the bound of its error.
 	ReadClock func() (synchronised bool, errorBound time.Duration, err error)
+	// Note leaves a line in the box's own log; nil: nowhere.
+	Note func(line string)
 }
 
 // OS is the machine that the program runs on.
@@ -81,6 +84,7 @@ func OS() Env {
 			return conn.Close()
 		},
 		ReadClock: readClock,
+		Note:      note,
 	}
 }
 
@@ -163,6 +167,9 @@ func Main(ctx context.Context, env Env) int {
 		fmt.Fprintln(a.Stderr, "edgectl doctor says why. Is it another directory? See --run-dir.")
 		return ExitUnreachable
 	case errors.Is(err, api.ErrForbidden):
+		if a.Note != nil && strings.Contains(err.Error(), api.ControlSocket) {
+			a.noteRefused()
+		}
 		a.complain(err)
 		fmt.Fprintln(a.Stderr, "Use sudo, or join the group of the socket: usermod -aG edge-view $USER (edge-ops for changes).")
 		return ExitError

@@ -215,7 +215,7 @@ func TestErrors(t *testing.T) {
 				in := vfs.NewInject(w.disk, vfs.Rule{Nth: nth, Sticky: sticky})
 				w.layout = install.NewLayout(in, "opt/edge")
 				u, err := install.Open(install.Options{Layout: w.layout, Dir: "var/updater", Units: w, Judge: w, Nodes: w,
-					Raise: func(uint64) error { return nil }, Running: func() []string { return nil }})
+					Raise: func(*install.Txn) error { return nil }, Running: func() []string { return nil }})
 				if err == nil {
 					err = w.update(u, two)
 				}

@@ -31,8 +31,8 @@ type Options struct {
 	Units  Units
 	Judge  Judge
 	Nodes  Nodes
-	// Raise makes counters below the release's unacceptable from now on; it is called after the decision.
-	Raise func(counter uint64) error
+	// Raise makes counters below the transaction's unacceptable from now on; it is called after the decision.
+	Raise func(t *Txn) error
 	// Running are the paths of the programs that run, so that none is collected.
 	Running func() []string
 	// Changed is told of every state once it is durable.
@@ -328,9 +328,12 @@ func (u *Updater) remember() {
 // try starts the candidate.
 func (u *Updater) try(ctx context.Context) error {
 	t := &u.journal.Txn
-	before, err := u.o.Judge.Baseline(ctx)
-	if err != nil {
-		return u.rollBack(Unwell, "the box could not be asked how it does before the update: "+err.Error())
+	before := t.Before // a second attempt begins on a box that has just restarted
+	if before == nil {
+		var err error
+		if before, err = u.o.Judge.Baseline(ctx); err != nil {
+			return u.rollBack(Unwell, "the box could not be asked how it does before the update: "+err.Error())
+		}
 	}
 	for _, c := range t.firmware() {
 		if err := u.o.Nodes.Stage(ctx, c, u.o.Layout.entry(c)); err != nil {
@@ -378,7 +381,7 @@ func (u *Updater) observe(ctx context.Context) error {
 		if why := u.stop(); why != "" {
 			return u.rollBack(Policy, why)
 		}
-		failed = u.o.Judge.Check(ctx, t.Probation.Checks, t.Before)
+		failed = u.o.Judge.Check(ctx, t)
 		if failed != "" {
 			good = time.Now()
 		}
@@ -440,7 +443,7 @@ func (u *Updater) undo(ctx context.Context) (left []string) {
 		if was := u.old(t.From, c.Name); was != nil {
 			old = u.o.Layout.entry(*was)
 		}
-		if err := u.o.Nodes.Revert(ctx, c, old); err != nil {
+		if err := u.o.Nodes.Revert(ctx, c, u.o.Layout.entry(c), old); err != nil {
 			left = append(left, c.Name+": "+err.Error())
 		}
 	}
@@ -482,7 +485,7 @@ func (u *Updater) forward(ctx context.Context) error {
 			t.Unfinished = append(t.Unfinished, c.Name+": "+err.Error())
 		}
 	}
-	if err := u.o.Raise(t.Counter); err != nil {
+	if err := u.o.Raise(t); err != nil {
 		return err
 	}
 	if err := u.o.Units.StartStable(ctx); err != nil {
@@ -492,7 +495,19 @@ func (u *Updater) forward(ctx context.Context) error {
 		return err
 	}
 	t.Reason, t.Detail = "", ""
+	u.journal.Alarms = nil
 	return u.to(Committed)
+}
+
+// Alarm notes once what people should look at.
+func (u *Updater) Alarm(text string) error {
+	j := &u.journal
+	if slices.ContainsFunc(j.Alarms, func(a Alarm) bool { return a.Text == text }) {
+		return nil
+	}
+	j.Alarms = append(j.Alarms, Alarm{time.Now().UTC().Truncate(time.Second), text})
+	j.Alarms = j.Alarms[max(0, len(j.Alarms)-maxAlarms):]
+	return u.save()
 }
 
 // Clean removes what is not needed any more, where no transaction is open.

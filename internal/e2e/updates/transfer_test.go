@@ -23,23 +23,33 @@ import (
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
 )
 
-// systemctl stands in for systemd, which the tests of deploy/systemd boot for real: it starts the one agent with the
-// configuration of candidate or stable, in place of whichever runs.
+// systemctl stands in for systemd, which the tests of deploy/systemd boot for real: it starts agent and NPU worker of
+// candidate or stable, in place of whichever runs, by the shipped edge-release.
 const systemctl = `#!/bin/sh
 box=%s
-start() {
-	old=$(cat "$box/pid" 2>/dev/null)
+export EDGE_ROOT=$box/edge EDGE_PROGRAMS=%s EDGE_CONFIG=$box/agent.yaml
+end() {
+	old=$(cat "$box/pid.$1" 2>/dev/null)
 	if [ -n "$old" ]; then kill "$old" 2>/dev/null; while kill -0 "$old" 2>/dev/null; do sleep 0.05; done; fi
-	config=$box/agent.yaml
-	if [ -e "$box/edge/$1/config/base" ]; then config=$box/edge/$1/config/base; fi
-	%s run --config "$config" >>"$box/edge-agent.log" 2>&1 &
-	echo $! >"$box/pid"
+	rm -f "$box/pid.$1" "$box/unit.$1"
+}
+start() { # edge-agent or edge-npu, stable or candidate
+	end "$1"
+	%s "$2" "$1" run >>"$box/$1.log" 2>&1 &
+	echo $! >"$box/pid.$1"
+	echo "$2" >"$box/unit.$1"
+}
+active() {
+	if [ "$(cat "$box/unit.$1" 2>/dev/null)" = candidate ] && kill -0 "$(cat "$box/pid.$1")" 2>/dev/null; then echo active; else echo inactive; exit 3; fi
 }
 case "$1 $2" in
-"start edge-agent-exp.service") start candidate; echo exp >"$box/unit" ;;
-"restart edge-agent.service") start stable; echo stable >"$box/unit" ;;
-"is-active edge-agent-exp.service")
-	if [ "$(cat "$box/unit")" = exp ] && kill -0 "$(cat "$box/pid")" 2>/dev/null; then echo active; else echo inactive; exit 3; fi ;;
+"start edge-agent-exp.service") start edge-agent candidate ;;
+"start edge-npu-exp.service") start edge-npu candidate ;;
+"restart edge-agent.service") if [ "$(cat "$box/unit.edge-npu" 2>/dev/null)" = candidate ]; then end edge-npu; fi; start edge-agent stable ;;
+"restart edge-npu.service") start edge-npu stable ;;
+"is-active edge-agent-exp.service") active edge-agent ;;
+"is-active edge-npu-exp.service") active edge-npu ;;
+"is-enabled edge-npu.service") if [ -e "$box/npu" ]; then echo enabled; else echo not-found; exit 1; fi ;;
 esac
 `
 
@@ -75,12 +85,16 @@ func newRealBox(t *testing.T, port int, root []byte) *realBox {
 	write(t, b.path("agent.yaml"), b.config(port))
 	write(t, b.path("root.json"), string(root))
 	write(t, b.path("product"), "product=edgebox-2\n")
-	must(t, os.Chmod(write(t, filepath.Join(b.bin, "systemctl"), fmt.Sprintf(systemctl, dir, program("edge-agent"))), 0o755))
+	must(t, os.Chmod(write(t, filepath.Join(b.bin, "systemctl"), fmt.Sprintf(systemctl, dir, bin, shipped("deploy/systemd/edge-release"))), 0o755))
 	must(t, os.Chmod(write(t, filepath.Join(b.bin, "journalctl"), "#!/bin/sh\ntail -n 20 "+dir+"/edge-agent.log\n"), 0o755))
 	t.Cleanup(func() {
 		b.kill()
+		b.killProgram("edge-npu")
 		if t.Failed() {
 			t.Logf("--- last of the agent\n%s", tail(b.path("edge-agent.log"), 40))
+			if exists(b.path("npu")) {
+				t.Logf("--- last of the worker\n%s", tail(b.path("edge-npu.log"), 20))
+			}
 		}
 		os.RemoveAll(dir)
 	})
@@ -110,15 +124,17 @@ func (b *realBox) status() *api.Status {
 }
 
 // kill ends the agent with SIGKILL.
-func (b *realBox) kill() {
-	data, err := os.ReadFile(b.path("pid"))
+func (b *realBox) kill() { b.killProgram("edge-agent") }
+
+func (b *realBox) killProgram(name string) {
+	data, err := os.ReadFile(b.path("pid." + name))
 	if err != nil {
 		return
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	must(b.t, err)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	waitFor(b.t, time.Minute, "the agent is gone", func() bool {
+	waitFor(b.t, time.Minute, name+" is gone", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
@@ -129,7 +145,7 @@ func (b *realBox) updater(want int) string {
 	b.t.Helper()
 	b.t.Setenv("PATH", b.bin+":"+os.Getenv("PATH"))
 	return run(b.t, want, program("edge-updater"), "request", "--from", b.path("data/update"), "--root", b.path("edge"), "--state", b.path("updater"),
-		"--run-dir", b.path("run"), "--trust", b.path("root.json"), "--product", b.path("product"))
+		"--run-dir", b.path("run"), "--npu-dir", b.path("npurun"), "--orders", b.path("data/update/orders.json"), "--trust", b.path("root.json"), "--product", b.path("product"))
 }
 
 func (b *realBox) requested() bool { return exists(b.path("data/update", update.RequestName)) }
