@@ -3,20 +3,17 @@ package npu
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // Bounds of the socket.
@@ -30,42 +27,19 @@ const (
 type server struct {
 	w     *Worker
 	l     net.Listener
-	path  string
 	posts chan struct{}
 }
 
 func newServer(w *Worker) (*server, error) {
-	if err := os.MkdirAll(w.c.RunDir, 0o755); err != nil {
-		return nil, fmt.Errorf("make run directory: %w", err)
-	}
-	s := &server{w: w, path: filepath.Join(w.c.RunDir, api.NPUSocket), posts: make(chan struct{}, maxPosts)}
-	if c, err := net.Dial("unix", s.path); err == nil {
-		c.Close()
-		return nil, fmt.Errorf("open socket %s: another worker listens on it", s.path)
-	}
-	tmp := s.path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("remove stale socket: %w", err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	path := filepath.Join(w.c.RunDir, api.NPUSocket)
+	l, err := unixsocket.Listen(path, unixsocket.Options{Group: w.c.Group, Owner: "worker"})
 	if err != nil {
-		return nil, fmt.Errorf("open socket: %w", err)
+		return nil, err
 	}
-	l.SetUnlinkOnClose(false)
-	if g, err := user.LookupGroup(w.c.Group); err == nil {
-		if gid, err := strconv.Atoi(g.Gid); err == nil && os.Chown(tmp, -1, gid) != nil {
-			w.log.Warn("socket stays with the worker's own group", "group", w.c.Group)
-		}
+	if note := l.Note(); note != "" {
+		w.log.Warn("socket stays with the worker's own group", "why", note)
 	}
-	if err = os.Chmod(tmp, 0o660); err == nil {
-		err = os.Rename(tmp, s.path)
-	}
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("open socket: %w", err)
-	}
-	s.l = l
-	return s, nil
+	return &server{w: w, l: l, posts: make(chan struct{}, maxPosts)}, nil
 }
 
 func (s *server) run(ctx context.Context) error {
@@ -74,21 +48,7 @@ func (s *server) run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/infer/{model}", s.infer)
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: 2 * api.MaxNPUWait, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
-	done := make(chan error, 1)
-	go func() { done <- h.Serve(s.l) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	_ = os.Remove(s.path) // it may be gone already
-	stop, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if h.Shutdown(stop) != nil {
-		h.Close()
-	}
-	<-done
-	return nil
+	return unixsocket.Serve(ctx, h, s.l, time.Second)
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // The NPU worker's socket and run directory.
@@ -169,11 +170,7 @@ func NewNPUClient(runDir string) *NPUClient {
 		runDir = DefaultNPURunDir
 	}
 	path := filepath.Join(runDir, NPUSocket)
-	return &NPUClient{path: path, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: DialTimeout}
-			return d.DialContext(ctx, "unix", path)
-		}}}}
+	return &NPUClient{path: path, http: unixsocket.Client(path, DialTimeout)}
 }
 
 // Status asks the worker how it is.

@@ -45,23 +45,13 @@ func (s *staged) Metadata(trust.Have) (*trust.Bundle, error) {
 func (s *staged) Open(p string) (io.ReadCloser, error) {
 	s.last = p
 	s.c.flow.opened[p] = true
-	f, err := s.c.o.FS.Open(s.c.stage("targets", p))
-	if err != nil {
-		if errors.Is(err, vfs.ErrNotExist) {
-			s.missing = p
-		} else {
-			s.err = err
-		}
-		return nil, err
+	f, err := vfs.OpenReader(s.c.o.FS, s.c.stage("targets", p))
+	if errors.Is(err, vfs.ErrNotExist) {
+		s.missing = p
+	} else if err != nil {
+		s.err = err
 	}
-	size, err := f.Size()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, 0, size), f}, nil
+	return f, err
 }
 
 var _ update.Source = (*staged)(nil)
