@@ -91,8 +91,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "edge-updater: %v\n\n%s", errors.Join(err, errors.New("unknown arguments")), usage)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	ctx, down := context.WithCancelCause(ctx)
+	defer down(nil)
+	term := make(chan os.Signal, 1) // the machine goes down, or the unit is stopped
+	signal.Notify(term, syscall.SIGTERM)
+	defer signal.Stop(term)
+	go func() {
+		select {
+		case <-term:
+			down(install.ErrInterrupted)
+		case <-ctx.Done():
+		}
+	}()
 	p := &program{o: o, out: stdout, err: stderr}
 	switch args[0] {
 	case "check", "apply", "request":

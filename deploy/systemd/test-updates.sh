@@ -120,15 +120,31 @@ release 2.7 "$bin/edge-agent" '"ingest","acks","npu"' "$root/one.om"
 desire 2.7
 until_true 120 "release 2.7 is in probation" in_probation
 until_true 60 "with its model" worker_is edge-npu-exp "$root/one.om"
+in_box systemctl mask -q --runtime edge-updater
 in_box sh -c 'kill -9 $(pidof edge-updater)'
 in_box sh -c "kill -9 $(in_box systemctl show -p MainPID --value edge-agent-exp)"
 until_true 30 "stable's agent runs again without any updater" in_box systemctl is-active edge-agent
 until_true 60 "and stable's model" worker_is edge-npu "$root/two.om"
 in_box systemctl is-active edge-npu-exp >/dev/null && fail "the candidate's worker outlives its agent"
+in_box systemctl unmask -q --runtime edge-updater
 in_box systemctl start edge-updater || fail "edge-updater.service"
 reported COMMITTED
 on_stable 2.7
 until_true 60 "the second attempt is in force, with its model" worker_is edge-npu "$root/one.om"
+
+# The updater alone is killed, twice: systemd has its work finished.
+release 2.75 "$bin/edge-agent" '"ingest","acks","npu"' "$root/one.om"
+desire 2.75
+until_true 120 "release 2.75 is in probation" in_probation
+in_box sh -c 'kill -9 $(pidof edge-updater)'
+until_true 60 "another updater is at work" in_box pidof edge-updater
+sleep 1
+in_box sh -c 'kill -9 $(pidof edge-updater)' || true
+reported '\(COMMITTED\|ROLLED_BACK\)'
+until_true 60 "no candidate is left" sh -c "! nsenter -t $leader -m -u -i -n -p -- systemctl is-active edge-agent-exp"
+now=$(in_box readlink /opt/edge/stable)
+if ended COMMITTED; then [ "$now" = releases/2.75 ] || fail "reported COMMITTED, and $now is in force"; else [ "$now" = releases/2.7 ] || fail "reported ROLLED_BACK, and $now is in force"; fi
+echo "ok: killed updaters leave a release that is whole, and a true report ($now)"
 
 # The power is cut in probation.
 release 2.8 "$bin/edge-agent" '"ingest","acks","npu"' "$root/two.om"
@@ -138,17 +154,31 @@ kill -9 "$leader"
 i=0; while kill -0 "$nspawn" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
 boot
 until_true 60 "after the power cut stable runs" in_box systemctl is-active edge-agent
-[ "$(in_box readlink /opt/edge/stable)" = releases/2.7 ] || fail "after the power cut stable is $(in_box readlink /opt/edge/stable)"
+[ "$(in_box readlink /opt/edge/stable)" = "$now" ] || fail "after the power cut stable is $(in_box readlink /opt/edge/stable)"
 until_true 180 "and the update is completed on its second attempt" stable 2.8
 reported COMMITTED
 on_stable 2.8
 until_true 60 "with its model" worker_is edge-npu "$root/two.om"
 
+# The same with an orderly reboot.
+release 2.9 "$bin/edge-agent" '"ingest","acks","npu"' "$root/one.om"
+desire 2.9
+until_true 120 "release 2.9 is in probation" in_probation
+now=$(in_box readlink /opt/edge/stable)
+in_box systemctl poweroff || true
+i=0; while kill -0 "$nspawn" 2>/dev/null && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
+kill -0 "$nspawn" 2>/dev/null && fail "the machine does not go down"
+boot
+until_true 60 "after a reboot stable runs" in_box systemctl is-active edge-agent
+until_true 180 "and the update is completed on its second attempt" stable 2.9
+reported COMMITTED
+on_stable 2.9
+
 # Months later a file of stable is damaged, and the agent cannot start any more: nobody but systemd is there.
 in_box sh -c 'f=$(readlink -f /opt/edge/stable/agent/bin/edge-agent); head -c 4000 $f >/tmp/x; cp /tmp/x $f'
 in_box systemctl kill -s KILL edge-agent
-until_true 180 "a stable release that is damaged gives way to the one before it, by itself" stable 2.7
-on_stable 2.7
+until_true 180 "a stable release that is damaged gives way to the one before it, by itself" stable "${now#releases/}"
+on_stable "${now#releases/}"
 
 # Who may do what.
 in_box systemd-sysusers - <<'Y' || fail "users of the test"

@@ -86,7 +86,7 @@ boot() {
 		leader=$(pgrep -P $nspawn -f 'lib/systemd/systemd' || true)
 	done
 	[ -n "$leader" ] || { cat "$root.log"; echo "FAIL: no systemd in the container"; exit 1; }
-	until_true 60 "systemd is up" in_box systemctl is-system-running --wait
+	until_true 60 "systemd is up" in_box systemctl is-active multi-user.target
 	in_box ip link set lo up 2>/dev/null || true
 }
 boot

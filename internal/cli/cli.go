@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
@@ -68,7 +67,7 @@ func OS() Env {
 		},
 		Child: func(ctx context.Context, name string, args ...string) ([]byte, int, error) {
 			cmd := exec.CommandContext(ctx, name, args...)
-			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			out, err := cmd.CombinedOutput()
 			var status *exec.ExitError
 			if errors.As(err, &status) {

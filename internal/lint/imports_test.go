@@ -64,6 +64,7 @@ var peers = map[string][]string{
 	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":                 {"drivers"},
 
+	"internal/e2e/chips":          {"mcu/sim", "mcu/sim/target"},
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},

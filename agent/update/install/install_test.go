@@ -381,3 +381,36 @@ func TestStopped(t *testing.T) {
 		}
 	})
 }
+
+// TestInterrupted: case 59. The machine goes down in order while a candidate is in probation: nothing is decided by that, the
+// probation is tried once more, and a third time is no charm.
+func TestInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		u := w.open()
+		one, two := w.plan("r1", 1), w.plan("r2", 2)
+		must(t, w.update(u, one))
+		must(t, u.Begin("txn", two, manifestOf(two), 1, time.Now()))
+		down := func() {
+			t.Helper()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			time.AfterFunc(20*time.Second, func() { cancel(install.ErrInterrupted) })
+			if err := u.Run(ctx, w.staged); !errors.Is(err, install.ErrInterrupted) || u.Journal().Txn.State != install.Probation {
+				t.Fatalf("%v in state %s", err, u.Journal().Txn.State)
+			}
+			w.reboot(w.disk.CrashClone(vfs.CrashOptions{Keep: vfs.KeepAll}), true)
+			u = w.open()
+		}
+		down()
+		must(t, u.Run(t.Context(), w.staged))
+		w.want(u, install.Committed, "r2", two)
+
+		three := w.plan("r3", 3)
+		must(t, u.Begin("txn", three, manifestOf(three), 1, time.Now()))
+		down()
+		down()
+		must(t, u.Run(t.Context(), w.staged))
+		w.want(u, install.RolledBack, "r2", two)
+	})
+}
