@@ -19,7 +19,7 @@ import (
 // DefaultFile is the worker's configuration on a box.
 const DefaultFile = "/etc/edge-agent/npu.yaml"
 
-// A model whose path is release:NAME is the component of that name of the release that the worker belongs to: stable, or the
+// A model, or a golden sample's input, whose path is release:NAME is the component of that name of the release that the worker belongs to: stable, or the
 // candidate. ReleaseEnv is the environment variable with its directory, which edge-release sets.
 const (
 	releasePrefix  = "release:"
@@ -115,7 +115,7 @@ type Batch struct {
 
 // Golden is a sample whose result is known.
 type Golden struct {
-	Input     string    `yaml:"input,required"`  // file: a picture, or the tensor's bytes
+	Input     string    `yaml:"input,required"`  // file, or release:NAME: a picture, or the tensor's bytes
 	Output    []float64 `yaml:"output,required"` // of the first output
 	Tolerance float64   `yaml:"tolerance"`
 }
@@ -188,11 +188,10 @@ func (c *Config) withDefaults(dir string) {
 	}
 	for i := range c.Models {
 		m := &c.Models[i]
-		if name, ok := strings.CutPrefix(m.Path, releasePrefix); ok {
-			m.Path = filepath.Join(cmp.Or(os.Getenv(ReleaseEnv), defaultRelease), filepath.Clean("/"+name))
-		}
+		ofRelease(&m.Path)
 		abs(&m.Path)
 		if m.Golden != nil {
+			ofRelease(&m.Golden.Input)
 			abs(&m.Golden.Input)
 			if m.Golden.Tolerance == 0 {
 				m.Golden.Tolerance = 1e-3
@@ -219,6 +218,13 @@ func (c *Config) withDefaults(dir string) {
 		set(&c.Windows[i].Stream, "telemetry")
 		set(&c.Windows[i].Length, 256)
 		set(&c.Windows[i].Every, time.Second)
+	}
+}
+
+// ofRelease finds the component of the release that a path names.
+func ofRelease(p *string) {
+	if name, ok := strings.CutPrefix(*p, releasePrefix); ok {
+		*p = filepath.Join(cmp.Or(os.Getenv(ReleaseEnv), defaultRelease), filepath.Clean("/"+name))
 	}
 }
 

@@ -66,7 +66,6 @@ type wholeBox struct {
 	*realBox
 	f       *repotest.Fleet
 	lib     string
-	golden  string
 	one     *target.PTY // the node with one slot
 	avr     *chips.AVR
 	two     *chips.MCUboot
@@ -104,9 +103,7 @@ func newWholeBox(t *testing.T, dir string, port int, old, fresh content) *wholeB
 	w.lib = libs.ACL
 	w.realBox = newRealBox(t, port, f.FactoryRoot())
 	write(t, w.path("npu"), "")
-	w.golden = write(t, w.path("golden.bin"), "\x00\x00\x80\x3f") // 1
 	write(t, w.path("agent.yaml"), w.agent(port))
-	write(t, w.path("npu.yaml"), w.worker(old))
 	return w
 }
 
@@ -127,8 +124,8 @@ agent_run_dir: %[1]s/run
 acl: %[2]s
 dcmi: none
 models:
-  - {name: times, path: "release:model/times", version: "%[3]s", output: {kind: raw}, golden: {input: %[4]s, output: [%[5]g]}}
-`, w.dir, w.lib, c.name, w.golden, c.factor)
+  - {name: times, path: "release:model/times", version: "%[3]s", output: {kind: raw}, golden: {input: "release:config/sample", output: [%[4]g]}}
+`, w.dir, w.lib, c.name, c.factor)
 }
 
 // release publishes one with all of it; agent is the configuration of the agent.
@@ -148,6 +145,7 @@ func (w *wholeBox) release(name string, c content, agent string, p release.Proba
 			two,
 			add(release.Config, "config/base", name, "config/base", []byte(agent), 20, nil),
 			add(release.Config, "config/npu", name, "config/npu", []byte(w.worker(c)), 21, nil),
+			add(release.Config, "config/sample", name, "config/sample", []byte{0, 0, 128, 63}, 22, nil), // 1, as a float
 			add(release.Model, "model/times", name, "models/times", c.model.Bytes(), 30, nil),
 			add(release.Agent, "agent", name, "agent/programs", programs(w.t, name, "edge-agent", "edge-npu"), 90, nil)}})
 	w.f.Publish()
@@ -242,7 +240,6 @@ func TestWholeRelease(t *testing.T) {
 	w.release("2026.11.1", old, w.agent(m.port)+"log: {level: info}\n", good)
 	h := newHub(t, dir, m.port, w.f.Dir)
 	w.up()
-	w.systemctl("restart", "edge-npu.service")
 	r := 0
 	rollOut := func(name string) {
 		t.Helper()
