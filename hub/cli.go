@@ -74,7 +74,7 @@ func commands() []command {
 		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
 		{"command", "DEVICE OP --key FILE [--why TEXT]", "one signed command to one box, carried out once", (*app).cmdCommand},
 		{"enrol", "add|revoke DEVICE | list | audit", "who may get a certificate, with a one-time code", (*app).cmdEnrol},
-		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit", "releases on their way to the fleet", (*app).cmdRollout},
+		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit | events", "releases on their way to the fleet", (*app).cmdRollout},
 		{"bench", "[--devices N] [--rate R] [--every D] [--for D] [--catch-up D]", "measure a hub on this machine with virtual agents", (*app).cmdBench},
 		{"version", "", "the version of this program", (*app).cmdVersion},
 		{"help", "[COMMAND]", "this page", (*app).cmdHelp},
@@ -130,9 +130,8 @@ func Main(ctx context.Context, env Env) int {
 }
 
 func (a *app) complain(err error) {
-	var list *strictyaml.Error
-	if errors.As(err, &list) { // names file, line and column itself
-		fmt.Fprintln(a.Stderr, a.Style.Text(list.Error()))
+	if errors.As(err, new(*strictyaml.Error)) { // names file, line and column itself
+		strictyaml.Tell(a.Stderr, err)
 		return
 	}
 	fmt.Fprintln(a.Stderr, "edge-hub: "+a.Style.Text(err.Error()))
@@ -337,15 +336,6 @@ func (a *app) cmdCheck(_ context.Context, args []string) error {
 		return err
 	}
 	c, err := Load(a.file)
-	var list *strictyaml.Error
-	if errors.As(err, &list) {
-		a.complain(err)
-		plural := "s"
-		if len(list.Problems) == 1 {
-			plural = ""
-		}
-		return &exit{ExitError, fmt.Errorf("%d error%s in %s; nothing was changed", len(list.Problems), plural, a.file)}
-	}
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
@@ -69,7 +70,8 @@ func enrolCommand(args []string, stdout, stderr io.Writer) int {
 			o.Broker, o.CAFile, o.Prefix = or(o.Broker, m.Broker), or(o.CAFile, m.CAFile), m.TopicPrefix
 		}
 	case !errors.Is(err, os.ErrNotExist):
-		return refuse(stderr, err)
+		strictyaml.Tell(stderr, err)
+		return exitError
 	}
 	if o.Device == "" {
 		o.Device, _ = os.Hostname() // without one the check below says what is missing

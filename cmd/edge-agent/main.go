@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/edgelog/edgelog/agent"
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
@@ -74,14 +74,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := config.Load(*file, config.OS{})
 	if err != nil {
-		return refuse(stderr, err)
+		strictyaml.Tell(stderr, err)
+		return exitError
 	}
 	err = agent.CheckSources(c.Sources)
 	if err == nil {
 		err = agent.CheckNodes(c.Nodes)
 	}
 	if err != nil {
-		return refuse(stderr, fmt.Errorf("%s: %w", *file, err))
+		strictyaml.Tell(stderr, fmt.Errorf("%s: %w", *file, err))
+		return exitError
 	}
 	if command == "check" {
 		fmt.Fprintf(stdout, "%s: fine. Device %s, %d sources, %d lines of nodes, %d streams.\n", *file, c.Device, len(c.Sources), len(c.Nodes), len(c.Streams))
@@ -92,20 +94,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitError
 	}
 	return exitOK
-}
-
-// refuse prints every mistake of a configuration with its position.
-func refuse(w io.Writer, err error) int {
-	fmt.Fprintln(w, err)
-	var mistakes *strictyaml.Error
-	if errors.As(err, &mistakes) {
-		n := "1 error"
-		if len(mistakes.Problems) != 1 {
-			n = fmt.Sprintf("%d errors", len(mistakes.Problems))
-		}
-		fmt.Fprintf(w, "%s; nothing was changed.\n", n)
-	}
-	return exitError
 }
 
 func serve(c *config.Config, file string, stderr io.Writer) error {
@@ -124,26 +112,14 @@ func serve(c *config.Config, file string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	reloads := make(chan struct{})
-	go func() {
-		defer close(reloads)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-				if r, err := a.Reload(ctx, "SIGHUP"); err != nil || r.Error != "" {
-					log.Error("configuration not reloaded; the old one stays", "err", reason(r, err))
-				}
-			}
+	reloads := sdnotify.OnReload(ctx, func() {
+		if r, err := a.Reload(ctx, "SIGHUP"); err != nil || r.Error != "" {
+			log.Error("configuration not reloaded; the old one stays", "err", reason(r, err))
 		}
-	}()
+	})
 	err = a.Run(ctx)
 	stop()
-	<-reloads
+	reloads()
 	return err
 }
 

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,11 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	c, err := npu.Load(*file)
 	if err != nil {
-		fmt.Fprintln(stderr, err)
-		var mistakes *strictyaml.Error
-		if errors.As(err, &mistakes) {
-			fmt.Fprintf(stderr, "%d mistakes; nothing was changed.\n", len(mistakes.Problems))
-		}
+		strictyaml.Tell(stderr, err)
 		return exitError
 	}
 	switch args[0] {
@@ -123,27 +118,13 @@ func serve(c *npu.Config, file string, stderr io.Writer) error {
 	if nerr != nil {
 		return nerr
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	reloads := make(chan struct{})
-	go func() {
-		defer close(reloads)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-				reload(w, file, log)
-			}
-		}
-	}()
+	reloads := sdnotify.OnReload(ctx, func() { reload(w, file, log) })
 	if err := sdnotify.Notify(sdnotify.Ready); err != nil {
 		log.Warn("systemd not told", "err", err)
 	}
 	err = w.Run(ctx)
 	stop()
-	<-reloads
+	reloads()
 	if lib != nil && err == nil {
 		err = lib.Finalize()
 	}

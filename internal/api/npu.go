@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // The NPU worker's socket and run directory.
@@ -49,6 +50,7 @@ type NPUStatus struct {
 	Sequence      uint64         `json:"sequence"`               // bound to inputs
 	Durable       uint64         `json:"durable"`                // acknowledged by the agent
 	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
+	Untold        uint64         `json:"untold"`                 // records of chips and models that found no room while the agent was away
 	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
 	Goroutines    int            `json:"goroutines"`
 }
@@ -64,6 +66,14 @@ type NPUChip struct {
 	Gauges  map[string]float64 `json:"gauges"` // unit by name, as docs/ascend.md lists them
 	Errors  []string           `json:"errors,omitempty"`
 	Age     float64            `json:"age_seconds"` // of the gauges
+	// Processes use the chip's memory; not there if the driver does not tell.
+	Processes []NPUProcess `json:"processes,omitempty"`
+}
+
+// NPUProcess is a process that uses a chip.
+type NPUProcess struct {
+	PID   int    `json:"pid"`
+	Bytes uint64 `json:"bytes"`
 }
 
 // NPUModel is one model at work.
@@ -169,11 +179,7 @@ func NewNPUClient(runDir string) *NPUClient {
 		runDir = DefaultNPURunDir
 	}
 	path := filepath.Join(runDir, NPUSocket)
-	return &NPUClient{path: path, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: DialTimeout}
-			return d.DialContext(ctx, "unix", path)
-		}}}}
+	return &NPUClient{path: path, http: unixsocket.Client(path, DialTimeout)}
 }
 
 // Status asks the worker how it is.

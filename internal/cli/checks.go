@@ -91,7 +91,7 @@ func (d *doctor) configuration() {
 		d.skip("config", mistakes.Problems[0].Text)
 	case errors.As(err, &mistakes):
 		p := mistakes.Problems[0]
-		d.fail("config", fmt.Sprintf("%s:%d:%d  %s", file, p.Line, p.Col, p.Text), fmt.Sprintf("edge-agent check --config %s shows all %d", file, len(mistakes.Problems)), health.ReloadFailed)
+		d.fail("config", fmt.Sprintf("%s:%d:%d  %s", file, p.Line, p.Col, p.Text), fmt.Sprintf("edge-agent check --config %s shows all %d", file, len(mistakes.Problems)+mistakes.More), health.ReloadFailed)
 	case errors.Is(err, fs.ErrNotExist):
 		d.warn("config", file+" does not exist", "Name it with --config, or begin with the commented example agent.yaml", "")
 	case errors.Is(err, fs.ErrPermission):
