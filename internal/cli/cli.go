@@ -13,7 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
@@ -52,6 +52,8 @@ type Env struct {
 	Dial func(ctx context.Context, addr string) error
 	// ReadClock says whether the kernel's clock is synchronised, and the bound of its error.
 	ReadClock func() (synchronised bool, errorBound time.Duration, err error)
+	// Note leaves a line in the box's own log; nil: nowhere.
+	Note func(line string)
 }
 
 // OS is the machine that the program runs on.
@@ -65,7 +67,7 @@ func OS() Env {
 		},
 		Child: func(ctx context.Context, name string, args ...string) ([]byte, int, error) {
 			cmd := exec.CommandContext(ctx, name, args...)
-			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			out, err := cmd.CombinedOutput()
 			var status *exec.ExitError
 			if errors.As(err, &status) {
@@ -81,6 +83,7 @@ func OS() Env {
 			return conn.Close()
 		},
 		ReadClock: readClock,
+		Note:      note,
 	}
 }
 
@@ -163,6 +166,9 @@ func Main(ctx context.Context, env Env) int {
 		fmt.Fprintln(a.Stderr, "edgectl doctor says why. Is it another directory? See --run-dir.")
 		return ExitUnreachable
 	case errors.Is(err, api.ErrForbidden):
+		if a.Note != nil && strings.Contains(err.Error(), api.ControlSocket) {
+			a.noteRefused()
+		}
 		a.complain(err)
 		fmt.Fprintln(a.Stderr, "Use sudo, or join the group of the socket: usermod -aG edge-view $USER (edge-ops for changes).")
 		return ExitError

@@ -141,12 +141,6 @@ func (r *Repo) Freeze(draft []byte, since ...string) ([]byte, *release.Manifest,
 			c.Index = &index
 			pins = append(pins, index)
 		}
-		if c.SelfTest != nil {
-			if c.SelfTest.Input, err = r.pin(c.SelfTest.Input.Path); err != nil {
-				return nil, nil, nil, fmt.Errorf("freeze %s: self-test: %w", c.Name, err)
-			}
-			pins = append(pins, c.SelfTest.Input)
-		}
 		pins = append(pins, c.Pin)
 		deltas, err := r.deltas(c, since)
 		if err != nil {
