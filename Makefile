@@ -205,8 +205,9 @@ test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformanc
 storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
 	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
-test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
-	@$(SETUP) stores
+test-kafka-cluster: ## three Kafka brokers, replication 3: brokers, hubs and agents killed under load, consumers that are not ours count (ROUNDS=20 SEED=1)
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStormKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
 bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
 	@$(SETUP) stores

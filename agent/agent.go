@@ -189,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&writers, "collect", run, a.collector.Run)
 	start(&writers, "clock", run, a.watchClock)
 	start(&writers, "nodes", run, a.nodes.Run)
+	start(&writers, "events", run, a.events.Run)
 	start(&readers, "control", readCtx, a.control.Run)
 	start(&readers, "uplink", readCtx, a.deliver.Run)
 	start(&readers, "watchdog", readCtx, a.watch)

@@ -33,9 +33,13 @@ type updateDesk struct {
 
 	changing sync.Mutex // one order at a time
 
-	mu   sync.Mutex
-	last *api.Update
+	mu    sync.Mutex // guards what follows
+	last  *api.Update
+	noted noted
 }
+
+// noted is what the log of events says last of an update.
+type noted struct{ state, release string }
 
 func newUpdateDesk(a *Agent) *updateDesk {
 	u := &updateDesk{fs: a.o.FS, log: a.log, events: a.events, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
@@ -49,6 +53,9 @@ func newUpdateDesk(a *Agent) *updateDesk {
 	}
 	if c := a.o.Config.Update; c != nil {
 		u.updaterDir, u.trust = c.Updater, c.Trust
+	}
+	if u.noted = a.events.lastUpdate(); u.noted.state == "" {
+		u.noted.state = string(fleetwire.Idle)
 	}
 	u.refresh(time.Now())
 	return u
@@ -79,12 +86,14 @@ func (u *updateDesk) refresh(now time.Time) {
 	}
 	u.alarm(text)
 	shown := s.Show()
+	is := noted{shown.State, shown.Desired}
 	u.mu.Lock()
-	before := u.last
-	u.last = shown
+	changed := u.noted != is
+	u.last, u.noted = shown, is
 	u.mu.Unlock()
-	if before != nil && (before.State != shown.State || before.Desired != shown.Desired) {
-		u.note(event{What: "update " + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
+	// What happened while no agent ran, as the commit of the release that this one came with, is noted at its start.
+	if changed {
+		u.note(event{What: eventUpdate + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
 	}
 }
 

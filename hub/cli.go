@@ -74,7 +74,7 @@ func commands() []command {
 		{"quarantine", "[resolve DEVICE STREAM EPOCH]", "list epochs whose history differs; take them again", (*app).cmdQuarantine},
 		{"command", "DEVICE OP --key FILE [--why TEXT]", "one signed command to one box, carried out once", (*app).cmdCommand},
 		{"enrol", "add|revoke DEVICE | list | audit", "who may get a certificate, with a one-time code", (*app).cmdEnrol},
-		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit", "releases on their way to the fleet", (*app).cmdRollout},
+		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit | events", "releases on their way to the fleet", (*app).cmdRollout},
 		{"bench", "[--devices N] [--rate R] [--every D] [--for D] [--catch-up D]", "measure a hub on this machine with virtual agents", (*app).cmdBench},
 		{"version", "", "the version of this program", (*app).cmdVersion},
 		{"help", "[COMMAND]", "this page", (*app).cmdHelp},

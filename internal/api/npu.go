@@ -50,6 +50,7 @@ type NPUStatus struct {
 	Sequence      uint64         `json:"sequence"`               // bound to inputs
 	Durable       uint64         `json:"durable"`                // acknowledged by the agent
 	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
+	Untold        uint64         `json:"untold"`                 // records of chips and models that found no room while the agent was away
 	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
 	Goroutines    int            `json:"goroutines"`
 }
@@ -65,6 +66,14 @@ type NPUChip struct {
 	Gauges  map[string]float64 `json:"gauges"` // unit by name, as docs/ascend.md lists them
 	Errors  []string           `json:"errors,omitempty"`
 	Age     float64            `json:"age_seconds"` // of the gauges
+	// Processes use the chip's memory; not there if the driver does not tell.
+	Processes []NPUProcess `json:"processes,omitempty"`
+}
+
+// NPUProcess is a process that uses a chip.
+type NPUProcess struct {
+	PID   int    `json:"pid"`
+	Bytes uint64 `json:"bytes"`
 }
 
 // NPUModel is one model at work.

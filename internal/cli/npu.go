@@ -111,11 +111,19 @@ func (v view) npu(s *api.NPUStatus) string {
 			b.WriteString(v.clean(term.Wrap(m.Name+": "+text, v.style.Width(), "  ") + "\n"))
 		}
 	}
-	b.WriteString(v.fields(0, term.CommaU(s.Durable)+" messages durable", fmt.Sprintf("%d waiting", s.Waiting), fmt.Sprintf("%d restarts", s.Restarts)))
+	b.WriteString(v.fields(0, term.CommaU(s.Durable)+" messages durable", fmt.Sprintf("%d waiting", s.Waiting), fmt.Sprintf("%d restarts", s.Restarts), untold(s.Untold)))
 	if s.LastError != "" {
 		b.WriteString(v.clean(term.Wrap("last error: "+s.LastError, v.style.Width(), "  ") + "\n"))
 	}
 	return b.String()
+}
+
+// untold says how many records of chips and models are missing from the log, "" if none is.
+func untold(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return term.CommaU(n) + " records of chips and models left out"
 }
 
 // pictures says who decodes a model's pictures, and what could not be left to the device.

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -244,6 +245,7 @@ func TestTransfer(t *testing.T) {
 		t.Errorf("%s, %v", link, err)
 	}
 
+	sameEvents(t, b, h)
 	b.balance(h, 500)
 }
 
@@ -287,6 +289,51 @@ func (b *realBox) delivered(least uint64) (records uint64) {
 		t.Errorf("%d records are no load", records)
 	}
 	return records
+}
+
+// sameEvents: what the box noted of its updates is at the hub, every line once, as it stands in the box's log.
+func sameEvents(t *testing.T, b *realBox, h *hub) {
+	t.Helper()
+	type event struct {
+		N    uint64 `json:"n"`
+		Hash string `json:"hash"`
+		What string `json:"what"`
+	}
+	var own []event
+	var at struct {
+		Events []event  `json:"events"`
+		Broken []string `json:"broken"`
+	}
+	look := func() bool {
+		own, at.Events, at.Broken = nil, nil, nil
+		must(t, json.Unmarshal([]byte(run(t, 0, program("edge-hub"), "rollout", "events", "box-1", "--last", "1000", "--json", "--config", h.file)), &at))
+		for d := json.NewDecoder(strings.NewReader(run(t, 0, program("edgectl"), "update", "events", "--json", "--dir", b.path("data")))); d.More(); {
+			var x struct {
+				event
+				Event event `json:"event"`
+			}
+			must(t, d.Decode(&x))
+			own = append(own, event{x.N, x.Hash, x.Event.What})
+		}
+		return slices.Equal(own, at.Events) && len(own) > 0
+	}
+	for end := time.Now().Add(2 * time.Minute); !look(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("events of the box:\n%v\nat the hub:\n%v", own, at.Events)
+		}
+	}
+	var committed, back bool
+	for _, e := range own {
+		committed, back = committed || e.What == "update COMMITTED", back || e.What == "update ROLLED_BACK"
+	}
+	if len(at.Broken) > 0 || !committed || !back {
+		t.Errorf("%v, %v", own, at.Broken)
+	}
+	text := run(t, 0, program("edge-hub"), "rollout", "events", "--config", h.file)
+	if !strings.Contains(text, "box-1") || !strings.Contains(run(t, 0, program("edge-hub"), "rollout", "events", "box-1", "-o", "wide", "--config", h.file), "UPD-HEALTH") {
+		t.Errorf("%s", text)
+	}
+	t.Logf("%d events, each at the hub once", len(own))
 }
 
 // quiet stops the sources: the release's configuration is replaced by the box's own without them.
