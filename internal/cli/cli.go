@@ -139,6 +139,8 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.err }
 
+func usage(err error) error { return &exit{ExitUsage, err} }
+
 func usagef(format string, args ...any) error {
 	return &exit{ExitUsage, fmt.Errorf(format, args...)}
 }
@@ -193,7 +195,7 @@ func (a *app) main(ctx context.Context) error {
 			return c.run(a, ctx, rest[1:])
 		}
 	}
-	return usagef("there is no command %q%s", rest[0], suggestCommand(rest[0]))
+	return usage(unknownCommand(rest[0]))
 }
 
 // open takes over the flags: zone, sockets.

@@ -33,6 +33,10 @@ func TestWhatPeopleSee(t *testing.T) {
 		{"status-npu.txt", "npu", []string{"status"}, utf8, cli.ExitOK, 80},
 		{"sensors.txt", "degraded", []string{"sensors"}, utf8, cli.ExitOK, 80},
 		{"sensors-one.txt", "degraded", []string{"sensors", "room 1"}, utf8, cli.ExitOK, 80},
+		{"sensors-one.txt", "degraded", []string{"sensors", "ROOM 1"}, utf8, cli.ExitOK, 80},
+		{"sensors-source.txt", "degraded", []string{"sensors", "hos"}, utf8, cli.ExitOK, 80},
+		{"sensors-narrow.txt", "degraded", []string{"sensors"}, term.Style{UTF8: true, Columns: 44}, cli.ExitOK, 0},
+		{"account-narrow.txt", "degraded", []string{"account"}, term.Style{UTF8: true, Columns: 40}, cli.ExitDegraded, 40},
 		{"sensors-wide.txt", "degraded", []string{"sensors", "cold-rooms", "-o", "wide"}, utf8, cli.ExitOK, 0},
 		{"help-modbus.txt", "healthy", []string{"help", "modbus"}, utf8, cli.ExitOK, 80},
 		{"help-scan.txt", "healthy", []string{"help", "scan"}, utf8, cli.ExitOK, 80},
@@ -137,11 +141,31 @@ func TestAck(t *testing.T) {
 	}
 }
 
+// A question that no record answers is answered in words, beside an output for programs that stays empty.
+func TestNoRecord(t *testing.T) {
+	b := degradedBox()
+	b.records = nil
+	dir := serve(t, b)
+	code, out, stderr := run{args: []string{"--run-dir", dir, "query", "--series", "nothing"}, style: utf8}.do(t)
+	if code != cli.ExitOK || out != "" || !strings.HasPrefix(stderr, "edgectl: no record is like that") {
+		t.Errorf("exit %d %q %q", code, out, stderr)
+	}
+	if _, out, stderr := (run{args: []string{"--run-dir", dir, "query", "--json"}, style: utf8}).do(t); stderr != "" || !strings.Contains(out, `"records":0`) {
+		t.Errorf("%q %q", out, stderr)
+	}
+}
+
 func TestMistakesOfUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"statsu":                         `there is no command "statsu"; did you mean "status"?`,
-		"status extra":                   `status: "extra" is too much; edgectl help status shows its form`,
-		"status --jsn":                   `flag provided but not defined: -jsn; edgectl help status shows its flags`,
+		"status extra":                   `status: "extra" is one word too many; edgectl help status shows its form`,
+		"status --jsn":                   `status: there is no flag --jsn; did you mean "--json"? edgectl help status shows its form`,
+		"--jsn status":                   `there is no flag --jsn; did you mean "--json"? edgectl help lists all`,
+		"stat":                           `there is no command "stat"; did you mean "status"? edgectl help lists all`,
+		"tail -n":                        `tail: -n wants a value; edgectl help tail`,
+		"tail -n ten":                    `tail: -n "ten": want a whole number; edgectl help tail`,
+		"sensors --every 5":              `sensors: --every "5": want a length of time such as 500ms`,
+		"explain S01":                    `there is no code "S01"; did you mean "S001"? edgectl explain lists all`,
 		"explain S999":                   `there is no code "S999"; edgectl explain lists all`,
 		"query --since gestern":          `--since: "gestern" is not a time; write`,
 		"query --since today --until 9h": `--since today is not before --until 9h`,
