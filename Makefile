@@ -164,8 +164,8 @@ bench-mcu: firmware ## events per second through a line, beside what the line ca
 
 # --- exploration -----------------------------------------------------------------------------------------------
 .PHONY: explore
-explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
-	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+explore: ## every state of sender and receiver within small bounds (STATES=200000 or FOR=1h: runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES)) $(if $(FOR),-for $(FOR))
 
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
@@ -214,13 +214,15 @@ bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's ow
 
 # --- updates ---------------------------------------------------------------------------------------------------
 .PHONY: bench-update test-updates
-test-updates: ## updates with real programs: 200 boxes through a real Mosquitto, a transfer with kills, access; races of client and server
+test-updates: ## updates with real programs: 200 boxes through a real Mosquitto, a transfer with kills, mirrors, access; races of client and server
 	@$(SETUP) test
+	@$(SETUP) updates
 	@$(GO) test -count=1 -v -timeout 15m ./internal/e2e/updates | grep -vE '^=== (RUN|PAUSE|CONT)'
-	@$(GO) test -count=1 -race -timeout 10m -skip 'TwoHundred|PowerCuts|Windows' ./agent/update/mqtt ./hub/fleet
+	@$(GO) test -count=1 -race -timeout 10m -skip 'TwoHundred|PowerCuts|Windows' ./agent/update/mqtt ./agent/update/mirror ./hub/fleet
 DELTA_FROM ?= HEAD~5
 bench-update: build ## figures of fleet updates (BENCH=regexp; DELTA_FROM=the commit whose agent a delta starts from)
 	@$(SETUP) test
+	@$(SETUP) updates
 	@rm -rf scratch/old && mkdir -p scratch/old/src && git archive $(DELTA_FROM) | tar -x -C scratch/old/src
 	@cd scratch/old/src && CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o ../edge-agent ./cmd/edge-agent
 	@rm -rf scratch/old/src

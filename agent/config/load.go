@@ -138,6 +138,12 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 			files = append(files, named{keys[i], *p})
 		}
 	}
+	if u := c.Update; u != nil {
+		for i, m := range u.Mirrors {
+			path := "update.mirrors[" + strconv.Itoa(i) + "]."
+			files = append(files, named{path + "ca_file", m.CAFile}, named{path + "cert_file", m.CertFile}, named{path + "key_file", m.KeyFile})
+		}
+	}
 	for _, f := range files {
 		if f.name == "" {
 			continue

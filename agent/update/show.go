@@ -152,6 +152,7 @@ func (s Situation) remote(u *api.Update) {
 	r := s.Remote
 	u.State, u.Since, u.Desired, u.Manifest, u.Attempt = string(r.State), r.Since, r.Desired, r.Manifest, r.Attempt
 	u.Reason, u.Detail, u.DoneBytes, u.TotalBytes = r.Reason, r.Detail, r.Done, r.Total
+	u.Source = r.Source
 	for i, c := range r.Components {
 		x := api.UpdateComponent{Order: i, Name: c.Name, Kind: c.Kind, Have: c.Have, Want: c.Want, State: partWaiting, DoneBytes: c.Done, TotalBytes: c.Total}
 		if x.Have == "" {

@@ -102,6 +102,9 @@ func (v view) update(u *api.Update) string {
 	if u.TotalBytes > 0 {
 		b.WriteString("          " + strings.TrimSpace(v.progress(u, "").Line(v.now, u.DoneBytes)) + "\n")
 	}
+	if u.Source != "" {
+		b.WriteString(v.clean("          from "+v.style.Clip(u.Source, v.style.Width()-15)) + "\n")
+	}
 	if u.State == string(fleetwire.Probation) {
 		b.WriteString(v.clean("          " + term.Wrap(v.probation(u), v.style.Width(), "          ") + "\n"))
 	}

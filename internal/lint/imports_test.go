@@ -59,7 +59,7 @@ var peers = map[string][]string{
 	"agent/update/updatetest": {"agent/update", "agent/update/install", "agent/update/mqtt"},
 
 	"internal/trust/repo/repotest": {"internal/trust/repo"},
-	"agent/update/mqtt":            {"agent/update", "agent/update/install", "agent/update/fetch"},
+	"agent/update/mqtt":            {"agent/update", "agent/update/install", "agent/update/fetch", "agent/update/mirror"},
 	"agent/config":                 {},
 	"drivers/bus/modbus":           {"drivers/bus/serial"},
 	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
