@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -170,6 +171,9 @@ func Main(ctx context.Context, env Env) int {
 		return ExitError
 	default:
 		a.complain(err)
+		if errors.Is(err, fs.ErrPermission) {
+			fmt.Fprintln(a.Stderr, "This user may not: use sudo.")
+		}
 		return ExitError
 	}
 }

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -238,6 +239,11 @@ func TestDoctor(t *testing.T) {
 	if code != cli.ExitOK || !strings.Contains(out, "broker.example:1883 accepts connections") {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
+	unplugged := fstest.MapFS{"etc/agent.yaml": {Data: []byte("sources:\n  - {name: gps, driver: nmea, nmea: {port: /dev/ttyUSB7}}\n")}}
+	code, out, _ = run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: unplugged}.do(t)
+	if code != cli.ExitDegraded || !strings.HasPrefix(out, "WARN  config      source gps: /dev/ttyUSB7 does not exist now") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 	bad := fstest.MapFS{"etc/agent.yaml": {Data: []byte("sources:\n  - name: a\n    driver: w1\n    intervall: 1s\n")}}
 	code, out, _ = run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: bad}.do(t)
 	if code != cli.ExitDegraded || !strings.HasPrefix(out, "FAIL  config") || !strings.Contains(out, `"intervall"`) {
@@ -268,6 +274,24 @@ func TestCompletion(t *testing.T) {
 		if strings.Join(got, " ") != strings.Join(exp, " ") {
 			t.Errorf("%s: %q", kind, out)
 		}
+	}
+}
+
+// Names are asked of the box that the line is about.
+func TestCompletionInBash(t *testing.T) {
+	const script = `edgectl() { printf '%s,' "$@"; }
+. ../../deploy/completions/edgectl.bash
+for line in "--run-dir /x tail " "query --series " "status --js" "log erase --k" "node --config /y show "; do
+	read -ra words <<<"$line"
+	COMP_WORDS=(edgectl "${words[@]}"); [[ $line == *" " ]] && COMP_WORDS+=("")
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_edgectl
+	echo "${COMPREPLY[*]}"
+done`
+	out, err := exec.Command("bash", "-c", script).CombinedOutput()
+	const want = "--run-dir,/x,__complete,streams,\n__complete,series,\n--json\n--key --key-file\n--config,/y,__complete,nodes,\n"
+	if err != nil || string(out) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
 }
 
