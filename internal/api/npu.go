@@ -225,6 +225,9 @@ func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, ou
 		if isPermission(err) {
 			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
 		}
+		if isNotThere(err) {
+			return fmt.Errorf("%w: nothing listens on %s", ErrNPUSilent, c.path)
+		}
 		return fmt.Errorf("%w on %s: %w", ErrNPUSilent, c.path, err)
 	}
 	defer resp.Body.Close()

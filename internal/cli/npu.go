@@ -42,7 +42,7 @@ func (a *app) npu(ctx context.Context, args []string) error {
 func (a *app) npuStatus(ctx context.Context, client *api.NPUClient) error {
 	s, err := client.Status(ctx)
 	if errors.Is(err, api.ErrNPUSilent) {
-		return &exit{ExitUnreachable, fmt.Errorf("%w. `systemctl status edge-npu` says why; is it another directory? See --npu-dir", err)}
+		return &exit{ExitUnreachable, fmt.Errorf("%w; `systemctl status edge-npu` says why. Is it another directory? See --npu-dir", err)}
 	}
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func npuFields(n *api.NPUSummary) []string {
 		}
 	}
 	if n.Restarts > 0 {
-		out = append(out, fmt.Sprintf("%d %s", n.Restarts, plural(n.Restarts, "restart")))
+		out = append(out, term.Count(n.Restarts, "restart"))
 	}
 	return out
 }
