@@ -92,23 +92,24 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 		problem(w, http.StatusServiceUnavailable, api.CodeUnavailable, "model %s cannot be used: %s", name, st.Error)
 		return
 	}
-	if id != "" && !s.w.claim("frame "+id) {
-		problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
-		return
-	}
+	it, got, dropped := s.frame(id, data)
 	if id != "" {
-		defer s.w.release("frame " + id)
+		if !s.w.claim("frame " + id) {
+			problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
+			return
+		}
 		if seq := s.w.journal.known(id); seq != 0 {
-			if _, acked := s.w.journal.position(); seq <= acked {
-				answer(w, http.StatusOK, api.NPUResult{SchemaVersion: api.SchemaVersion, Model: name, Quality: "good", Recorded: true, Repeated: true, Simulated: s.w.simulated()})
+			s.w.release("frame " + id)
+			if _, acked := s.w.journal.position(); seq > acked {
+				problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
 				return
 			}
+			answer(w, http.StatusOK, api.NPUResult{SchemaVersion: api.SchemaVersion, Model: name, Quality: "good", Recorded: true, Repeated: true, Simulated: s.w.simulated()})
+			return
 		}
 	}
-	got, dropped := make(chan api.NPUResult, 1), make(chan string, 1)
-	it := &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },
-		done: func(res api.NPUResult) { got <- res }, drop: func(why string) { dropped <- why }}
 	if err := r.offer(it); err != nil {
+		it.drop(err.Error())
 		problem(w, http.StatusTooManyRequests, api.CodeFull, "%v", err)
 		return
 	}
@@ -123,12 +124,25 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
+// frame is a posted input. Its reference stays taken until it is done or dropped, however long who posted it waits: posted
+// again meanwhile, it is not worked on twice.
+func (s *server) frame(id string, data []byte) (it *item, got chan api.NPUResult, dropped chan string) {
+	got, dropped = make(chan api.NPUResult, 1), make(chan string, 1)
+	free := func() {
+		if id != "" {
+			s.w.release("frame " + id)
+		}
+	}
+	return &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },
+		done: func(res api.NPUResult) { free(); got <- res }, drop: func(why string) { free(); dropped <- why }}, got, dropped
+}
+
 // Status is what the worker tells of itself.
 func (w *Worker) Status() *api.NPUStatus {
 	next, acked := w.journal.position()
 	w.mu.Lock()
 	s := &api.NPUStatus{SchemaVersion: api.SchemaVersion, Time: time.Now().UTC(), Started: w.started, Version: w.o.Version, PID: os.Getpid(), Simulated: w.simulated(),
-		Runtime: w.version.Runtime, CANN: w.version.CANN, Warning: w.version.Warning, Restarts: w.restarts, LastRestart: w.restart, LastError: w.last,
+		Runtime: w.version.Runtime, CANN: w.version.CANN, Warning: w.version.Warning, Restarts: w.restarts, LastRestart: w.restart, LastError: w.last, Untold: w.untold,
 		Sequence: next - 1, Durable: acked, Waiting: int(next - 1 - acked), Chips: []api.NPUChip{}, Models: []api.NPUModel{}, Faults: []api.NPUFault{}}
 	for _, f := range w.faults {
 		s.Faults = append(s.Faults, f)

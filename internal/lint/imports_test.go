@@ -36,7 +36,7 @@ var rows = []row{
 		"internal/fleetwire", "internal/enrolwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot", "internal/chainlog"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta"}},
+		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync", "internal/cmdline"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -49,6 +49,7 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
+	"internal/cmdline":        {"internal/strictyaml", "internal/version"},
 	"internal/logtool":        {"internal/logquery"},
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},
@@ -64,6 +65,7 @@ var peers = map[string][]string{
 	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":                 {"drivers"},
 
+	"internal/e2e/chips":          {"mcu/sim", "mcu/sim/target"},
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},

@@ -103,8 +103,8 @@ func giveGroup(file, name string, o Options) (note string) {
 		return fmt.Sprintf("group %s does not exist; only the %s's own user and group may use %s", o.Group, o.Owner, name)
 	}
 	gid, err := strconv.Atoi(g.Gid)
-	if err == nil {
-		err = os.Chown(file, -1, gid)
+	if err == nil && os.Chown(file, -1, gid) != nil {
+		err = admit(file, uint32(gid)) // a unit that keeps @chown from its program
 	}
 	if err != nil {
 		return fmt.Sprintf("may not give %s to group %s; only the %s's own user and group may use it", name, o.Group, o.Owner)

@@ -72,14 +72,8 @@ func (c *Client) needs(ctx context.Context) error {
 	f := &c.flow
 	f.wanted, f.have, f.total = nil, 0, 0
 	for _, comp := range f.offer.Plan.Components {
-		files := []want{c.carrier(comp)}
-		if comp.SelfTest != nil {
-			files = append(files, want{Pin: comp.SelfTest.Input})
-		}
-		if c.o.Has(comp.SHA256) {
-			files = files[1:]
-		}
-		for _, w := range files {
+		if !c.o.Has(comp.SHA256) {
+			w := c.carrier(comp)
 			f.total += w.Size
 			ok, err := c.intact(ctx, w.Pin)
 			if err != nil {
@@ -165,9 +159,6 @@ func (c *Client) collect() error {
 			}
 			if comp.Index != nil {
 				keep[comp.Index.Path] = true
-			}
-			if comp.SelfTest != nil {
-				keep[comp.SelfTest.Input.Path] = true
 			}
 		}
 		for _, w := range c.flow.wanted {
