@@ -203,6 +203,7 @@ func (p *pair) options(name string) uplink.Options {
 //	restart B                 the process ends and starts again
 //	drop B FROM TO REASON     a gap in the place of records
 //	forget B                  its log forgets the oldest epoch
+//	behead B OFFSET           its log has lost the beginning of the oldest epoch, up to that offset
 //	connect B, disconnect B
 //	send B [N]                it hands N messages to the network
 //	lose, twice, last, spoil  the oldest is lost; comes twice; the newest comes first; the oldest has a wrong CRC
@@ -239,6 +240,9 @@ func (p *pair) do(f []string) {
 		b.s, b.conn = uplink.New(p.options(b.name), b.log), false
 	case "restart":
 		p.boot(f[1], p.box(f[1]).log.Log)
+	case "behead":
+		p.box(f[1]).log.Behead(record.Offset(n(2)))
+		p.box(f[1]).s.LogChanged("telemetry")
 	case "forget":
 		p.box(f[1]).log.Forget()
 		p.box(f[1]).s.LogChanged("telemetry")
