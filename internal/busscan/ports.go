@@ -70,6 +70,9 @@ func (o Options) user(p port) string {
 		if to, err := os.Readlink(fd); err != nil || to != p.kernel {
 			continue
 		}
+		if strings.HasPrefix(p.kernel, "/dev/pts/") && !sameFile(fd, p.kernel) {
+			continue // a terminal of the same name in a container
+		}
 		pid := filepath.Base(filepath.Dir(filepath.Dir(fd)))
 		if pid == strconv.Itoa(os.Getpid()) {
 			continue
@@ -81,4 +84,13 @@ func (o Options) user(p port) string {
 		return strings.TrimSpace(string(comm)) + " (process " + pid + ")"
 	}
 	return ""
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
