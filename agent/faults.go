@@ -23,7 +23,8 @@ import (
 // faults turns what the parts report into declared faults and log lines: the one place where their events stop.
 type faults struct {
 	health.Tracker
-	log *slog.Logger
+	log     *slog.Logger
+	unclean bool // the log was not closed in order the last time; known once it is open
 }
 
 func (f *faults) raise(code health.Code, key, subject, text string) {
@@ -117,6 +118,7 @@ func (f *faults) bufferEvents() buffer.Events {
 	return buffer.Events{
 		Recovered: func(stream string, r buffer.Recovery) {
 			f.log.Info("log opened", "stream", stream, "segments", r.Segments, "scanned", r.Scanned, "torn_bytes", r.TornBytes, "damaged", r.Damaged)
+			f.unclean = f.unclean || r.Scanned > 0
 			if r.Held > 0 {
 				f.raise(health.LogHeld, stream, "stream "+stream, held(r))
 			}
@@ -217,7 +219,11 @@ func (f *faults) linkFailed(broker string, err error) {
 			f.Clear(time.Now(), c, "uplink")
 		}
 	}
-	f.raise(code, "uplink", "uplink", broker+": "+err.Error())
+	text := err.Error()
+	if !strings.Contains(text, broker) {
+		text = broker + ": " + text
+	}
+	f.raise(code, "uplink", "uplink", text)
 }
 
 func (f *faults) linkUp() {

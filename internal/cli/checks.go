@@ -24,7 +24,6 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	certWarning = 30 * 24 * time.Hour
-	minFree     = 256 << 20 // bytes; below it the disk is called nearly full
 )
 
 // oldest is a time that every right clock is past.
@@ -164,7 +163,7 @@ func (d *doctor) space() {
 		return // the check of the directory has said so
 	}
 	text := fmt.Sprintf("%s free of %s", term.Bytes(int64(u.Free)), term.Bytes(int64(u.Total)))
-	if u.Free < minFree {
+	if u.Free < config.DiskReserve(u.Total) {
 		d.warn("disk", text, "Find what fills it: du -xh / | sort -h | tail. Do not delete files of the log", health.DiskSpaceLow)
 		return
 	}
