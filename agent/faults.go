@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
@@ -25,7 +27,16 @@ type faults struct {
 	health.Tracker
 	log     *slog.Logger
 	unclean bool // the log was not closed in order the last time; known once it is open
+
+	mu   sync.Mutex // guards said
+	said map[string]time.Time
 }
+
+// noteEvery is the least time between two log lines of one thing that is noted again and again.
+const (
+	noteEvery = time.Minute
+	maxSaid   = 1024
+)
 
 func (f *faults) raise(code health.Code, key, subject, text string) {
 	if f.Raise(time.Now(), code, key, subject, text) {
@@ -42,7 +53,19 @@ func (f *faults) clear(code health.Code, key string) {
 func (f *faults) note(code health.Code, key, subject, text string) {
 	now := time.Now()
 	f.Note(now, now, code, key, subject, text)
-	f.log.Warn(text, "code", string(code), "subject", subject)
+	f.mu.Lock()
+	id := string(code) + " " + key
+	again := now.Sub(f.said[id]) < noteEvery
+	if !again {
+		if f.said == nil || len(f.said) >= maxSaid {
+			f.said = map[string]time.Time{}
+		}
+		f.said[id] = now
+	}
+	f.mu.Unlock()
+	if !again {
+		f.log.Warn(text, "code", string(code), "subject", subject)
+	}
 }
 
 // badReading is the code of each quality.
@@ -108,7 +131,7 @@ func (f *faults) collectEvents() collect.Events {
 			f.note(health.SeriesOverflow, source, source, "makes more new series than a source may; the first refused is "+first.Key())
 		},
 		LogRefused: func(source, stream string, err error) {
-			f.raise(health.LogFull, stream, "stream "+stream, "takes no readings of "+source+": "+err.Error())
+			f.raise(health.LogFull, stream, "stream "+stream, "takes no readings of "+source+": "+whyFull(err))
 		},
 		LogBack: func(_, stream string) { f.clear(health.LogFull, stream) },
 	}
@@ -135,7 +158,7 @@ func (f *faults) bufferEvents() buffer.Events {
 		StateChanged: func(stream string, s buffer.State, err error) {
 			switch s {
 			case buffer.StateFull:
-				f.raise(health.LogFull, stream, "stream "+stream, text(err, "is full"))
+				f.raise(health.LogFull, stream, "stream "+stream, whyFull(err))
 			case buffer.StateFailing:
 				f.raise(health.DiskFailing, stream, "stream "+stream, text(err, "the disk fails"))
 			default:
@@ -165,6 +188,17 @@ func held(r buffer.Recovery) string {
 		what = "need a newer version or a key that was not given"
 	}
 	return fmt.Sprintf("%d segments %s; they are kept, and delivery waits before them", r.Held, what)
+}
+
+// whyFull tells a full disk from a stream that has filled its own room.
+func whyFull(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no space is left on the disk. Free some of it first (`edgectl explain B006`)"
+	case err == nil, errors.Is(err, buffer.ErrFull), errors.Is(err, collect.ErrFull):
+		return "its max_bytes are filled with records that are not delivered"
+	}
+	return err.Error()
 }
 
 func text(err error, otherwise string) string {

@@ -1,13 +1,19 @@
 package agent
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
+	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -114,4 +120,39 @@ func TestJudgeSource(t *testing.T) {
 	look(1, 0, 0)
 	look(50, 10, 0)
 	b.want(t, "the minutes before do not count")
+}
+
+// What is noted again and again is counted each time and logged once a minute.
+func TestNotesAreLoggedOnce(t *testing.T) {
+	var out bytes.Buffer
+	f := &faults{log: slog.New(slog.NewTextHandler(&out, nil))}
+	for range 5 {
+		f.note(health.WriteFailed, "telemetry", "stream telemetry", "a commit failed")
+	}
+	f.note(health.WriteFailed, "events", "stream events", "a commit failed")
+	if n := strings.Count(out.String(), "\n"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+	for _, line := range f.List() {
+		if line.Key == "telemetry" && line.Count != 5 {
+			t.Errorf("counted %d times", line.Count)
+		}
+	}
+}
+
+// A full disk and a full stream want different things of a person.
+func TestWhyFull(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("%w: reserve: %w", buffer.ErrFull, syscall.ENOSPC), "no space is left on the disk"},
+		{fmt.Errorf("telemetry: %w", buffer.ErrFull), "its max_bytes are filled"},
+		{nil, "its max_bytes are filled"},
+		{fmt.Errorf("something else"), "something else"},
+	} {
+		if got := whyFull(c.err); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%v: %s", c.err, got)
+		}
+	}
 }

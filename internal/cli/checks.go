@@ -116,7 +116,7 @@ func (d *doctor) places() {
 	}
 	notes := d.conf.Notes(d.Host, ports)
 	for _, n := range notes {
-		d.warn("config", n, "Correct the configuration, or plug it in: nothing needs to be restarted then", "")
+		d.warn("config", n, "Correct the configuration; what is only unplugged needs no restart when it is back", "")
 	}
 	if len(notes) == 0 && len(d.conf.Sources)+len(d.conf.Nodes) > 0 {
 		d.ok("sources", "every port, bus and program that the configuration names is there")

@@ -35,7 +35,7 @@ func reason(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "no answer in time"
 	case errors.Is(err, syscall.ECONNRESET):
-		return "the other side broke the connection off: is it a broker, and does it speak TLS there?"
+		return "the other side broke the connection off: is TLS spoken on that port, and does the broker want a certificate of ours?"
 	}
 	return err.Error()
 }

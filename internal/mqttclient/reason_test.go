@@ -33,7 +33,7 @@ func TestDialError(t *testing.T) {
 		"nobody knows the name b.example":                               &net.DNSError{Name: "b.example", Err: "no such host", IsNotFound: true},
 		"cannot be looked up (server misbehaving): is there a network?": &net.DNSError{Name: "b.example", Err: "server misbehaving"},
 		"no way to that machine":                                        &net.OpError{Op: "dial", Err: syscall.ENETUNREACH},
-		"does it speak TLS there?":                                      &net.OpError{Op: "read", Err: syscall.ECONNRESET},
+		"is TLS spoken on that port":                                    &net.OpError{Op: "read", Err: syscall.ECONNRESET},
 		"x509: anything else":                                           errors.New("x509: anything else"),
 	} {
 		if e := (&mqttclient.DialError{Broker: "ssl://b", Err: cause}); !strings.Contains(e.Error(), want) || !errors.Is(e, cause) {
