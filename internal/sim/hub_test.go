@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -202,10 +203,16 @@ func (w *world) committed(st store.DeviceState, changes []store.Change, res []st
 		next[k], closed[k] = c.To, closed[k] || c.Quarantine
 		w.reached[k] = max(w.reached[k], c.To)
 		w.checkPosition(&res[i].Position)
+		if w.had[k] == nil {
+			w.had[k] = map[record.Offset]bool{}
+		}
 		for j := range c.Rows {
 			if n := number(&c.Rows[j]); n >= 0 {
 				w.stored(n)
 			}
+			o := c.RowBase + record.Offset(j)
+			skipped := slices.ContainsFunc(c.Skips, func(s store.Skip) bool { return s.Contains(o) })
+			w.had[k][o] = w.had[k][o] || !skipped
 		}
 	}
 }
