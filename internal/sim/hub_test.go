@@ -90,6 +90,9 @@ func (h *hub) handle(msg wire.Message) {
 			return
 		}
 		h.w.stated(h, a)
+		if r := h.w.rule; r != nil && r.acked != nil {
+			r.acked(a)
+		}
 		h.w.hear(reply{bytes: wire.AppendAck(nil, a), made: time.Now(), hub: h})
 	})
 	h.w.wait()

@@ -12,8 +12,8 @@ import (
 // ledger is the truth: what became of every record that was ever made.
 type ledger struct {
 	entries  []*entry
-	links    map[receive.Key][]link        // by the boxes that hold the epoch
-	reached  map[receive.Key]record.Offset // highest position that the store ever had
+	links    map[receive.Key][]link                 // by the boxes that hold the epoch
+	reached  map[receive.Key]record.Offset          // highest position that the store ever had
 	had      map[receive.Key]map[record.Offset]bool // rows that the store ever had; false: skipped there, at some time
 	lineages []*lineage
 	notices  map[string]int

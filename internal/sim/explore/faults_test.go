@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -130,7 +131,9 @@ func (s *state) boxFaults(i int, add adder) {
 			add(&l.Drop, fmt.Sprintf("the oldest of %s of box %d makes room", b.logs[k].Name, i), func(s *state) bool {
 				s.left.Drop--
 				why := record.ReasonRetention
-				if all[0].Offset < s.boxes[i].logs[k].Position {
+				l := s.boxes[i].logs[k]
+				owed := slices.ContainsFunc(l.Owed(), func(o record.Owed) bool { return o.Contains(all[0].Offset) })
+				if all[0].Offset < l.Position && !owed {
 					why = record.ReasonDelivered
 				}
 				s.drop(s.boxes[i], k, record.Range{From: all[0].Offset, To: all[0].Offset + 1}, why)
