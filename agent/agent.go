@@ -101,7 +101,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ingest = newIngester(a.set, a.clock.stamp, o.Config.Control.Producers)
-	if err := CheckNodes(o.Config.Nodes); err != nil {
+	if err := Check(o.Config); err != nil {
 		return nil, err
 	}
 	a.nodes = newNodes(a)
@@ -189,6 +189,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&writers, "collect", run, a.collector.Run)
 	start(&writers, "clock", run, a.watchClock)
 	start(&writers, "nodes", run, a.nodes.Run)
+	start(&writers, "events", run, a.events.Run)
 	start(&readers, "control", readCtx, a.control.Run)
 	start(&readers, "uplink", readCtx, a.deliver.Run)
 	start(&readers, "watchdog", readCtx, a.watch)

@@ -6,16 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/command"
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
-	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/agent/uplink/mqtt"
 	"github.com/edgelog/edgelog/internal/api"
-	"github.com/edgelog/edgelog/internal/chainlog"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/vfs"
@@ -24,64 +21,12 @@ import (
 
 const (
 	maxHeard       = 16 // commands that wait
-	eventFiles     = 4  // of at most 1 MiB
 	resultLimit    = 30 * time.Second
 	commandSubject = "commands"
 )
 
 // errRestart ends the agent because a command asked for it; its unit starts it again.
 var errRestart = errors.New("restarted by a command")
-
-// events is the chained log of what was done to this box from afar, and of its updates.
-type events struct {
-	dir string
-	mu  sync.Mutex // guards log
-	log *chainlog.Log
-}
-
-// event is one entry.
-type event struct {
-	What   string `json:"what"`
-	By     string `json:"by,omitempty"`
-	ID     string `json:"id,omitempty"`
-	Detail string `json:"detail,omitempty"`
-}
-
-func newEvents(a *Agent) *events {
-	e := &events{dir: filepath.Join(a.o.Config.DataDir, update.AgentDir)}
-	var err error
-	if e.log, err = chainlog.Open(a.o.FS, e.dir, update.EventsName, eventFiles); err != nil {
-		a.faults.raise(health.EventLogDamaged, update.EventsName, update.EventsName, err.Error())
-		return e
-	}
-	for _, what := range e.log.Recovered {
-		a.faults.note(health.EventLogDamaged, update.EventsName, update.EventsName, what)
-	}
-	return e
-}
-
-// add makes an entry durable.
-func (e *events) add(x event) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.log == nil {
-		return errors.New("the log of events is not open")
-	}
-	_, err := e.log.Append(x, time.Now())
-	return err
-}
-
-func (e *events) close() error {
-	if e == nil {
-		return nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.log == nil {
-		return nil
-	}
-	return e.log.Close()
-}
 
 // commands carries out what signed commands ask for; nil where the box has no part in updates.
 type commands struct {

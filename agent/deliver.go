@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,8 @@ type delivery struct {
 	a      *Agent
 	stats  mqtt.Stats
 	budget linkBudget
-	run    string // random: this run of the agent, beside others under its name
+	beside atomic.Uint64 // bytes of releases that came beside the broker, over the same line
+	run    string        // random: this run of the agent, beside others under its name
 
 	mu   sync.Mutex
 	loop *uplink.Loop // nil: none is configured
@@ -46,7 +48,10 @@ type delivery struct {
 
 func newDelivery(a *Agent) *delivery {
 	d := &delivery{a: a, run: fmt.Sprintf("%016x", random())}
-	d.budget = linkBudget{a: a, bytes: d.bytes}
+	d.budget = linkBudget{a: a, bytes: func() (sent, received uint64) {
+		sent, received = d.bytes()
+		return sent, received + d.beside.Load()
+	}}
 	return d
 }
 

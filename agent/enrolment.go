@@ -113,11 +113,15 @@ func Enrol(ctx context.Context, o EnrolOptions) (*Enrolled, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s with the claim certificate: %w", o.Broker, err)
 	}
-	got, err := enrol.Enrol(ctx, claimLink{c}, enrolwire.Topics{Topics: wire.Topics{Prefix: o.Prefix}}, o.Device, o.Code)
+	id := enrol.Identity{FS: vfs.OS{}, Dir: o.Dir, Own: ownerOf(filepath.Dir(o.Dir))}
+	var got *enrol.Issued
+	key, err := id.Pending()
+	if err == nil {
+		got, err = enrol.Enrol(ctx, claimLink{c}, enrolwire.Topics{Topics: wire.Topics{Prefix: o.Prefix}}, o.Device, o.Code, key)
+	}
 	if err = errors.Join(err, c.Close()); err != nil && got == nil {
 		return nil, err
 	}
-	id := enrol.Identity{FS: vfs.OS{}, Dir: o.Dir, Own: ownerOf(filepath.Dir(o.Dir))}
 	if err := id.Install(got); err != nil {
 		return nil, err
 	}

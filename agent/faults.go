@@ -153,16 +153,17 @@ func (f *faults) bufferEvents() buffer.Events {
 	}
 }
 
-// held says why segments wait: for a newer program, or for their key.
+// held says why segments wait, and what waits with them: for a newer program, or for their key.
 func held(r buffer.Recovery) string {
-	what := "need a newer version"
+	newer := "need a newer version; they are kept, and delivered once it is back"
+	locked := "need a key that was not given; they are kept, and delivery waits before them"
 	switch {
 	case r.Locked == r.Held:
-		what = "need a key that was not given"
+		return fmt.Sprintf("%d segments %s", r.Held, locked)
 	case r.Locked > 0:
-		what = "need a newer version or a key that was not given"
+		return fmt.Sprintf("%d segments %s; %d %s", r.Held-r.Locked, newer, r.Locked, locked)
 	}
-	return fmt.Sprintf("%d segments %s; they are kept, and delivery waits before them", r.Held, what)
+	return fmt.Sprintf("%d segments %s", r.Held, newer)
 }
 
 func text(err error, otherwise string) string {

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/agent/enrol"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/agent/update/install"
+	"github.com/edgelog/edgelog/agent/update/mirror"
 	updatemqtt "github.com/edgelog/edgelog/agent/update/mqtt"
 	"github.com/edgelog/edgelog/agent/uplink/mqtt"
 	"github.com/edgelog/edgelog/internal/fleetwire"
@@ -124,10 +126,30 @@ func (u *updates) open() (*updatemqtt.Client, error) {
 			},
 			Over: func(t updatemqtt.Trouble) { u.a.faults.clear(troubleCodes[t], updatesName) },
 		}}
+	if o.Mirrors, err = u.mirrors(); err != nil {
+		return nil, err
+	}
 	for _, w := range u.config.Windows {
 		o.Windows = append(o.Windows, fleetwire.Window{Days: w.Days, From: w.From, To: w.To})
 	}
 	return updatemqtt.New(o)
+}
+
+// mirrors are the places beside the broker that content comes from.
+func (u *updates) mirrors() (out []mirror.Mirror, err error) {
+	for _, m := range u.config.Mirrors {
+		if m.Dir != "" {
+			out = append(out, mirror.Directory{Dir: m.Dir})
+			continue
+		}
+		address, err := m.Address()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, mirror.NewHTTPS(mirror.HTTPSOptions{URL: address, CAFile: m.CAFile, CertFile: m.CertFile, KeyFile: m.KeyFile,
+			Now: func() time.Time { return enrol.Floor(u.a.clock.now(), m.CAFile, m.CertFile) }, Count: func(n int) { u.a.deliver.beside.Add(uint64(n)) }}))
+	}
+	return out, nil
 }
 
 // busy tells that delivery has more to do than the readings of the moment.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/agent/control"
+	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/fleetwire"
@@ -28,18 +29,33 @@ type updateDesk struct {
 	log        *slog.Logger
 	events     *events
 	remote     func() fleetwire.Controller // the part that fetches releases over MQTT, nil where there is none
+	alarm      func(text string)           // what people should look at; "": nothing any more
 
 	changing sync.Mutex // one order at a time
 
-	mu   sync.Mutex
-	last *api.Update
+	mu    sync.Mutex // guards what follows
+	last  *api.Update
+	noted noted
 }
+
+// noted is what the log of events says last of an update.
+type noted struct{ state, release string }
 
 func newUpdateDesk(a *Agent) *updateDesk {
 	u := &updateDesk{fs: a.o.FS, log: a.log, events: a.events, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
 		orders: filepath.Join(a.o.Config.DataDir, update.AgentDir, update.OrdersName)}
+	u.alarm = func(text string) {
+		if text == "" {
+			a.faults.clear(health.UpdateMemory, updatesName)
+			return
+		}
+		a.faults.raise(health.UpdateMemory, updatesName, updatesName, text)
+	}
 	if c := a.o.Config.Update; c != nil {
 		u.updaterDir, u.trust = c.Updater, c.Trust
+	}
+	if u.noted = a.events.lastUpdate(); u.noted.state == "" {
+		u.noted.state = string(fleetwire.Idle)
 	}
 	u.refresh(time.Now())
 	return u
@@ -64,13 +80,20 @@ func (u *updateDesk) refresh(now time.Time) {
 		r := c.Reported()
 		s.Remote = &r
 	}
+	text := ""
+	if alarms := s.Report.Journal.Alarms; len(alarms) > 0 {
+		text = alarms[len(alarms)-1].Text
+	}
+	u.alarm(text)
 	shown := s.Show()
+	is := noted{shown.State, shown.Desired}
 	u.mu.Lock()
-	before := u.last
-	u.last = shown
+	changed := u.noted != is
+	u.last, u.noted = shown, is
 	u.mu.Unlock()
-	if before != nil && (before.State != shown.State || before.Desired != shown.Desired) {
-		u.note(event{What: "update " + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
+	// What happened while no agent ran, as the commit of the release that this one came with, is noted at its start.
+	if changed {
+		u.note(event{What: eventUpdate + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
 	}
 }
 

@@ -27,6 +27,7 @@ const rolloutHelp = `  edge-hub rollout create FILE [--dry-run] [--yes]   begin;
   edge-hub rollout resume ID                          go on, or open a manual gate
   edge-hub rollout abort ID [--force] [--yes]         end it; --force asks running devices to give up, too
   edge-hub rollout audit [ID]                         who did what when; verifies the whole chain of hashes
+  edge-hub rollout events [DEVICE] [--last N]         what boxes did about updates, orders and commands; its chain is checked
 
 `
 
@@ -36,15 +37,23 @@ func (a *app) cmdRollout(ctx context.Context, args []string) error {
 		f.BoolVar(&o.dry, "dry-run", false, "")
 		f.BoolVar(&o.yes, "yes", false, "")
 		f.BoolVar(&o.force, "force", false, "")
+		f.IntVar(&o.last, "last", 50, "")
 		f.BoolVar(&o.watch, "watch", false, "")
 		f.DurationVar(&o.every, "every", 2*time.Second, "")
 	})
 	if err != nil {
 		return err
 	}
-	verbs := []string{"create", "list", "show", "pause", "resume", "abort", "audit"}
+	verbs := []string{"create", "list", "show", "pause", "resume", "abort", "audit", "events"}
 	if len(words) == 0 {
 		return usagef("rollout: want %s", strings.Join(verbs, ", "))
+	}
+	if words[0] == "events" {
+		device := ""
+		if len(words) > 1 {
+			device = words[1]
+		}
+		return a.rolloutEvents(ctx, device, o.last)
 	}
 	c, err := Load(a.file)
 	if err != nil {
@@ -81,6 +90,7 @@ func (a *app) cmdRollout(ctx context.Context, args []string) error {
 type rolloutFlags struct {
 	dry, yes, force, watch bool
 	every                  time.Duration
+	last                   int
 }
 
 func (a *app) rolloutCreate(ctx context.Context, c fleet.Client, file string, o rolloutFlags) error {

@@ -10,6 +10,7 @@ import (
 const (
 	MaxStreams        = 16
 	MaxSources        = 256
+	MaxMirrors        = 8
 	MaxSyntheticRate  = 10_000_000
 	MaxSynthetic      = 65_000
 	MaxDeviceBytes    = 64

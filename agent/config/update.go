@@ -1,6 +1,9 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -17,6 +20,45 @@ type Update struct {
 	MaxRate  strictyaml.Bytes `yaml:"max_rate"` // of content, a second; 0: no limit
 	Windows  []Window         `yaml:"windows"`  // when an install may start, in local time; none: at any time
 	Progress time.Duration    `yaml:"progress"` // between two reports while content comes
+	Mirrors  []Mirror         `yaml:"mirrors"`  // places with the content of releases, asked before the broker
+}
+
+// Mirror is a place that holds the same targets/ as the fleet's directory of releases: a web server or a directory.
+type Mirror struct {
+	URL      string `yaml:"url"`
+	CAFile   string `yaml:"ca_file"`   // PEM; without it the system's authorities
+	CertFile string `yaml:"cert_file"` // PEM; for a server that asks for one
+	KeyFile  string `yaml:"key_file"`
+	Dir      string `yaml:"dir"`
+}
+
+// Address reads the address of a web server.
+func (m *Mirror) Address() (*url.URL, error) {
+	u, err := url.Parse(m.URL)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf("%q does not begin with https://HOST", m.URL)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("it may have no user, query or fragment; cert_file says who asks")
+	}
+	return u, nil
+}
+
+func (m *Mirror) validate(r *strictyaml.Report, path string) {
+	switch {
+	case (m.URL == "") == (m.Dir == ""):
+		r.Addf(path, "%s: give one of url and dir", path)
+	case m.Dir != "" && m.CAFile+m.CertFile+m.KeyFile != "":
+		r.Addf(path, "%s: a directory has no certificates", path)
+	case (m.CertFile == "") != (m.KeyFile == ""):
+		r.Addf(path, "%s: cert_file and key_file belong together; give both or none", path)
+	case m.URL != "":
+		if _, err := m.Address(); err != nil {
+			r.Addf(path+".url", "%s.url: %v", path, err)
+		}
+	}
 }
 
 // Window is a daily span of local time.
@@ -55,7 +97,12 @@ func (u *Update) paths() []*string {
 	if u == nil {
 		return nil
 	}
-	return []*string{&u.Trust, &u.Product, &u.Releases, &u.Updater}
+	out := []*string{&u.Trust, &u.Product, &u.Releases, &u.Updater}
+	for i := range u.Mirrors {
+		m := &u.Mirrors[i]
+		out = append(out, &m.CAFile, &m.CertFile, &m.KeyFile, &m.Dir)
+	}
+	return out
 }
 
 func (u *Update) validate(r *strictyaml.Report, c *Config) {
@@ -69,6 +116,12 @@ func (u *Update) validate(r *strictyaml.Report, c *Config) {
 		between(r, "update.max_rate", u.MaxRate, strictyaml.KiB, strictyaml.GiB)
 	}
 	between(r, "update.progress", u.Progress, time.Second, time.Hour)
+	if len(u.Mirrors) > MaxMirrors {
+		r.Addf("update.mirrors", "update.mirrors has %d entries, at most %d are possible", len(u.Mirrors), MaxMirrors)
+	}
+	for i := range u.Mirrors {
+		u.Mirrors[i].validate(r, "update.mirrors["+strconv.Itoa(i)+"]")
+	}
 	days := []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	for i, w := range u.Windows {
 		path := "update.windows[" + strconv.Itoa(i) + "]"

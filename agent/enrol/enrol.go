@@ -52,12 +52,17 @@ type pending struct {
 	r   *enrolwire.Request
 }
 
-// begin makes a key and a certificate request.
-func begin(device string) (*pending, error) {
+// newKey makes a key.
+func newKey() (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
+	return key, nil
+}
+
+// begin makes a certificate request.
+func begin(device string, key *ecdsa.PrivateKey) (*pending, error) {
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: device}}, key)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
@@ -65,13 +70,14 @@ func begin(device string) (*pending, error) {
 	return &pending{key, &enrolwire.Request{ID: enrolwire.NewID(), Device: device, CSR: csr}}, nil
 }
 
-// Enrol asks for the first certificate over a connection that was made with a claim certificate.
-func Enrol(ctx context.Context, link fleetwire.Link, topics enrolwire.Topics, device, code string) (*Issued, error) {
+// Enrol asks for the first certificate, for key, over a connection that was made with a claim certificate. Where the
+// answer is lost (ErrSilent), the same key gets the same certificate with the same code: see Identity.Pending.
+func Enrol(ctx context.Context, link fleetwire.Link, topics enrolwire.Topics, device, code string, key *ecdsa.PrivateKey) (*Issued, error) {
 	secret, err := enrolwire.Key(code, device)
 	if err != nil {
 		return nil, err
 	}
-	p, err := begin(device)
+	p, err := begin(device, key)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +100,11 @@ func Enrol(ctx context.Context, link fleetwire.Link, topics enrolwire.Topics, de
 
 // Renew asks for the next certificate with the one in force.
 func Renew(ctx context.Context, link fleetwire.Link, topics enrolwire.Topics, now *Current) (*Issued, error) {
-	p, err := begin(now.Leaf.Subject.CommonName)
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	p, err := begin(now.Leaf.Subject.CommonName, key)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +159,7 @@ func ask(ctx context.Context, link fleetwire.Link, to, from string, r *enrolwire
 	case <-link.Done():
 		return nil, fmt.Errorf("%w: the connection broke", ErrSilent)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w within %v; does one hub have an enrol block?", ErrSilent, answerLimit)
+		return nil, fmt.Errorf("%w within %v; does one hub have an enrol block? The same code can be tried again from here", ErrSilent, answerLimit)
 	}
 }
 

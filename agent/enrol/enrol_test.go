@@ -66,6 +66,8 @@ type hub struct {
 	dir    string
 	now    time.Time
 
+	cert, key string // files of the authority
+
 	mu      sync.Mutex
 	request func([]byte) []byte // tampers; nil result: lost
 	answer  func([]byte) []byte
@@ -74,14 +76,20 @@ type hub struct {
 }
 
 func newHub(t testing.TB, now time.Time) *hub {
-	cert, key := authority(t, now)
 	h := &hub{t: t, dir: t.TempDir(), now: now, heard: map[string]func(fleetwire.Message){}, done: make(chan struct{})}
+	h.cert, h.key = authority(t, now)
+	h.reopen()
 	var err error
-	h.server, err = hubenrol.Open(hubenrol.Options{CACert: cert, CAKey: key, State: h.dir, Topics: topics, FS: vfs.OS{}, Now: h.time})
-	must(t, err)
 	h.book, err = hubenrol.OpenBook(vfs.OS{}, h.dir)
 	must(t, err)
 	return h
+}
+
+// reopen starts the server anew.
+func (h *hub) reopen() {
+	var err error
+	h.server, err = hubenrol.Open(hubenrol.Options{CACert: h.cert, CAKey: h.key, State: h.dir, Topics: topics, FS: vfs.OS{}, Now: h.time})
+	must(h.t, err)
 }
 
 func (h *hub) time() time.Time {
@@ -145,13 +153,20 @@ func (h *hub) code(device string) string {
 	return code
 }
 
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	must(t, err)
+	return k
+}
+
 var start = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 
 // TestEnrol: a code gives one certificate, whose key was made on the box.
 func TestEnrol(t *testing.T) {
 	h := newHub(t, start)
 	code := h.code("box-17")
-	got, err := enrol.Enrol(t.Context(), h, topics, "box-17", strings.ToLower(code))
+	got, err := enrol.Enrol(t.Context(), h, topics, "box-17", strings.ToLower(code), newKey(t))
 	must(t, err)
 	if got.Leaf.Subject.CommonName != "box-17" || !bytes.Contains(got.CA, []byte("CERTIFICATE")) || got.Leaf.NotAfter.Sub(start) != hubenrol.DefaultLife {
 		t.Errorf("%+v", got.Leaf.Subject)
@@ -166,7 +181,7 @@ func TestEnrol(t *testing.T) {
 	if id.Unproven() || !c.Leaf.Equal(got.Leaf) {
 		t.Error("the first identity has none before it")
 	}
-	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code); !errors.Is(err, enrol.ErrRefused) {
+	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code, newKey(t)); !errors.Is(err, enrol.ErrRefused) {
 		t.Errorf("34: a code is used twice: %v", err)
 	}
 	// A renewal needs no code, but the key of the certificate in force.
@@ -189,6 +204,119 @@ func TestEnrol(t *testing.T) {
 	}))
 	if got := strings.Join(whats, ", "); got != "code made, enrolled, refused, renewed, revoked, renewal refused" {
 		t.Errorf("audit: %s", got)
+	}
+}
+
+// TestLostAnswer: a box that did not hear its certificate asks again, with the key that it kept, and gets the same one, also
+// from a hub that was started anew. Another key, a code that is over and a device that was revoked get none.
+func TestLostAnswer(t *testing.T) {
+	h := newHub(t, start)
+	code := h.code("box-17")
+	id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(t.TempDir(), "identity")}
+	key, err := id.Pending()
+	must(t, err)
+	h.answer = func([]byte) []byte { return nil }
+	ask := func(key *ecdsa.PrivateKey) (*enrol.Issued, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if h.answer != nil { // nothing will come
+			ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+		}
+		return enrol.Enrol(ctx, h, topics, "box-17", code, key)
+	}
+	if _, err := ask(key); !errors.Is(err, enrol.ErrSilent) {
+		t.Fatalf("a lost answer: %v", err)
+	}
+	made := enrolledCert(t, h)
+	h.answer = nil
+	again, err := id.Pending()
+	must(t, err)
+	if !again.Equal(key) {
+		t.Fatal("the box asks with another key")
+	}
+	h.reopen()
+	got, err := ask(again)
+	must(t, err)
+	if got.Leaf.SerialNumber.Text(16) != made {
+		t.Errorf("another certificate: %s, made was %s", got.Leaf.SerialNumber.Text(16), made)
+	}
+	if _, err := ask(newKey(t)); !errors.Is(err, enrol.ErrRefused) {
+		t.Errorf("34: the code is good for another key: %v", err)
+	}
+	must(t, id.Install(got))
+	if next, err := id.Pending(); err != nil || next.Equal(key) {
+		t.Errorf("a key that has its certificate is used for another one: %v", err)
+	}
+	h.later(2 * time.Hour)
+	if _, err := ask(key); !errors.Is(err, enrol.ErrRefused) {
+		t.Errorf("the code is over: %v", err)
+	}
+	h.later(-2 * time.Hour)
+	must(t, h.book.Revoke("box-17", "anna", "stolen", start))
+	if _, err := ask(key); !errors.Is(err, enrol.ErrRefused) {
+		t.Errorf("a revoked device gets its certificate again: %v", err)
+	}
+}
+
+// enrolledCert is the serial of the one certificate that was made.
+func enrolledCert(t *testing.T, h *hub) (serial string) {
+	t.Helper()
+	must(t, hubenrol.Entries(vfs.OS{}, h.dir, func(e chainlog.Entry) error {
+		var x hubenrol.Event
+		must(t, json.Unmarshal(e.Event, &x))
+		if x.What == "enrolled" {
+			if serial != "" {
+				t.Errorf("two certificates: %s, %s", serial, x.Serial)
+			}
+			serial = x.Serial
+		}
+		return nil
+	}))
+	return serial
+}
+
+// TestHubCrashWhileEnrolling: the hub's power goes after every operation of its disk while it answers; the box asks again
+// with its key and code and is enrolled, and no other key ever is.
+func TestHubCrashWhileEnrolling(t *testing.T) {
+	cert, ca := authority(t, start)
+	key := newKey(t)
+	for cut := int64(1); ; cut++ {
+		disk := vfs.NewMem()
+		open := func() *hub {
+			h := &hub{t: t, dir: "/enrol", now: start, heard: map[string]func(fleetwire.Message){}, done: make(chan struct{})}
+			var err error
+			h.server, err = hubenrol.Open(hubenrol.Options{CACert: cert, CAKey: ca, State: h.dir, Topics: topics, FS: disk, Now: h.time})
+			must(t, err)
+			h.book, err = hubenrol.OpenBook(disk, h.dir)
+			must(t, err)
+			return h
+		}
+		h := open()
+		code := h.code("box-17")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		disk.StopAfter(cut)
+		_, err := enrol.Enrol(ctx, h, topics, "box-17", code, key)
+		whole := !disk.Stopped()
+		cancel()
+		if whole {
+			must(t, err)
+			if cut < 10 {
+				t.Errorf("only %d operations", cut)
+			}
+			return
+		}
+		disk = disk.CrashClone(vfs.CrashOptions{})
+		h = open()
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		got, err := enrol.Enrol(ctx, h, topics, "box-17", code, key)
+		if err != nil || got.Leaf.Subject.CommonName != "box-17" {
+			t.Fatalf("cut after %d operations: %v", cut, err)
+		}
+		if _, err := enrol.Enrol(ctx, h, topics, "box-17", code, newKey(t)); !errors.Is(err, enrol.ErrRefused) {
+			t.Fatalf("cut after %d operations: a second key: %v", cut, err)
+		}
+		cancel()
 	}
 }
 
@@ -240,7 +368,7 @@ func TestAttacks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if stolen == nil {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-				_, _ = enrol.Enrol(ctx, thief, topics, "box-17", "1111-1111-1111")
+				_, _ = enrol.Enrol(ctx, thief, topics, "box-17", "1111-1111-1111", newKey(t))
 				cancel()
 			}
 			h := newHub(t, start)
@@ -256,7 +384,7 @@ func TestAttacks(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
 				defer cancel()
 			}
-			if got, err := enrol.Enrol(ctx, h, topics, "box-17", code); !errors.Is(err, c.want) || got != nil {
+			if got, err := enrol.Enrol(ctx, h, topics, "box-17", code, newKey(t)); !errors.Is(err, c.want) || got != nil {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 		})
@@ -272,11 +400,11 @@ func TestGuessing(t *testing.T) {
 	h := newHub(t, start)
 	code := h.code("box-17")
 	for range hubenrol.MaxTries {
-		if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", "0000-0000-0000"); !errors.Is(err, enrol.ErrRefused) {
+		if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", "0000-0000-0000", newKey(t)); !errors.Is(err, enrol.ErrRefused) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code); !errors.Is(err, enrol.ErrRefused) {
+	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code, newKey(t)); !errors.Is(err, enrol.ErrRefused) {
 		t.Errorf("the right code after five wrong ones: %v", err)
 	}
 	h.later(time.Minute)
@@ -293,7 +421,7 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("only %d of 100 requests in one moment were put off", later)
 	}
 	h.later(10 * time.Second)
-	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code); err != nil {
+	if _, err := enrol.Enrol(t.Context(), h, topics, "box-17", code, newKey(t)); err != nil {
 		t.Errorf("after that: %v", err)
 	}
 }
@@ -302,7 +430,7 @@ func TestGuessing(t *testing.T) {
 func TestRenewalOfOthers(t *testing.T) {
 	h := newHub(t, start)
 	load := func(device string) *enrol.Current {
-		got, err := enrol.Enrol(t.Context(), h, topics, device, h.code(device))
+		got, err := enrol.Enrol(t.Context(), h, topics, device, h.code(device), newKey(t))
 		must(t, err)
 		id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(t.TempDir(), "identity")}
 		must(t, id.Install(got))
@@ -336,7 +464,7 @@ func TestRenewal(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHub(t, time.Now())
-			got, err := enrol.Enrol(t.Context(), h, topics, "box-17", h.code("box-17"))
+			got, err := enrol.Enrol(t.Context(), h, topics, "box-17", h.code("box-17"), newKey(t))
 			must(t, err)
 			id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(t.TempDir(), "identity")}
 			must(t, id.Install(got))
@@ -414,7 +542,7 @@ func TestIdentityPowerCuts(t *testing.T) {
 	h := newHub(t, start)
 	var got []*enrol.Issued
 	for _, d := range []string{"box-a", "box-b"} {
-		x, err := enrol.Enrol(t.Context(), h, topics, d, h.code(d))
+		x, err := enrol.Enrol(t.Context(), h, topics, d, h.code(d), newKey(t))
 		must(t, err)
 		got = append(got, x)
 	}

@@ -23,6 +23,8 @@ const (
 	current  = "current"
 	previous = "previous"
 	maxPEM   = 64 << 10
+
+	pendingName = "pending.pem"
 )
 
 // Disk is what identities need of a disk.
@@ -75,6 +77,42 @@ func (i Identity) own(name string) error {
 		return nil
 	}
 	return i.Own(name)
+}
+
+// Pending is the key of the enrolment that is under way, made and durable before anything is asked for with it: a box that
+// did not get its answer asks again with the same key. Install ends it.
+func (i Identity) Pending() (*ecdsa.PrivateKey, error) {
+	file := path.Join(i.Dir, pendingName)
+	if data, err := vfs.ReadFile(i.FS, file, maxPEM); err == nil {
+		if b, _ := pem.Decode(data); b != nil {
+			key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
+			k, ok := key.(*ecdsa.PrivateKey)
+			now, lerr := i.Load()
+			if err == nil && ok && !(lerr == nil && now.Key.Equal(k)) { // it has no certificate yet
+				return k, nil
+			}
+		}
+	} else if !errors.Is(err, vfs.ErrNotExist) {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode key: %w", err)
+	}
+	if err := errors.Join(i.FS.MkdirAll(i.Dir), i.own(i.Dir), i.FS.SyncDir(path.Dir(i.Dir))); err != nil {
+		return nil, fmt.Errorf("make directory of identities: %w", err)
+	}
+	if err := i.write(file+vfs.TempSuffix, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(i.FS.Rename(file+vfs.TempSuffix, file), i.FS.SyncDir(i.Dir)); err != nil {
+		return nil, fmt.Errorf("keep key: %w", err)
+	}
+	return key, nil
 }
 
 // Current is the identity in force.
@@ -166,7 +204,13 @@ func (i Identity) Install(x *Issued) error {
 			return err
 		}
 	}
-	return i.point(current, strconv.Itoa(n))
+	if err := i.point(current, strconv.Itoa(n)); err != nil {
+		return err
+	}
+	if err := i.FS.Remove(path.Join(i.Dir, pendingName)); err != nil && !errors.Is(err, vfs.ErrNotExist) {
+		return fmt.Errorf("forget the key of the request: %w", err)
+	}
+	return i.FS.SyncDir(i.Dir)
 }
 
 func (i Identity) write(name string, data []byte) error {

@@ -29,6 +29,7 @@ const (
 	UpdaterAbsent   Code = "U022"
 	UpdateDisk      Code = "U023"
 	UpdateUnsettled Code = "U024"
+	UpdateMemory    Code = "U030"
 )
 
 const staysOnDisk = "Nothing is lost while there is room on the disk: `edgectl status` says for how long."

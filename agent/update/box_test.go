@@ -308,7 +308,7 @@ func TestJudge(t *testing.T) {
 			}
 			base, err := update.Judge{Agent: answer{&before}}.Baseline(t.Context())
 			must(t, err)
-			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), []string{c.check}, base)
+			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), &install.Txn{Probation: release.Probation{Checks: []string{c.check}}, Before: base})
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 				t.Errorf("%q, want %q", got, c.want)
 			}

@@ -152,6 +152,7 @@ func (s Situation) remote(u *api.Update) {
 	r := s.Remote
 	u.State, u.Since, u.Desired, u.Manifest, u.Attempt = string(r.State), r.Since, r.Desired, r.Manifest, r.Attempt
 	u.Reason, u.Detail, u.DoneBytes, u.TotalBytes = r.Reason, r.Detail, r.Done, r.Total
+	u.Source = r.Source
 	for i, c := range r.Components {
 		x := api.UpdateComponent{Order: i, Name: c.Name, Kind: c.Kind, Have: c.Have, Want: c.Want, State: partWaiting, DoneBytes: c.Done, TotalBytes: c.Total}
 		if x.Have == "" {
@@ -195,6 +196,9 @@ func (s Situation) gates(u *api.Update) (out []api.UpdateGate) {
 		gate("meant for this box", api.GateUnknown, "known once a release has come", "")
 	}
 	s.memoryGate(u, gate)
+	for _, a := range s.Report.Journal.Alarms {
+		gate("memory of the box", api.GateUnknown, a.At.Format(time.RFC3339)+" "+a.Text, "look who restored what; a release that is committed ends this line")
+	}
 	if held := s.Orders.Held(s.Now); held != "" {
 		do := "edgectl update unhold"
 		if strings.HasPrefix(held, "paused") {

@@ -62,9 +62,6 @@ func Admit(v *trust.View, name string, src Source, facts release.Facts, floor ui
 	}
 	for _, c := range plan.Components {
 		pins := []*release.Pin{&c.Pin, c.Index}
-		if c.SelfTest != nil {
-			pins = append(pins, &c.SelfTest.Input)
-		}
 		for i := range c.Deltas {
 			pins = append(pins, &c.Deltas[i].Pin, c.Deltas[i].Index)
 		}

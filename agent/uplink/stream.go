@@ -34,7 +34,8 @@ type stream struct {
 // epoch is the sender's view of one epoch.
 type epoch struct {
 	Epoch
-	acked    record.Offset // everything below is at the hub, or named there as a gap; First ≤ acked ≤ End
+	begin    record.Offset // First, or the hub's position below it; chainBegin is the chain there
+	acked    record.Offset // everything below is at the hub, or named there as a gap; begin ≤ acked ≤ End
 	next     record.Offset // next to send
 	conflict bool          // A9 ran: nothing of it is sent any more
 	answered bool          // named by the answer to the latest hello
@@ -45,6 +46,8 @@ type epoch struct {
 	skipped  []wire.SkippedRange
 	owed     []owed                // ascending, disjoint
 	tried    map[record.Offset]int // fills attempted, by the gap's beginning
+
+	chainBegin uint64
 }
 
 // flight is one frame in flight.
@@ -101,7 +104,7 @@ func (st *stream) refresh() {
 	for _, info := range list {
 		e := st.find(info.Epoch)
 		if e == nil {
-			e = &epoch{acked: info.First}
+			e = &epoch{begin: info.First, acked: info.First}
 			if !st.hasDelivered { // what the log remembers of an earlier life
 				e.acked = max(e.acked, st.src.Delivered())
 				for _, o := range st.src.Owed() {
@@ -111,7 +114,8 @@ func (st *stream) refresh() {
 		}
 		e.Epoch = info
 		e.clipOwed()
-		e.acked = min(max(e.acked, e.First), e.End)
+		e.begin = min(e.begin, e.First)
+		e.acked = min(max(e.acked, e.begin), e.End)
 		e.next = min(max(e.next, e.acked), e.End)
 		epochs = append(epochs, e)
 	}
@@ -131,14 +135,14 @@ func (st *stream) deliveredTo() (at record.Offset, list []record.Owed) {
 	for _, e := range st.epochs {
 		at = e.End
 		if !e.conflict {
-			at = e.delivered()
+			at = max(e.delivered(), e.First)
 		}
 		for _, o := range e.owed {
 			if o.To = min(o.To, at); o.From < o.To {
 				list = append(list, o.Owed)
 			}
 		}
-		if at < e.End {
+		if at < e.End || !e.conflict && e.acked < e.First { // of the latter nothing, until what is missing below is named
 			break
 		}
 	}

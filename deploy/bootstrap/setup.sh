@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores|updates
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''
@@ -32,9 +32,11 @@ mcu) # firmware of the nodes, its simulators and the independent programs that s
 	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
 stores) # servers for make test-stores; Kafka itself comes from Maven Central, kafka-python from PyPI
-	want cc gcc; want java openjdk-17-jre-headless; want mvn maven; want kcat kcat; want python3 python3; want protoc protobuf-compiler
+	want cc gcc; want java openjdk-17-jre-headless; want javac openjdk-17-jdk-headless; want mvn maven; want kcat kcat; want python3 python3; want protoc protobuf-compiler
 	python3 -c 'import venv, ensurepip' 2>/dev/null || need="$need python3-venv"
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
+updates) # web servers that boxes fetch content from, and what deltas are compared with
+	want nginx nginx; want apache2 apache2-bin; want zstd zstd; want xdelta3 xdelta3; want bsdiff bsdiff ;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
 # Programs of the Python index that nodes are tested against, in an environment of their own.
@@ -75,5 +77,6 @@ fi
 rm -f "$log"
 # Tests start their own brokers and databases; the packaged services must not hold the ports.
 case $need in *postgresql*) $run systemctl disable --now postgresql >/dev/null 2>&1 || true ;; esac
+case $need in *nginx*) $run systemctl disable --now nginx >/dev/null 2>&1 || $run service nginx stop >/dev/null 2>&1 || true ;; esac
 case $need in *mosquitto*) $run systemctl disable --now mosquitto >/dev/null 2>&1 || true ;; esac
 mcu_python "${1:-build}"

@@ -32,6 +32,10 @@ type Code struct {
 	Expires time.Time `json:"expires"`
 	Tries   int       `json:"tries,omitempty"`
 	Used    time.Time `json:"used,omitzero"`
+	// For is the SHA-256 of the public key that it was used for, Cert the certificate (DER) that was made then: until the
+	// code is over they are kept, with Key, for a box that did not get the answer.
+	For     []byte    `json:"for,omitempty"`
+	Cert    []byte    `json:"cert,omitempty"`
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
@@ -55,7 +59,7 @@ type Book struct {
 	codes map[string]Code
 }
 
-const maxBookBytes = 8 << 20
+const maxBookBytes = 32 << 20 // MaxCodes with their certificates
 
 // OpenBook reads the book below dir.
 func OpenBook(fs vfs.FS, dir string) (*Book, error) {
@@ -165,8 +169,13 @@ func (b *Book) Add(device, by string, life time.Duration, now time.Time) (string
 	c := Code{Device: device, Key: key, By: by, Made: now.UTC().Truncate(time.Second), Expires: now.Add(min(life, MaxCode)).UTC().Truncate(time.Second)}
 	err = b.change(&Event{What: "code made", Device: device, By: by, Ends: c.Expires}, now, func(codes map[string]Code) error {
 		for name, old := range codes { // what has no meaning any more makes room
-			if old.Used.IsZero() && old.Revoked.IsZero() && now.After(old.Expires) {
+			switch {
+			case !now.After(old.Expires):
+			case old.Used.IsZero() && old.Revoked.IsZero():
 				delete(codes, name)
+			default:
+				old.Key, old.For, old.Cert = nil, nil, nil
+				codes[name] = old
 			}
 		}
 		if _, there := codes[device]; !there && len(codes) >= MaxCodes {
@@ -188,14 +197,27 @@ func (b *Book) Tried(device string) error {
 	})
 }
 
-// Use voids a code, since it has been used.
-func (b *Book) Use(device string, now time.Time) error {
+// Use binds a code to the key that it is used for: it is good for no other from then on.
+func (b *Book) Use(device string, key []byte, now time.Time) error {
 	return b.change(nil, now, func(codes map[string]Code) error {
 		c, ok := codes[device]
 		if !ok || !c.Used.IsZero() {
 			return ErrNone
 		}
-		c.Used, c.Key = now.UTC().Truncate(time.Second), nil
+		c.Used, c.For = now.UTC().Truncate(time.Second), key
+		codes[device] = c
+		return nil
+	})
+}
+
+// Issued keeps the certificate that a code has given.
+func (b *Book) Issued(device string, cert []byte) error {
+	return b.change(nil, time.Time{}, func(codes map[string]Code) error {
+		c, ok := codes[device]
+		if !ok || c.Used.IsZero() || !c.Revoked.IsZero() {
+			return ErrNone
+		}
+		c.Cert = cert
 		codes[device] = c
 		return nil
 	})
@@ -211,7 +233,7 @@ func (b *Book) Revoke(device, by, why string, now time.Time) error {
 		if !ok {
 			c = Code{Device: device, By: by, Made: now.UTC().Truncate(time.Second)}
 		}
-		c.Revoked, c.Key = now.UTC().Truncate(time.Second), nil
+		c.Revoked, c.Key, c.For, c.Cert = now.UTC().Truncate(time.Second), nil, nil, nil
 		codes[device] = c
 		return nil
 	})

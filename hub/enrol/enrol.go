@@ -4,6 +4,7 @@
 package enrol
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -190,8 +191,8 @@ func (s *Server) enrol(r *enrolwire.Request) *enrolwire.Answer {
 	switch {
 	case !known:
 		return refuse("no code was made for it")
-	case !code.Used.IsZero() || !code.Revoked.IsZero():
-		return refuse("its code was used or revoked")
+	case !code.Revoked.IsZero():
+		return refuse("it was revoked")
 	case now.After(code.Expires):
 		return refuse("its code is over")
 	case code.Tries >= MaxTries:
@@ -207,16 +208,43 @@ func (s *Server) enrol(r *enrolwire.Request) *enrolwire.Answer {
 	if err != nil {
 		return refuse(err.Error())
 	}
-	// Used before the certificate exists: a crash between the two costs a new code, never a second certificate.
-	if err := s.book.Use(r.Device, now); err != nil {
-		s.o.Log.Error("a code could not be used up", "device", r.Device, "err", err)
-		return &enrolwire.Answer{ID: r.ID, Reason: enrolwire.Later}
+	key := sha256.Sum256(csr.RawSubjectPublicKeyInfo)
+	if !code.Used.IsZero() && !bytes.Equal(code.For, key[:]) {
+		return refuse("its code was used with another key")
 	}
-	a := s.issue(r, csr)
+	a := s.once(r, csr, code, key[:])
 	if a.Reason == "" {
 		a.CA = s.broker
 	}
 	a.Proof = enrolwire.Proof(code.Key, a.Covered())
+	return a
+}
+
+// once answers with the one certificate that a code is good for. The code is bound to a key before the certificate
+// exists, and the certificate is kept before it is given away: a box whose answer was lost, or a hub that crashed between
+// any two of these, ends with one key and the same certificate.
+func (s *Server) once(r *enrolwire.Request, csr *x509.CertificateRequest, code Code, key []byte) *enrolwire.Answer {
+	later := &enrolwire.Answer{ID: r.ID, Reason: enrolwire.Later}
+	if code.Used.IsZero() {
+		if err := s.book.Use(r.Device, key, s.o.Now()); err != nil {
+			s.o.Log.Error("a code could not be used up", "device", r.Device, "err", err)
+			return later
+		}
+	}
+	if old, err := x509.ParseCertificate(code.Cert); err == nil && old.CheckSignatureFrom(s.ca) == nil {
+		if s.audit(Event{What: "answered again", Device: r.Device, Serial: old.SerialNumber.Text(16), Ends: old.NotAfter.UTC()}) != nil {
+			return later
+		}
+		return &enrolwire.Answer{ID: r.ID, Chain: [][]byte{old.Raw, s.ca.Raw}}
+	}
+	a := s.issue(r, csr)
+	if a.Reason != "" {
+		return a
+	}
+	if err := s.book.Issued(r.Device, a.Chain[0]); err != nil {
+		s.o.Log.Error("a certificate could not be kept", "device", r.Device, "err", err)
+		return later
+	}
 	return a
 }
 

@@ -29,6 +29,13 @@ type (
 	Counter interface {
 		Count(ctx context.Context, f Filter) (int64, error)
 	}
+	// Lister reads values that are text or JSON.
+	Lister interface {
+		// Latest is the newest value of every series that the filter picks, by device.
+		Latest(ctx context.Context, f Filter) ([]Value, error)
+		// Values are the newest n values, the oldest of them first. It may read every row.
+		Values(ctx context.Context, f Filter, n int) ([]Value, error)
+	}
 	// Releaser ends an epoch's quarantine: from its position on, frames are taken again if their chain fits.
 	Releaser interface {
 		Release(ctx context.Context, device, stream string, e record.Epoch) error
@@ -38,6 +45,13 @@ type (
 		Health() Health
 	}
 )
+
+// Value is one row of a series that holds text or JSON.
+type Value struct {
+	Device string
+	T      int64 // µs UTC
+	Value  string
+}
 
 // EpochAccount is the account of one epoch: Next − First = Rows + Removed + the sums of Skipped and Gaps.
 type EpochAccount struct {

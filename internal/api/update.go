@@ -23,6 +23,7 @@ type Update struct {
 	Detail        string    `json:"detail,omitempty"`
 	Unfinished    []string  `json:"unfinished,omitempty"` // what needs a person
 	Notes         []string  `json:"notes,omitempty"`
+	Source        string    `json:"source,omitempty"` // where content comes from now: "broker", or a mirror's address
 	// Progress over all that is to be moved in this state.
 	DoneBytes  int64             `json:"done_bytes,omitempty"`
 	TotalBytes int64             `json:"total_bytes,omitempty"`

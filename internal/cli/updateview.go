@@ -102,6 +102,9 @@ func (v view) update(u *api.Update) string {
 	if u.TotalBytes > 0 {
 		b.WriteString("          " + strings.TrimSpace(v.progress(u, "").Line(v.now, u.DoneBytes)) + "\n")
 	}
+	if u.Source != "" {
+		b.WriteString(v.clean("          from "+v.style.Clip(u.Source, v.style.Width()-15)) + "\n")
+	}
 	if u.State == string(fleetwire.Probation) {
 		b.WriteString(v.clean("          " + term.Wrap(v.probation(u), v.style.Width(), "          ") + "\n"))
 	}
@@ -189,7 +192,7 @@ func (v view) gates(u *api.Update) string {
 	case closed == 0:
 		b.WriteString("Nothing stands in the way of an update.\n\n")
 	default:
-		fmt.Fprintf(&b, "No install can start: %d %s closed.\n\n", closed, plural(closed, "gate"))
+		fmt.Fprintf(&b, "No install can start: %s closed.\n\n", term.Count(closed, "gate"))
 	}
 	for _, g := range u.Gates {
 		mark, colour := map[string]string{api.GateOpen: "ok", api.GateClosed: "NO", api.GateUnknown: "?"}[g.Verdict], ""

@@ -43,6 +43,7 @@ type Reported struct {
 	Reason         string      `json:"reason,omitempty"` // UPD-…
 	Detail         string      `json:"detail,omitempty"` // a sentence for people
 	Components     []Component `json:"components,omitempty"`
+	Source         string      `json:"source,omitempty"` // where content comes from at the moment: "broker", or a mirror's address
 	Done           int64       `json:"done_bytes,omitempty"`
 	Total          int64       `json:"total_bytes,omitempty"`
 	Counter        uint64      `json:"counter"`

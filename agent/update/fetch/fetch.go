@@ -63,6 +63,8 @@ type Fetch struct {
 	least   time.Duration // the shortest round trip so far, 0 before the first
 	backoff time.Duration // factor of the time-out, doubled while nothing comes
 	whole   bool          // there are no hashes of chunks: only lengths are checked
+	steady  bool          // the source loses nothing
+	asked   int64         // bytes asked for, of the present source
 	ids     uint64
 	rate    float64 // bytes a second; 0: no limit
 	tokens  float64
@@ -167,7 +169,7 @@ func (f *Fetch) Next(now time.Duration) (a Ask, ok bool, wait time.Duration) {
 		if f.rate > 0 && f.tokens < float64(size) {
 			break
 		}
-		if f.Stats.Asked+size > f.index.Size*budgetPercent/100+MaxWindow*size {
+		if f.asked+size > f.index.Size*budgetPercent/100+MaxWindow*size {
 			f.stopped = ErrBudget
 			break
 		}
@@ -178,7 +180,7 @@ func (f *Fetch) Next(now time.Duration) (a Ask, ok bool, wait time.Duration) {
 		f.tokens -= float64(size)
 		f.out[i] = flight{f.ids, now}
 		a.Bits |= 1 << (i - first)
-		f.Stats.Asked += size
+		f.Stats.Asked, f.asked = f.Stats.Asked+size, f.asked+size
 		room--
 	}
 	if first < 0 {
@@ -200,6 +202,9 @@ func (f *Fetch) refill(now time.Duration) {
 
 // nextExpiry is how long until the oldest chunk under way counts as lost.
 func (f *Fetch) nextExpiry(now time.Duration) time.Duration {
+	if f.steady {
+		return maxTimeout
+	}
 	wait := f.Timeout()
 	for _, fl := range f.out {
 		wait = min(wait, max(fl.sent+f.Timeout()-now, time.Millisecond))
@@ -209,6 +214,9 @@ func (f *Fetch) nextExpiry(now time.Duration) time.Duration {
 
 // expire gives up chunks that did not come in time.
 func (f *Fetch) expire(now time.Duration) {
+	if f.steady {
+		return
+	}
 	limit, lost := f.Timeout(), 0
 	for i, fl := range f.out {
 		if now-fl.sent >= limit {
@@ -313,12 +321,22 @@ func (f *Fetch) Disconnected() {
 	f.window = max(f.window/2, MinWindow)
 }
 
+// Turn goes on from another source, of which nothing is known yet; what is under way is given up. A steady source, as a
+// stream, loses no chunk: it brings each one, or breaks, which Disconnected tells.
+func (f *Fetch) Turn(steady bool) {
+	f.Disconnected()
+	clear(f.bad)
+	f.steady, f.stopped, f.asked, f.rest = steady, nil, 0, 0
+	f.window, f.backoff, f.rtt, f.least, f.halved = 4, 1, firstRoundTrip, 0, -time.Hour
+}
+
 // Busy is a refusal that will pass: nothing is asked for until then.
 func (f *Fetch) Busy(id uint64, now, wait time.Duration) {
 	for i, fl := range f.out {
 		if fl.id == id {
 			delete(f.out, i)
 			f.Stats.Asked -= int64(1) << f.index.Bits // it was not sent
+			f.asked -= int64(1) << f.index.Bits
 		}
 	}
 	f.window, f.halved = MinWindow, now

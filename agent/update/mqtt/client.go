@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/agent/update"
+	"github.com/edgelog/edgelog/agent/update/mirror"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
@@ -39,6 +40,8 @@ type Options struct {
 	Public func() (*update.Public, error)
 	Has    func(sha256 string) bool // whether the store holds content already; nil: never
 	Deltas Deltas                   // nil: files come whole
+	// Mirrors are asked for content before the broker is, the first that works.
+	Mirrors []mirror.Mirror
 	// Busy tells that telemetry needs the link; nil: never.
 	Busy func() bool
 	// Spent says why no content may be asked for, as a used-up budget of the link; "" if it may; nil: nothing is.
@@ -87,6 +90,9 @@ type Client struct {
 	links chan fleetwire.Link
 	asked chan operation
 	began time.Time // monotonic origin of the fetch machines
+
+	places []*place
+	pieces chan mirror.Piece
 
 	// What follows belongs to Run.
 	link    fleetwire.Link
@@ -149,7 +155,10 @@ func New(o Options) (*Client, error) {
 		o.Progress = 10 * time.Second
 	}
 	c := &Client{o: o, seed: uint64(rand.Uint32()) << 20, heard: make(chan fleetwire.Message, maxHeard), links: make(chan fleetwire.Link, 1),
-		asked: make(chan operation), began: time.Now(), pub: &update.Public{}}
+		asked: make(chan operation), began: time.Now(), pub: &update.Public{}, pieces: make(chan mirror.Piece, maxPieces)}
+	for _, m := range o.Mirrors {
+		c.places = append(c.places, &place{Puller: mirror.NewPuller(m, c.pieces)})
+	}
 	for _, dir := range []string{o.Dir, path.Join(o.Dir, partName), c.stage("metadata"), c.stage("targets")} {
 		if err := o.FS.MkdirAll(dir); err != nil {
 			return nil, fmt.Errorf("make directory of updates: %w", err)
@@ -231,7 +240,16 @@ var _ fleetwire.Controller = (*Client)(nil)
 
 // Run runs until ctx ends; it returns nil then.
 func (c *Client) Run(ctx context.Context) error {
-	defer c.flow.close()
+	var pullers sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		pullers.Wait()
+		c.flow.close()
+	}()
+	for _, p := range c.places {
+		pullers.Go(func() { p.Run(ctx) })
+	}
 	for {
 		wait := c.step(ctx)
 		if more := c.say(ctx); more > 0 {
@@ -245,6 +263,8 @@ func (c *Client) Run(ctx context.Context) error {
 		case m := <-c.heard:
 			c.hear(m)
 			c.drain()
+		case p := <-c.pieces:
+			c.piece(p)
 		case l := <-c.links:
 			c.attach(ctx, l)
 		case o := <-c.asked:

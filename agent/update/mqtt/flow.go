@@ -93,6 +93,9 @@ func (c *Client) advance(ctx context.Context) time.Duration {
 // restart begins the flow again, with what is desired now.
 func (c *Client) restart() {
 	c.flow.close()
+	for _, p := range c.places {
+		p.bad = false
+	}
 	f := c.flow
 	c.flow = flow{state: f.state, since: f.since, reason: f.reason, detail: f.detail}
 	c.looked = time.Time{}
@@ -439,7 +442,7 @@ func (f *flow) connected() {
 
 func (f *flow) disconnected(time.Duration) {
 	f.meta.id = ""
-	if f.file != nil {
+	if f.file != nil && f.file.from == nil {
 		f.file.fetch.Disconnected()
 	}
 }

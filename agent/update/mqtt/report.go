@@ -95,6 +95,9 @@ func (c *Client) compose() fleetwire.Reported {
 	if u, err := c.o.FS.Usage(c.o.Dir); err == nil {
 		r.Free = u.Free
 	}
+	if t := c.flow.file; t != nil {
+		r.Source = t.source()
+	}
 	c.progress(&r)
 	c.mu.Lock()
 	c.report = r

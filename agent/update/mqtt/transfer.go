@@ -26,9 +26,14 @@ type transfer struct {
 	unsynced int64
 	tries    int
 	counted  fetch.Stats // what Stats has of it
+	from     *place      // whom the machine asks now, nil: the broker
+	lack     lack
 }
 
 func (t *transfer) close() {
+	if t.from != nil {
+		t.from.Drop()
+	}
 	if t.file != nil {
 		_ = t.file.Close() // what it had not synced is read again
 		t.file = nil
@@ -62,7 +67,9 @@ func (c *Client) fetch(ctx context.Context) time.Duration {
 		if errors.Is(err, fetch.ErrBadSource) {
 			reason = install.BadHash
 		}
-		return c.end(fleetwire.Failed, &install.Error{Reason: reason, Err: fmt.Errorf("fetch %s: %w", t.Path, err)})
+		if !c.spoilt(t, &install.Error{Reason: reason, Err: fmt.Errorf("fetch %s: %w", t.Path, err)}) {
+			return idleEvery
+		}
 	}
 	why := c.o.Spent()
 	if c.kept.Paused != "" {
@@ -73,14 +80,21 @@ func (c *Client) fetch(ctx context.Context) time.Duration {
 		c.slowAt = time.Now()
 		return idleEvery
 	}
+	from, ok, wait := c.source(t)
+	if ok && from != t.from {
+		c.turn(t, from)
+	}
 	if f.phase == fetching {
-		c.set(fleetwire.Downloading, "", "")
+		c.set(fleetwire.Downloading, "", c.resting())
 	} else {
 		c.set(fleetwire.Planned, "", "")
 	}
-	if c.link == nil {
+	if !ok && t.lack.broker != nil && !c.hopeful(t) {
+		return c.end(fleetwire.Failed, t.lack.broker)
+	}
+	if !ok {
 		c.slowAt = time.Now()
-		return idleEvery
+		return wait
 	}
 	t.fetch.Yield(c.o.Busy())
 	c.slowness()
@@ -90,9 +104,7 @@ func (c *Client) fetch(ctx context.Context) time.Duration {
 			c.tally(t)
 			return max(min(wait, lookEvery), time.Millisecond)
 		}
-		c.send(ctx, c.o.Topics.ChunkRequest(), fleetwire.ChunkRequest{ID: strconv.FormatUint(ask.ID, 36), Path: t.Path, First: ask.First,
-			Bits: ask.Bits, ChunkBits: t.bits})
-		if c.link == nil || ctx.Err() != nil {
+		if !c.ask(ctx, t, ask) {
 			return lookEvery
 		}
 	}
@@ -110,8 +122,12 @@ func (c *Client) open(ctx context.Context, w want, tries int) error {
 			return &install.Error{Reason: install.BadFile, Err: fmt.Errorf("%s: %w", w.index.Path, err)}
 		}
 		if t.bits = t.index.Bits; int64(1)<<t.bits > fleetwire.MaxChunkBytes {
-			return &install.Error{Reason: install.TooLarge, Err: fmt.Errorf("%s has chunks of %d KiB; over MQTT at most %d KiB are carried",
+			err := &install.Error{Reason: install.TooLarge, Err: fmt.Errorf("%s has chunks of %d KiB; over MQTT at most %d KiB are carried",
 				w.Path, 1<<t.bits>>10, fleetwire.MaxChunkBytes>>10)}
+			if len(c.places) == 0 {
+				return err
+			}
+			t.lack.broker = err
 		}
 	}
 	name := c.part(w.Pin)
@@ -125,6 +141,10 @@ func (c *Client) open(ctx context.Context, w want, tries int) error {
 		t.fetch = fetch.New(t.index, have, rate, c.seed, c.now())
 	} else {
 		t.fetch = fetch.NewWhole(w.Size, rate, c.seed, c.now())
+	}
+	if from, ok, _ := c.source(t); ok && from != nil {
+		t.from = from
+		t.fetch.Turn(true)
 	}
 	c.flow.file = t
 	return nil
@@ -201,9 +221,13 @@ func (c *Client) arrived(topic string, payload []byte) {
 		c.count(func(s *Stats) { s.Unasked++ })
 		return
 	}
-	if !t.fetch.Arrived(n, i, payload, c.now()) {
-		return
+	if t.fetch.Arrived(n, i, payload, c.now()) {
+		c.keep(t, i, payload)
 	}
+}
+
+// keep writes a chunk that is right.
+func (c *Client) keep(t *transfer, i int, payload []byte) {
 	if _, err := t.file.WriteAt(payload, int64(i)<<t.bits); err != nil {
 		c.failing(err)
 		return
@@ -239,7 +263,7 @@ func (c *Client) refusedChunks(id string, payload []byte) {
 		t.fetch.Busy(n, c.now(), min(time.Duration(r.RetryAfter)*time.Second, metaRetryMax))
 		return
 	}
-	c.end(fleetwire.Failed, &install.Error{Reason: string(trust.NotThere), Err: fmt.Errorf("the server refuses %s: %s", t.Path, r.Code)})
+	c.spoilt(t, &install.Error{Reason: string(trust.NotThere), Err: fmt.Errorf("the server refuses %s: %s", t.Path, r.Code)})
 }
 
 // complete verifies a whole file, syncs it and gives it its name.
@@ -263,7 +287,11 @@ func (c *Client) complete(ctx context.Context) time.Duration {
 		if err := c.remove(name); err != nil {
 			return c.failing(err)
 		}
-		if t.index == nil && t.tries+1 < maxWholeTries { // one of its chunks was wrong; nobody can say which
+		if t.index == nil && (t.tries+1 < maxWholeTries || t.from != nil) { // one of its chunks was wrong; nobody can say which
+			if t.from != nil {
+				t.tries-- // it is not asked again
+				c.wrong(t.from, "the content of "+t.Path)
+			}
 			if err := c.open(ctx, t.want, t.tries+1); err != nil {
 				return c.failing(err)
 			}
@@ -277,7 +305,7 @@ func (c *Client) complete(ctx context.Context) time.Duration {
 	}
 	if f.phase == fetching {
 		for _, comp := range f.offer.Plan.Components {
-			if comp.Path == t.Path || comp.SelfTest != nil && comp.SelfTest.Input.Path == t.Path {
+			if comp.Path == t.Path {
 				f.have += t.Size
 				break
 			}

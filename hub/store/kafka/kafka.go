@@ -205,13 +205,13 @@ func fenced(err error) bool {
 }
 
 // unavailable wraps what passes with store.ErrUnavailable: everything but a mistake in the configuration or a refusal
-// of rights.
+// of rights. What holds back readers passes when somebody ends it, or gives the hub the right to.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
 	var n net.Error
-	passes := errors.As(err, &n) || !isKafka(err) && !errors.Is(err, ErrTopic) && !errors.Is(err, ErrOptions) || kerr.IsRetriable(err) || fenced(err)
+	passes := errors.As(err, &n) || errors.Is(err, ErrHanging) || !isKafka(err) && !errors.Is(err, ErrTopic) && !errors.Is(err, ErrOptions) || kerr.IsRetriable(err) || fenced(err)
 	for _, k := range []*kerr.Error{kerr.TransactionAbortable, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError,
 		kerr.RequestTimedOut, kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownServerError, kerr.InvalidTxnState, kerr.OutOfOrderSequenceNumber} {
 		passes = passes || errors.Is(err, k)

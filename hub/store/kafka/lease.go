@@ -142,6 +142,9 @@ func (s *Store) swap(ctx context.Context, sc *scope, prev, next store.Lease) (no
 
 // swapped learns what became of a swap whose transaction failed.
 func (s *Store) swapped(ctx context.Context, sc *scope, prev, next store.Lease, cause error) (store.Lease, bool, error) {
+	if refused(cause) {
+		return store.Lease{}, false, cause
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveTimeout)
 	defer cancel()
 	if !fenced(cause) { // else whoever fenced it has ended it

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -80,19 +80,64 @@ func (s *Store) Info(ctx context.Context) (i store.Info, err error) {
 
 // Count implements store.Counter. It reads every row.
 func (s *Store) Count(ctx context.Context, f store.Filter) (n int64, err error) {
-	where := []string{"f.kind = 1"}
+	where, args := narrowed("f.kind = 1", f)
+	err = s.reading(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM record r JOIN form f ON f.ref = r.form JOIN epoch e ON e.ref = r.epoch
+			JOIN device d ON d.ref = e.device JOIN series_item s ON s.ref = r.series WHERE `+where, args...).Scan(&n)
+	})
+	return n, err
+}
+
+// Latest implements store.Lister.
+func (s *Store) Latest(ctx context.Context, f store.Filter) ([]store.Value, error) {
+	where, args := narrowed("s.ref = l.series", f)
+	return s.values(ctx, `SELECT d.name, l.t, coalesce(l.body, '') FROM series_item s JOIN device d ON d.ref = s.device JOIN last_value l ON l.series = s.ref
+		JOIN epoch e ON e.ref = l.epoch WHERE `+where+" ORDER BY d.name", args)
+}
+
+// Values implements store.Lister.
+func (s *Store) Values(ctx context.Context, f store.Filter, n int) ([]store.Value, error) {
+	where, args := narrowed("s.ref = r.series", f)
+	args = append(args, n)
+	out, err := s.values(ctx, `SELECT d.name, r.t, coalesce(r.body, '') FROM record r JOIN epoch e ON e.ref = r.epoch
+		JOIN device d ON d.ref = e.device JOIN series_item s ON s.ref = r.series
+		WHERE `+where+fmt.Sprintf(" ORDER BY r.arrival DESC, r.record_offset DESC LIMIT $%d", len(args)), args)
+	slices.Reverse(out)
+	return out, err
+}
+
+// narrowed adds the filter's conditions.
+func narrowed(where string, f store.Filter) (string, []any) {
 	var args []any
 	for _, x := range []struct{ cond, value string }{{"d.name = $", f.Device}, {"e.stream = $", f.Stream}, {"s.key LIKE $", f.SeriesLike}} {
 		if x.value != "" {
 			args = append(args, x.value)
-			where = append(where, fmt.Sprint(x.cond, len(args)))
+			where += fmt.Sprint(" AND ", x.cond, len(args))
 		}
 	}
+	return where, args
+}
+
+// values reads rows of device, time and body.
+func (s *Store) values(ctx context.Context, sql string, args []any) (out []store.Value, err error) {
 	err = s.reading(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `SELECT count(*) FROM record r JOIN form f ON f.ref = r.form JOIN epoch e ON e.ref = r.epoch
-			JOIN device d ON d.ref = e.device JOIN series_item s ON s.ref = r.series WHERE `+strings.Join(where, " AND "), args...).Scan(&n)
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var x store.Value
+			var body []byte
+			if err := rows.Scan(&x.Device, &x.T, &body); err != nil {
+				return err
+			}
+			x.Value = string(body)
+			out = append(out, x)
+		}
+		return rows.Err()
 	})
-	return n, err
+	return out, err
 }
 
 // ErrUnknownEpoch: the store holds no such epoch.

@@ -477,6 +477,25 @@ func testValues(t *testing.T, s store.Store) {
 	if p := position(t, s, "box", 1); p.Rows != 12 {
 		t.Errorf("%d rows, want 12", p.Rows)
 	}
+	l, ok := s.(store.Lister)
+	if !ok {
+		return
+	}
+	f := store.Filter{Device: "box", Stream: "events", SeriesLike: "%"}
+	all, err := l.Values(t.Context(), f, 100)
+	if err != nil || len(all) != 11 || all[7].Value != `{"a":[1,2]}` || all[7].Device != "box" || all[7].T != c.Rows[7].Time/1e3 {
+		t.Errorf("values: %+v, %v", all, err)
+	}
+	if newest, err := l.Values(t.Context(), f, 4); err != nil || len(newest) != 4 || newest[0].Value != `{"a":[1,2]}` {
+		t.Errorf("the newest values: %+v, %v", newest, err)
+	}
+	if latest, err := l.Latest(t.Context(), f); err != nil || len(latest) != 2 || latest[1].T != c.Rows[10].Time/1e3 && latest[0].T != c.Rows[10].Time/1e3 {
+		t.Errorf("the latest of each series: %+v, %v", latest, err)
+	}
+	f.Device = "another"
+	if none, err := l.Values(t.Context(), f, 100); err != nil || len(none) != 0 {
+		t.Errorf("another device: %+v, %v", none, err)
+	}
 }
 
 func testLarge(t *testing.T, s store.Store) {
