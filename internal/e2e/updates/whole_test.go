@@ -104,6 +104,11 @@ func newWholeBox(t *testing.T, dir string, port int, old, fresh content) *wholeB
 	w.realBox = newRealBox(t, port, f.FactoryRoot())
 	write(t, w.path("npu"), "")
 	write(t, w.path("agent.yaml"), w.agent(port))
+	write(t, w.path("product"), "product=edgebox-2\nsite=north\n")
+	site := f.Component(release.Config, "config/site", "north-1", "sites/north.hall", strings.NewReader("hall 7\n"), false)
+	overlay, err := json.Marshal(release.Manifest{Schema: 1, Release: "north-1", Counter: 1, Created: time.Now(), Components: []release.Component{site}})
+	must(t, err)
+	f.Add("sites/north.overlay-1.json", bytes.NewReader(overlay), false)
 	return w
 }
 
@@ -227,7 +232,7 @@ func (w *wholeBox) runsFrom(release string) error {
 	return nil
 }
 
-// TestWholeRelease: programs, configuration, a model and the images of two nodes come in one release over a real broker. A
+// TestWholeRelease: programs, configuration, some of it of the box's site, a model and the images of two nodes come in one release over a real broker. A
 // release that does worse is rolled back with all of them, the next one is kept with all of them. The nodes are simulated
 // chips that run the real images; the one with two slots stays on trial until the decision. The NPU is a stand-in.
 func TestWholeRelease(t *testing.T) {
@@ -290,6 +295,9 @@ func TestWholeRelease(t *testing.T) {
 	}
 	w.becomes(2*time.Minute, "all is new, and kept", fresh, false)
 	must(t, w.runsFrom("2026.11.3"))
+	if hall, err := os.ReadFile(w.path("edge/stable/config/site")); err != nil || string(hall) != "hall 7\n" {
+		t.Errorf("the overlay of the site: %q, %v", hall, err)
+	}
 	told(fleetwire.Committed)
 	w.killProgram("edge-npu")
 }
