@@ -136,7 +136,7 @@ bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
 soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h PACE=100ms)
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK) -pace $(PACE)
-standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
+standin: ## the stand-in libraries, two small models and three pictures into bin/standin/ (needs gcc)
 	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
 
 # --- sensors ---------------------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ bench-mcu: firmware ## events per second through a line, beside what the line ca
 
 # --- exploration -----------------------------------------------------------------------------------------------
 .PHONY: explore
-explore: ## every state of sender and receiver within small bounds (STATES=200000 for runs of many faults); docs/simulation.md
-	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES))
+explore: ## every state of sender and receiver within small bounds (STATES=200000 or FOR=1h: runs of many faults); docs/simulation.md
+	@$(GO) test -count=1 -v -timeout 0 ./internal/sim/explore -args -long $(if $(STATES),-states $(STATES)) $(if $(FOR),-for $(FOR))
 
 # --- hub at scale ----------------------------------------------------------------------------------------------
 BENCH_FOR ?= 60s
@@ -205,8 +205,9 @@ test-stores: ## the hub's stores against PostgreSQL and Apache Kafka: conformanc
 storm-stores: ## agents, hubs, brokers and stores killed, with PostgreSQL, with Kafka, and without a hub (ROUNDS=100)
 	@$(SETUP) test && $(SETUP) stores
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run 'TestStorm(Postgres|Kafka|Direct)' -stores -rounds $(if $(filter 1000,$(ROUNDS)),8,$(ROUNDS)) | grep -vE '^=== '
-test-kafka-cluster: ## three Kafka brokers, replication 3: brokers killed and stopped under load, three consumers count (ROUNDS=20 SEED=1)
-	@$(SETUP) stores
+test-kafka-cluster: ## three Kafka brokers, replication 3: brokers, hubs and agents killed under load, consumers that are not ours count (ROUNDS=20 SEED=1)
+	@$(SETUP) test && $(SETUP) stores
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e -run TestStormKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
 	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/stores -run TestKafkaCluster -kafka-cluster -rounds $(if $(filter 1000,$(ROUNDS)),20,$(ROUNDS)) $(if $(SEED),-seed $(SEED)) | grep -vE '^=== '
 bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's own perf test beside ours
 	@$(SETUP) stores
@@ -228,3 +229,13 @@ bench-update: build ## figures of fleet updates (BENCH=regexp; DELTA_FROM=the co
 	@rm -rf scratch/old/src
 	@$(GO) build -o scratch/updatebench ./internal/bench/updatebench
 	@cd scratch && ./updatebench -agent ../bin/edge-agent -old old/edge-agent -only '$(BENCH)'
+
+# --- updates: campaigns ----------------------------------------------------------------------------------------
+.PHONY: storm-updates cuts-update test-units
+storm-updates: ## releases to a real box while agent, updater, hub and broker are killed (ROUNDS=100 SEED=1)
+	@$(SETUP) test
+	@$(GO) test -count=1 -v -timeout 0 ./internal/e2e/updates -run 'TestKilled$$' -storm-rounds $(if $(filter 1000,$(ROUNDS)),100,$(ROUNDS)) -storm-seed $(or $(SEED),1) | grep -vE '^=== '
+cuts-update: ## the power cut at random moments of updates (CUTS=10000 SEED=1)
+	@$(GO) test -count=1 -v -timeout 0 ./agent/update/install -run 'TestRandomCuts$$' -cuts $(if $(filter 200,$(CUTS)),10000,$(CUTS)) -cut-seed $(or $(SEED),1) | grep -vE '^=== '
+test-units: ## how far the shipped units are closed, by systemd-analyze
+	@ONLY=units deploy/systemd/test.sh .

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/clocksync"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -17,7 +18,7 @@ import (
 const stampResolution = int64(time.Millisecond)
 
 // clock is the one place where stamps are made. It reads CLOCK_BOOTTIME, which no step of the wall clock moves, and
-// what the kernel says of its synchronisation (adjtimex(2)).
+// what is known of its synchronisation (internal/clocksync).
 type clock struct {
 	boot string // kernel boot id
 
@@ -58,12 +59,10 @@ func (c *clock) system() record.Anchor {
 	utc := time.Now().UnixNano()
 	after := bootTime()
 	a := record.Anchor{Boot: c.boot, BootTime: before + (after-before)/2, UTC: utc, Source: record.SourceSystem, State: "unsynchronised"}
-	var tx unix.Timex
-	state, err := unix.Adjtimex(&tx)
-	const timeError = 5 // TIME_ERROR: the kernel's clock is not synchronised
-	if err == nil && state != timeError && tx.Status&unix.STA_UNSYNC == 0 {
+	// That it cannot be read is what an unsynchronised clock is: edgectl doctor says more.
+	if s, err := clocksync.Read(); err == nil && s.Synchronised {
 		a.Source, a.State = record.SourceNTP, "synchronised"
-		a.Error = int64(tx.Maxerror)*1000 + (after - before)
+		a.Error = int64(s.Bound) + (after - before)
 	}
 	return a
 }

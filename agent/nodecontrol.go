@@ -26,7 +26,7 @@ func (x *nodes) Nodes() *api.Nodes {
 		for i := range list {
 			n := nodeOf(&list[i])
 			if f := l.config.Nodes[i].Flash; f != nil {
-				n.Flash = f.Protocol
+				n.Flash, n.Slots = f.Protocol, slotsOf(f.Protocol)
 			}
 			line.Nodes = append(line.Nodes, n)
 		}

@@ -24,14 +24,28 @@ const (
 	bootloaderWait = 50 * time.Millisecond
 )
 
-// Flash implements control.Nodes: the node's queue is emptied, its line taken, and the image written.
-func (x *nodes) Flash(ctx context.Context, name, want string, image []byte, step func(api.FlashProgress), by string) (*api.FlashProgress, error) {
+// slotsOf is for how many images a node that is flashed by a protocol has room.
+func slotsOf(protocol string) int {
+	if protocol == boot.ProtocolSMP {
+		return 2
+	}
+	return 1
+}
+
+// Flash implements control.Nodes: the node's queue is emptied, its line taken, and done with the image what is ordered.
+func (x *nodes) Flash(ctx context.Context, name string, o api.FlashOrder, image []byte, step func(api.FlashProgress), by string) (*api.FlashProgress, error) {
 	l, n := x.of(name)
 	switch {
+	case o.Do != "" && o.Do != api.FlashStage && o.Do != api.FlashTry && o.Do != api.FlashKeep && o.Do != api.FlashRevert:
+		return nil, fmt.Errorf("%w: there is no order %q for an image", control.ErrBadRequest, o.Do)
 	case l == nil:
 		return nil, fmt.Errorf("%w: no node %q in the configuration", control.ErrNotFound, name)
 	case n.Flash == nil:
 		return nil, fmt.Errorf("%w: node %s has no flash block in the configuration, so its bootloader is not known", control.ErrBadRequest, name)
+	case slotsOf(n.Flash.Protocol) == 1 && o.Do == api.FlashStage:
+		return &api.FlashProgress{}, nil
+	case slotsOf(n.Flash.Protocol) == 1 && o.Do == api.FlashRevert:
+		return nil, fmt.Errorf("%w: node %s has room for one image: write the old one", control.ErrBadRequest, name)
 	}
 	base := uint32(0)
 	if n.Flash.Protocol == boot.ProtocolAN3155 {
@@ -41,12 +55,12 @@ func (x *nodes) Flash(ctx context.Context, name, want string, image []byte, step
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", control.ErrBadRequest, err)
 	}
-	var result boot.Result
+	var result flashed
 	key := "node/" + name
 	err = l.line.Exclusive(ctx, name, func(ctx context.Context, loader mcu.Loader) error {
 		for attempt := 1; ; attempt++ {
 			var err error
-			result, err = flashOnce(ctx, l.config, n.Flash, loader, img, want, step)
+			result, err = flashOnce(ctx, flash{line: l.config, node: n.Flash, image: img, order: o, step: step}, loader)
 			var phase *boot.PhaseError
 			if err == nil || ctx.Err() != nil || attempt == flashAttempts || !errors.As(err, &phase) || !repeats(phase) {
 				return err
@@ -63,7 +77,7 @@ func (x *nodes) Flash(ctx context.Context, name, want string, image []byte, step
 	case !errors.As(err, &phase):
 		return nil, nodeError(err)
 	}
-	out := &api.FlashProgress{Chip: result.Chip.Name, Bytes: result.Bytes, Version: result.Version, Seconds: result.Took.Seconds()}
+	out := &api.FlashProgress{Chip: result.Chip.Name, Bytes: result.Bytes, Version: result.Version, Seconds: result.Took.Seconds(), Kept: result.kept}
 	if err != nil {
 		out.Error = err.Error()
 	}
@@ -75,22 +89,29 @@ func repeats(e *boot.PhaseError) bool {
 	return e.Phase == boot.PhaseWrite || e.Phase == boot.PhaseVerify || e.Phase == boot.PhaseStart
 }
 
+// flash is what is to be done with an image of one node.
+type flash struct {
+	line  config.NodeLine
+	node  *config.NodeFlash
+	image *boot.Image
+	order api.FlashOrder
+	step  func(api.FlashProgress)
+}
+
+// flashed is what was done.
+type flashed struct {
+	boot.Result
+	kept bool // the image was permanent already when it was to be reverted
+}
+
 // flashOnce is one attempt, with the port opened for it.
-func flashOnce(ctx context.Context, line config.NodeLine, c *config.NodeFlash, loader mcu.Loader, img *boot.Image, want string, step func(api.FlashProgress)) (boot.Result, error) {
-	device := line.Port
+func flashOnce(ctx context.Context, f flash, loader mcu.Loader) (flashed, error) {
+	c, device := f.node, f.line.Port
 	if c.Port != "" {
 		device = c.Port
 	}
 	port := boot.NewSerialLine(serial.Options{Device: device, DTR: idle(c, config.EnterDTR), RTS: idle(c, config.EnterRTS)})
 	defer port.Close()
-	taken := false
-	take := func() error {
-		if taken {
-			return nil
-		}
-		taken = true
-		return loader.Take()
-	}
 	enter := func(ctx context.Context) error {
 		switch c.Enter {
 		case config.EnterDTR:
@@ -104,18 +125,18 @@ func flashOnce(ctx context.Context, line config.NodeLine, c *config.NodeFlash, l
 	}
 	if c.Enter == config.EnterCommand && loader.Known {
 		if err := loader.Enter(ctx); err != nil && ctx.Err() == nil { // it may wait in its bootloader since an earlier attempt
-			step(api.FlashProgress{Phase: "enter", Total: 1})
+			f.step(api.FlashProgress{Phase: "enter", Total: 1})
 		}
 		time.Sleep(bootloaderWait)
 	}
-	if err := take(); err != nil {
-		return boot.Result{}, &boot.PhaseError{Phase: boot.PhaseIdentify, Left: "nothing was changed", Err: err}
+	if err := loader.Take(); err != nil {
+		return flashed{}, &boot.PhaseError{Phase: boot.PhaseIdentify, Left: "nothing was changed", Err: err}
 	}
 	var by boot.Enter = enter
 	if c.Enter == config.EnterHand || c.Enter == config.EnterCommand {
 		by = nil
 	}
-	j := boot.Job{Image: img, Want: want, Progress: func(p boot.Progress) { step(api.FlashProgress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
+	j := boot.Job{Image: f.image, Want: f.order.Want, Progress: func(p boot.Progress) { f.step(api.FlashProgress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 		Confirm: func(ctx context.Context) (string, error) { // the port goes back to the line
 			port.Close()
 			return loader.Confirm(ctx)
@@ -132,10 +153,40 @@ func flashOnce(ctx context.Context, line config.NodeLine, c *config.NodeFlash, l
 	case boot.ProtocolSTC89:
 		j.Flasher = boot.NewSTC89(port, boot.STC89Options{Baud: c.Baud, Enter: by})
 	default:
-		f := boot.NewSMP(port, boot.SMPOptions{Baud: c.Baud, SlotBytes: c.SlotBytes, Enter: by})
-		j.Flasher, j.Confirm, j.Keep = f, f.Confirm, f.Keep
+		return flashSlots(ctx, f, boot.NewSMP(port, boot.SMPOptions{Baud: c.Baud, SlotBytes: c.SlotBytes, Enter: by}), j)
 	}
-	return boot.Update(ctx, j)
+	r, err := boot.Update(ctx, j)
+	return flashed{Result: r}, err
+}
+
+// flashSlots is one attempt on a node with two slots.
+func flashSlots(ctx context.Context, f flash, s *boot.SMP, j boot.Job) (flashed, error) {
+	fail := func(err error) error {
+		return &boot.PhaseError{Phase: boot.PhaseConfirm, Left: "the node runs one of its two images", Err: err}
+	}
+	j.Flasher, j.Confirm, j.Keep = s, s.Confirm, s.Keep
+	switch f.order.Do {
+	case api.FlashStage:
+		j.Stage = true
+	case api.FlashTry:
+		j.Keep = nil
+	case api.FlashKeep:
+		version, runs, err := s.Settle(ctx, f.image)
+		if err != nil {
+			return flashed{}, fail(err)
+		}
+		if runs {
+			return flashed{Result: boot.Result{Version: version}}, nil
+		}
+	case api.FlashRevert:
+		version, kept, err := s.Revert(ctx, f.image)
+		if err != nil {
+			return flashed{}, fail(err)
+		}
+		return flashed{Result: boot.Result{Version: version}, kept: kept}, nil
+	}
+	r, err := boot.Update(ctx, j)
+	return flashed{Result: r}, err
 }
 
 // idle is the level of a modem line before its pulse, where it is used.

@@ -23,10 +23,7 @@ func (a *Agent) Reload(ctx context.Context, by string) (*api.Reload, error) {
 	}
 	now, err := config.Load(a.o.File, config.OS{})
 	if err == nil {
-		_, err = planOf(now.Sources, a.surroundings())
-	}
-	if err == nil {
-		err = CheckNodes(now.Nodes)
+		err = Check(now)
 	}
 	if err != nil {
 		a.faults.raise(health.ReloadFailed, "config", a.o.File, err.Error())
@@ -75,7 +72,9 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 			return fmt.Errorf("sources: %w", err)
 		}
 		for _, name := range plan.StopSources {
-			a.faults.clear(health.SourceDead, name)
+			for _, code := range []health.Code{health.SourceDead, health.SourceMissed, health.RecordRefused} {
+				a.faults.clear(code, name)
+			}
 		}
 	}
 	a.mu.Lock()

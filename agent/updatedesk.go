@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/agent/control"
+	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/fleetwire"
@@ -28,6 +29,7 @@ type updateDesk struct {
 	log        *slog.Logger
 	events     *events
 	remote     func() fleetwire.Controller // the part that fetches releases over MQTT, nil where there is none
+	alarm      func(text string)           // what people should look at; "": nothing any more
 
 	changing sync.Mutex // one order at a time
 
@@ -42,6 +44,13 @@ type noted struct{ state, release string }
 func newUpdateDesk(a *Agent) *updateDesk {
 	u := &updateDesk{fs: a.o.FS, log: a.log, events: a.events, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
 		orders: filepath.Join(a.o.Config.DataDir, update.AgentDir, update.OrdersName)}
+	u.alarm = func(text string) {
+		if text == "" {
+			a.faults.clear(health.UpdateMemory, updatesName)
+			return
+		}
+		a.faults.raise(health.UpdateMemory, updatesName, updatesName, text)
+	}
 	if c := a.o.Config.Update; c != nil {
 		u.updaterDir, u.trust = c.Updater, c.Trust
 	}
@@ -71,6 +80,11 @@ func (u *updateDesk) refresh(now time.Time) {
 		r := c.Reported()
 		s.Remote = &r
 	}
+	text := ""
+	if alarms := s.Report.Journal.Alarms; len(alarms) > 0 {
+		text = alarms[len(alarms)-1].Text
+	}
+	u.alarm(text)
 	shown := s.Show()
 	is := noted{shown.State, shown.Desired}
 	u.mu.Lock()

@@ -12,8 +12,8 @@ import (
 
 // CloseEpoch ends an epoch at an offset, because the hub has another history there, and moves what is durable above it
 // into an epoch of its own, a root whose good records are marked QualityMayRepeat. The records keep their local offsets;
-// an epoch that continued the old one continues the moved one. Gaps move as records do. Where the offset lies inside a gap it is the gap's end. If
-// the epoch is that of this opening, a new one is begun behind; Append waits meanwhile. nil: all this is durable. Where
+// an epoch that continued the old one continues the moved one. Gaps move as records do; one that the offset divides moves
+// whole: the records in it above the offset must be named where the hub looks, and no chain is known inside. If the epoch is that of this opening, a new one is begun behind; Append waits meanwhile. nil: all this is durable. Where
 // nothing stands above the offset of a closed epoch there is nothing to do.
 //
 // What is moved is copied batch by batch, so that it is twice on the disk for a moment, but never in memory. The header
@@ -30,7 +30,7 @@ func (l *Log) CloseEpoch(ctx context.Context, e record.Epoch, at record.Offset) 
 	l.mu.Lock()
 	l.moving = l.isCurrent(e)
 	l.mu.Unlock()
-	err := l.commitLocked()
+	err := l.commitRecords() // retention comes after: what it drops may be what was compared
 	if err == nil {
 		err = l.move(ctx, e, at)
 	}
@@ -95,8 +95,8 @@ func (m *mover) prepare(e record.Epoch, at record.Offset) error {
 	m.src, m.current, m.end = l.epochs[i], l.isCurrent(e), l.epochEnd(i)
 	m.src.End = m.end
 	m.at = min(max(at, m.src.First), m.end)
-	if g, ok := l.gaps.at(m.at); ok && g.From < m.at && m.at < m.end {
-		m.at = min(g.To, m.end) // a gap is not divided; one that begins here moves, too
+	if g, ok := l.gaps.at(m.at); ok && m.at < m.end {
+		m.at = g.From
 	}
 	m.state = l.snapshot(nil)
 	l.w.opening++ // of the moved segments; the one that makes them count comes after them

@@ -130,8 +130,14 @@ func (l *Log) commit() error {
 	return l.commitLocked()
 }
 
-// commitLocked commits with writer.mu held: one attempt, and more with new segments while the disk fails.
-func (l *Log) commitLocked() error {
+// commitLocked commits with writer.mu held, and makes room.
+func (l *Log) commitLocked() error { return l.commitThen(l.retain) }
+
+// commitRecords is commitLocked that drops nothing, unless the disk is full.
+func (l *Log) commitRecords() error { return l.commitThen(func() error { return nil }) }
+
+// commitThen commits with writer.mu held: one attempt, and more with new segments while the disk fails.
+func (l *Log) commitThen(after func() error) error {
 	if l.w.closed {
 		return l.ifPending(fmt.Errorf("%w: %s is closed", ErrStopped, l.name))
 	}
@@ -145,7 +151,7 @@ func (l *Log) commitLocked() error {
 	for {
 		err := l.writeAll()
 		if err == nil {
-			err = l.retain()
+			err = after()
 		}
 		if err == nil {
 			l.w.failed = 0

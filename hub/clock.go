@@ -1,10 +1,9 @@
 package hub
 
-import "golang.org/x/sys/unix"
+import "github.com/edgelog/edgelog/internal/clocksync"
 
-// clockSynced reports whether the kernel's clock is synchronised (adjtimex, STA_UNSYNC clear).
+// clockSynced reports whether the system's clock is synchronised.
 func clockSynced() bool {
-	var t unix.Timex
-	state, err := unix.Adjtimex(&t)
-	return err == nil && state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0
+	s, err := clocksync.Read()
+	return err == nil && s.Synchronised
 }

@@ -79,7 +79,7 @@ func (h *hub) runFleet(ctx context.Context) error {
 // fleetOnce serves until ctx ends or something is wrong.
 func (h *hub) fleetOnce(ctx context.Context) error {
 	f := h.c.Fleet
-	orders, err := listenSocket(h.c.FleetSocket())
+	orders, err := listen(h.c.FleetSocket())
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/hub/store/kafka"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 )
@@ -93,7 +95,7 @@ func (a *app) cmdCount(ctx context.Context, args []string) error {
 	defer s.Close()
 	counter, ok := s.(store.Counter)
 	if !ok {
-		return unable(s, "count", "edge-hub account counts the rows of every stream")
+		return unable(s, "count", "Kafka has no index over rows. edge-hub account has their number for every stream; for a series read the topic, as docs/stores.md shows")
 	}
 	n, err := counter.Count(ctx, f)
 	if err != nil {
@@ -123,7 +125,7 @@ func (a *app) cmdPurge(ctx context.Context, args []string) error {
 	}
 	o := sqlite.PurgeOptions{DryRun: true}
 	if before != "" {
-		t, err := parseTime(before, a.now())
+		t, err := cmdline.Time(before, a.now())
 		if err != nil {
 			return usagef("--before %w", err)
 		}
@@ -146,7 +148,7 @@ func (a *app) cmdPurge(ctx context.Context, args []string) error {
 	defer e.Close()
 	s, ok := e.(*sqlite.Store)
 	if !ok {
-		return unable(e, "purge", "retention in the hub's configuration, or the engine's own, removes rows; see docs/stores.md")
+		return unable(e, "purge", purgeInstead(e))
 	}
 	plan, err := s.Purge(ctx, o, nil)
 	if err != nil || dry {
@@ -164,6 +166,14 @@ func (a *app) cmdPurge(ctx context.Context, args []string) error {
 	p := &term.Progress{Out: a.Stderr, Style: a.Style, Label: "purge", Start: a.Now(), Total: plan.Rows}
 	r, err := s.Purge(ctx, o, func(r sqlite.PurgeResult) { p.Update(a.Now(), r.Rows) })
 	return a.purged(r, err, false)
+}
+
+// purgeInstead is what removes rows in an engine that has no purge.
+func purgeInstead(e engine) string {
+	if _, ok := e.(*kafka.Store); ok {
+		return "Kafka removes rows by age or size itself. Change it with: kafka-configs.sh --alter --entity-type topics --entity-name edge.STREAM --add-config retention.ms=…"
+	}
+	return "retention of the store in hub.yaml removes rows by age"
 }
 
 func (a *app) purged(r sqlite.PurgeResult, err error, dry bool) error {
@@ -228,7 +238,7 @@ func (a *app) cmdQuarantine(ctx context.Context, args []string) error {
 	defer s.Close()
 	rel, ok := s.(store.Releaser)
 	if !ok {
-		return unable(s, "quarantine resolve", "the device goes on in a new epoch anyway")
+		return unable(s, "quarantine resolve", "on Kafka it would shut out the hub that runs, since a transactional id has one owner. The device goes on in a new epoch anyway: nothing waits")
 	}
 	if err := rel.Release(ctx, words[1], words[2], e); err != nil {
 		return err
@@ -275,20 +285,4 @@ func (a *app) listQuarantine(ctx context.Context) error {
 		t.Row(q.Device, q.Stream, q.Epoch, term.CommaU(q.Next), term.Clock(q.LastStored.In(a.Zone), a.now()))
 	}
 	return a.text(t.String() + "\nThe devices have closed these epochs and go on in new ones: nothing waits.\nedge-hub help quarantine says more.\n")
-}
-
-// parseTime reads a time as people type it: RFC 3339, "2026-11-23 02:14", "2026-11-23", or a length of time ago: "90d".
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	if d, err := strictyaml.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time; write 2026-11-23T02:14:00Z, 2026-11-23, or 90d (ago)", s)
 }

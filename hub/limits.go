@@ -10,7 +10,7 @@ const (
 	watchdogDefault  = 20 * time.Second // between reports where systemd names no time
 	statusTimeout    = 2 * time.Second
 	maxStatusBytes   = 64 << 20 // of one answer on the status socket
-	maxStatusClients = 64
+	maxSocketClients = 64
 	lateAfter        = time.Hour // without a sign of life a device is called silent
 	minBufferBytes   = 1 << 20
 	maxBufferBytes   = 4 << 30

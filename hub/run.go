@@ -102,7 +102,7 @@ func Run(ctx context.Context, c *Config, log *slog.Logger) (err error) {
 
 // open opens what can fail before anything runs: the status socket first, which says whether another hub runs here.
 func (h *hub) open() (net.Listener, error) {
-	listener, err := listenStatus(h.c.StatusSocket())
+	listener, err := listen(h.c.StatusSocket())
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/edgelog/edgelog/hub/shard"
 	"github.com/edgelog/edgelog/hub/store"
@@ -115,10 +116,10 @@ func (a *app) statusText(st *Status) string {
 			term.Comma(r.QueueFrames), term.CommaU(r.Commits), term.Duration(seconds(r.LastCommitSeconds)))
 	}
 	if len(st.Hubs) > 0 {
-		b.WriteString(term.Wrap("HUBS      "+hubsText(st), a.Style.Width(), "          ") + "\n")
+		b.WriteString(columns("HUBS", hubsText(st), a.Style.Width()))
 	}
 	if st.Live != nil && st.Live.Engine != nil {
-		b.WriteString(term.Wrap("ENGINE    "+engineText(st.Live.Engine), a.Style.Width(), "          ") + "\n")
+		b.WriteString(columns("ENGINE", engineText(st.Live.Engine), a.Style.Width()))
 	}
 	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
 	if st.Store.DeadLetters > 0 {
@@ -161,6 +162,25 @@ func (a *app) statusText(st *Status) string {
 }
 
 // engineText is the line of a store that is a server.
+// columns is a line of the status: a head of ten columns and what stands beside each other behind it, three spaces apart,
+// in further lines where the width does not do.
+func columns(head, text string, width int) string {
+	var b strings.Builder
+	line := fmt.Sprintf("%-10s", head)
+	for i, part := range strings.Split(text, "   ") {
+		switch {
+		case i == 0:
+		case utf8.RuneCountInString(line)+3+utf8.RuneCountInString(part) > width:
+			b.WriteString(line + "\n")
+			line = strings.Repeat(" ", 10)
+		default:
+			line += "   "
+		}
+		line += part
+	}
+	return b.String() + line + "\n"
+}
+
 func engineText(e *Engine) string {
 	return fmt.Sprintf("%s transactions   last %s   p99 %s   lag %s   %s aborted   %s fences", term.CommaU(e.Transactions),
 		term.Duration(seconds(e.LastSeconds)), term.Duration(seconds(e.P99Seconds)), term.Duration(seconds(e.LagSeconds)),

@@ -20,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -138,7 +139,7 @@ func TestRoundTrips(t *testing.T) {
 	c, dir := start(t, b)
 	ctx := context.Background()
 	for _, name := range []string{api.ViewSocket, api.ControlSocket, api.IngestSocket} {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != control.SocketMode {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != unixsocket.Mode {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}

@@ -19,9 +19,9 @@ type Nodes interface {
 	Nodes() *api.Nodes
 	// Change changes a node, or with Scan looks for nodes on a line. nil: the node has confirmed it.
 	Change(ctx context.Context, name string, r *api.NodeRequest, by string) (*api.NodeDone, error)
-	// Flash writes an image. step may be called from another goroutine until it returns; it returns at once. What it
-	// returns says how it ended; the error is nil then.
-	Flash(ctx context.Context, name, want string, image []byte, step func(api.FlashProgress), by string) (*api.FlashProgress, error)
+	// Flash does with an image what is ordered. step may be called from another goroutine until it returns; it returns at
+	// once. What it returns says how it ended; the error is nil then.
+	Flash(ctx context.Context, name string, o api.FlashOrder, image []byte, step func(api.FlashProgress), by string) (*api.FlashProgress, error)
 }
 
 func (s *Server) nodeRoutes(view, ops *http.ServeMux) {
@@ -73,7 +73,8 @@ func (s *Server) flashNode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, by := r.PathValue("name"), who(r)
-	s.log.Info("node is flashed", "node", name, "bytes", len(image), "by", by)
+	order := api.FlashOrder{Want: r.URL.Query().Get("want"), Do: r.URL.Query().Get("do")}
+	s.log.Info("node is flashed", "node", name, "order", order.Do, "bytes", len(image), "by", by)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	var latest latestStep
@@ -83,7 +84,7 @@ func (s *Server) flashNode(w http.ResponseWriter, r *http.Request) {
 	}
 	done := make(chan outcome, 1)
 	go func() { // joined below: its outcome is awaited in every case
-		end, err := s.o.Nodes.Flash(ctx, name, r.URL.Query().Get("want"), image, latest.set, by)
+		end, err := s.o.Nodes.Flash(ctx, name, order, image, latest.set, by)
 		done <- outcome{end, err}
 	}()
 	var out *lines

@@ -2,17 +2,16 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // Options of a server. RunDir, View, Records, Operator and Ingester are needed.
@@ -41,8 +40,7 @@ type Server struct {
 }
 
 type socket struct {
-	path string
-	l    net.Listener
+	l    *unixsocket.Listener
 	http *http.Server
 }
 
@@ -63,17 +61,17 @@ func New(o Options) (*Server, error) {
 		{api.ControlSocket, o.OpsGroup, ops},
 		{api.IngestSocket, o.IngestGroup, s.ingestRoutes(http.NewServeMux())},
 	} {
-		path := filepath.Join(o.RunDir, part.name)
-		l, note, err := listen(path, part.group)
+		l, err := unixsocket.Listen(filepath.Join(o.RunDir, part.name), unixsocket.Options{Group: part.group, Owner: "agent", MaxConns: MaxConnections})
 		if err != nil {
-			s.close()
+			for _, k := range s.sockets {
+				k.l.Close()
+			}
 			return nil, err
 		}
-		if note != "" {
+		if note := l.Note(); note != "" {
 			s.notes = append(s.notes, note)
 		}
-		s.sockets = append(s.sockets, &socket{path: path, l: &bounded{Listener: l, room: make(chan struct{}, MaxConnections)},
-			http: s.server(part.handler)})
+		s.sockets = append(s.sockets, &socket{l, s.server(part.handler)})
 	}
 	return s, nil
 }
@@ -85,23 +83,13 @@ func (s *Server) server(h http.Handler) *http.Server {
 		ReadHeaderTimeout: readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if b, ok := c.(*boundedConn); ok {
-				c = b.Conn
-			}
-			return context.WithValue(ctx, peerKey{}, c)
-		},
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       unixsocket.ConnContext,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 
-type peerKey struct{}
-
 // who names the peer of a request.
-func who(r *http.Request) string {
-	c, _ := r.Context().Value(peerKey{}).(net.Conn)
-	return peer(c)
-}
+func who(r *http.Request) string { return unixsocket.PeerOf(r.Context()).String() }
 
 // Notes says, in sentences, which groups could not be given a socket. Constant after New.
 func (s *Server) Notes() []string { return s.notes }
@@ -109,73 +97,12 @@ func (s *Server) Notes() []string { return s.notes }
 // Run serves until ctx ends, then ends what is under way, removes the sockets and returns nil.
 // It is called once.
 func (s *Server) Run(ctx context.Context) error {
-	run, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make(chan error, len(s.sockets))
-	var wg sync.WaitGroup
+	g, ctx := errgroup.WithContext(ctx)
 	for _, k := range s.sockets {
-		k.http.BaseContext = func(net.Listener) context.Context { return run }
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := k.http.Serve(k.l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-				errs <- fmt.Errorf("serve %s: %w", k.path, err)
-				cancel()
-			}
-		}()
+		k.http.BaseContext = func(net.Listener) context.Context { return ctx }
+		g.Go(func() error { return unixsocket.Serve(ctx, k.http, k.l, stopTimeout) })
 	}
-	<-run.Done()
-	s.close()
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
-	}
-}
-
-// close stops all servers and removes the sockets.
-func (s *Server) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	for _, k := range s.sockets {
-		// The name goes first, so that a new agent's socket is never removed by an old one that is still closing.
-		if err := os.Remove(k.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.log.Warn("control socket not removed", "socket", k.path, "err", err)
-		}
-		if k.http.Shutdown(ctx) != nil {
-			k.http.Close()
-		}
-		k.l.Close()
-	}
-}
-
-// bounded is a listener with at most cap(room) connections; further ones wait in the kernel's queue.
-type bounded struct {
-	net.Listener
-	room chan struct{}
-}
-
-func (b *bounded) Accept() (net.Conn, error) {
-	b.room <- struct{}{}
-	c, err := b.Listener.Accept()
-	if err != nil {
-		<-b.room
-		return nil, err
-	}
-	return &boundedConn{Conn: c, free: sync.OnceFunc(func() { <-b.room })}, nil
-}
-
-type boundedConn struct {
-	net.Conn
-	free func()
-}
-
-func (c *boundedConn) Close() error {
-	err := c.Conn.Close()
-	c.free()
-	return err
+	return g.Wait()
 }
 
 // deadline gives the connection of an answer this long for what is written next.

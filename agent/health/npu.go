@@ -40,7 +40,7 @@ func npuFaults() []Declared {
 			Do:    "The line says which. Correct file or configuration, then `systemctl reload edge-npu`.",
 			Risk:  results},
 		{Code: NPUDeviceFault, Severity: Degraded, Title: "NPU failed and is used anew",
-			Means: "An execution failed on the device. It is done again in a new context; after three in a row the worker restarts.",
+			Means: "An execution failed on the device. It is done again in a new context; after three in a row the worker restarts. The line goes when the model has worked for ten minutes since.",
 			Found: "The runtime's answer.",
 			Do:    "If it lasts: `edgectl npu`, `edge-npu doctor`. Out of memory: fewer or smaller models, or smaller batches.",
 			Risk:  "A delay."},

@@ -32,5 +32,10 @@ func updateFaults() []Declared {
 			Found: "`edge-updater status` names the part as \"needs a person\".",
 			Do:    "Restore the named part by hand (`edgectl node flash` for a node), then acknowledge this line.",
 			Risk:  "The named part may run the new version beside an agent of the old one."},
+		{Code: UpdateMemory, Severity: Degraded, Title: "memory of updates is older than the box",
+			Means: "The trust store of edge-updater was lost or comes from an old backup: the release in force, or a node, is newer than all that it has heard of. The higher counter counts.",
+			Found: "The store was compared with what was committed here and with the versions of the nodes (UPD-RBK where an older image was offered).",
+			Do:    "Find out who restored what, or who flashed the node. A release that is committed ends this line.",
+			Risk:  "Without the comparison somebody could have installed an old release with known weaknesses."},
 	}
 }

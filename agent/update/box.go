@@ -72,7 +72,7 @@ func (b Box) Open() (_ *Session, err error) {
 		return nil, err
 	}
 	s.Updater, err = install.Open(install.Options{Layout: s.Layout, Dir: b.StateDir, Units: b.Units, Judge: b.Judge, Nodes: b.Nodes,
-		Raise:   func(n uint64) error { return s.Trust.Raise(map[string]uint64{releaseFloor: n}) },
+		Raise:   func(t *install.Txn) error { return s.Trust.Raise(counters(t)) },
 		Running: b.Running, Progress: func(install.Progress) { s.publish() }, Stop: func(t install.Txn) string { return s.orders().Stops(t) },
 		Changed: func(t install.Txn) {
 			if b.Changed != nil {
@@ -80,6 +80,9 @@ func (b Box) Open() (_ *Session, err error) {
 			}
 			s.publish()
 		}})
+	if err == nil && !b.Peek {
+		err = s.remembered()
+	}
 	return s, err
 }
 
@@ -126,7 +129,14 @@ func (s *Session) Check(src Source, name string) (*Offer, error) {
 			return nil, &install.Error{Reason: string(trust.NotThere), Err: errors.New("no release is offered")}
 		}
 	}
-	return Admit(v, name, src, s.box.Facts, s.Trust.Floor(releaseFloor))
+	o, err := Admit(v, name, src, s.box.Facts, s.Trust.Floor(releaseFloor))
+	if err == nil {
+		err = s.heldByNodes(o.Plan)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // Apply installs an offer from its source, to the end. tries is raised to try again what has failed.

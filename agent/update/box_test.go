@@ -44,7 +44,7 @@ type fleet struct {
 	keys map[string]repo.Key
 }
 
-var roles = []string{"agent", "config", "models", "releases"}
+var roles = []string{"agent", "config", "models", "releases", "sites"}
 
 func newFleet(t *testing.T) *fleet {
 	f := &fleet{t: t, dir: t.TempDir(), keys: map[string]repo.Key{}}
@@ -308,7 +308,7 @@ func TestJudge(t *testing.T) {
 			}
 			base, err := update.Judge{Agent: answer{&before}}.Baseline(t.Context())
 			must(t, err)
-			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), []string{c.check}, base)
+			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), &install.Txn{Probation: release.Probation{Checks: []string{c.check}}, Before: base})
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
@@ -385,3 +385,69 @@ func TestDeltaFromStick(t *testing.T) {
 }
 
 func errorOf(_, _ release.Pin, err error) error { return err }
+
+// TestSite: a box of a site takes the site's configuration in place of the release's, and nothing else of it; the others, and
+// those whose site has no overlay, take the release as it is.
+func TestSite(t *testing.T) {
+	f := newFleet(t)
+	overlay := func(name string, counter uint64, kind release.Kind, component, content string, compatible map[string][]string) {
+		t.Helper()
+		pin := f.add("sites", "sites/north."+name, []byte(content))
+		m := &release.Manifest{Schema: 1, Release: name, Counter: counter, Created: day0, Compatible: compatible,
+			Components: []release.Component{{Name: component, Kind: kind, Version: name, Pin: pin}}}
+		data, err := json.Marshal(m)
+		must(t, err)
+		f.add("sites", "sites/north.overlay-"+name+".json", data)
+	}
+	offer := func(site string) (*update.Offer, error) {
+		m := newMachine(t, f)
+		if site != "" {
+			m.Facts["site"] = site
+		}
+		return m.open(t).Check(source(t, f.dir), "2026.11.1")
+	}
+	config := func(site, want string) {
+		t.Helper()
+		o, err := offer(site)
+		must(t, err)
+		for _, c := range o.Plan.Components {
+			if c.Name == "config/base" && c.Version != want {
+				t.Errorf("site %q: config/base %s, want %s", site, c.Version, want)
+			}
+			if c.Name == "agent" && c.Version != "2026.11.1" {
+				t.Errorf("site %q: agent %s", site, c.Version)
+			}
+		}
+	}
+	f.release("2026.11.1", 1, nil)
+	config("north", "2026.11.1")
+	overlay("1", 1, release.Config, "config/base", "device: north\n", nil)
+	overlay("2", 2, release.Config, "config/base", "device: north, again\n", nil)
+	f.release("2026.11.2", 2, nil) // publishes
+	config("north", "2")
+	config("south", "2026.11.1")
+	config("", "2026.11.1")
+	m := newMachine(t, f)
+	m.Facts["site"] = "north"
+	s := m.open(t)
+	o, err := s.Check(source(t, f.dir), "2026.11.1")
+	must(t, err)
+	_, err = s.Apply(t.Context(), source(t, f.dir), o, "a", 1)
+	must(t, err)
+	if got, err := os.ReadFile(filepath.Join(m.dir, "edge/stable/config/base")); err != nil || string(got) != "device: north, again\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := offer("no/name"); update.Reason(err) != install.BadFile {
+		t.Errorf("a site that is no name: %v", err)
+	}
+	overlay("3", 3, release.Config, "config/base", "device: other\n", map[string][]string{"product": {"edgebox-9"}})
+	f.release("2026.11.3", 3, nil)
+	if _, err := offer("north"); update.Reason(err) != install.NotOurs {
+		t.Errorf("an overlay for another product: %v", err)
+	}
+	overlay("4", 4, release.Agent, "agent", string(programs(t, "north")), nil)
+	f.release("2026.11.4", 4, nil)
+	if _, err := offer("north"); update.Reason(err) != install.BadFile {
+		t.Errorf("a site that brings programs: %v", err)
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/agent/update/install"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/release"
 )
@@ -21,7 +23,21 @@ type Asker interface {
 
 // Judge compares the status of the agent in probation with that of the agent before it (install.Judge). What did not
 // work before is not held against the candidate.
-type Judge struct{ Agent Asker }
+type Judge struct {
+	Agent Asker
+	Nodes NodeLister // nil: no nodes
+	NPU   NPUAsker   // nil: no worker
+}
+
+// NodeLister is the agent's control API as far as a judge needs it of nodes.
+type NodeLister interface {
+	Nodes(ctx context.Context) (*api.Nodes, error)
+}
+
+// NPUAsker is the NPU worker's socket as far as a judge needs it.
+type NPUAsker interface {
+	Status(ctx context.Context) (*api.NPUStatus, error)
+}
 
 // baseline is what a judge remembers of before.
 type baseline struct {
@@ -29,6 +45,8 @@ type baseline struct {
 	Rate    float64   `json:"readings_per_second"`
 	Online  bool      `json:"online"`
 	OK      int       `json:"sources_ok"`
+	Nodes   int       `json:"nodes_online"`
+	Models  int       `json:"models_ready"`
 	Taken   time.Time `json:"taken"`
 }
 
@@ -39,59 +57,169 @@ func (j Judge) Baseline(ctx context.Context) (json.RawMessage, error) {
 	if s, err := j.Agent.Status(ctx); err == nil {
 		b.Reached, b.Rate, b.Online, b.OK = true, s.Sources.Rate, s.Uplink.State == api.UplinkOnline, s.Sources.OK
 	}
+	if j.Nodes != nil {
+		if all, err := j.Nodes.Nodes(ctx); err == nil {
+			b.Nodes = online(all)
+		}
+	}
+	if j.NPU != nil {
+		if s, err := j.NPU.Status(ctx); err == nil {
+			b.Models = len(ready(s))
+		}
+	}
 	return json.Marshal(b)
 }
 
+func online(all *api.Nodes) (n int) {
+	for _, l := range all.Lines {
+		for _, x := range l.Nodes {
+			if x.State == api.NodeOnline {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// ready are the contents of the models that are at work, by their sha256.
+func ready(s *api.NPUStatus) (sums []string) {
+	for _, m := range s.Models {
+		if m.State == "ready" && m.Refused == "" {
+			sums = append(sums, m.SHA256)
+		}
+	}
+	return sums
+}
+
 // Check tells which of the checks does not hold.
-func (j Judge) Check(ctx context.Context, checks []string, before json.RawMessage) string {
+func (j Judge) Check(ctx context.Context, t *install.Txn) string {
 	var b baseline
-	if err := json.Unmarshal(before, &b); err != nil {
+	if err := json.Unmarshal(t.Before, &b); err != nil {
 		return "what the box was like before the update cannot be read: " + err.Error()
 	}
 	s, err := j.Agent.Status(ctx)
 	if err != nil {
 		return "the candidate does not answer: " + err.Error()
 	}
-	for _, check := range checks {
-		if failed := j.check(check, s, b); failed != "" {
+	for _, check := range t.Probation.Checks {
+		failed := ""
+		switch name, _, _ := strings.Cut(check, ">="); name {
+		case "ingest":
+			failed = ingests(s, b)
+		case "acks":
+			failed = acknowledged(s, b)
+		case "nodes":
+			failed = j.nodes(ctx, check, s, t, b)
+		case "npu":
+			failed = j.npu(ctx, t, b)
+		default:
+			failed = "this updater does not know the check"
+		}
+		if failed != "" {
 			return check + ": " + failed
 		}
 	}
 	return ""
 }
 
-func (j Judge) check(check string, s *api.Status, b baseline) string {
-	name, _, _ := strings.Cut(check, ">=")
-	switch name {
-	case "ingest":
-		for _, st := range s.Streams {
-			if st.State != "ok" {
-				return fmt.Sprintf("stream %s is %s", st.Name, st.State)
-			}
+func ingests(s *api.Status, b baseline) string {
+	for _, st := range s.Streams {
+		if st.State != "ok" {
+			return fmt.Sprintf("stream %s is %s", st.Name, st.State)
 		}
-		if s.Sources.Rate*100 < b.Rate*minRatePercent {
-			return fmt.Sprintf("%.1f readings/s, before the update %.1f", s.Sources.Rate, b.Rate)
+	}
+	if s.Sources.Rate*100 < b.Rate*minRatePercent {
+		return fmt.Sprintf("%.1f readings/s, before the update %.1f", s.Sources.Rate, b.Rate)
+	}
+	return ""
+}
+
+func acknowledged(s *api.Status, b baseline) string {
+	if !b.Online {
+		return ""
+	}
+	if s.Uplink.State != api.UplinkOnline {
+		return "the uplink is " + s.Uplink.State + ", before the update it was online"
+	}
+	if s.Uplink.LastAck.Before(s.Started) {
+		return "the hub has acknowledged nothing yet"
+	}
+	return ""
+}
+
+// nodes compares sources and nodes with before, and holds what the nodes run against the release: one with two slots that
+// restarted meanwhile runs its old image again.
+func (j Judge) nodes(ctx context.Context, check string, s *api.Status, t *install.Txn, b baseline) string {
+	share, err := release.CheckShare(check)
+	if err != nil {
+		return err.Error()
+	}
+	if s.Sources.OK*100 < b.OK*share {
+		return fmt.Sprintf("%d sources are ok, before the update %d", s.Sources.OK, b.OK)
+	}
+	if j.Nodes == nil {
+		return ""
+	}
+	all, err := j.Nodes.Nodes(ctx)
+	if err != nil {
+		return "the agent does not tell of its nodes: " + err.Error()
+	}
+	if n := online(all); n*100 < b.Nodes*share {
+		return fmt.Sprintf("%d nodes are online, before the update %d", n, b.Nodes)
+	}
+	for _, c := range t.Components {
+		if c.Kind != release.Firmware {
+			continue
 		}
-	case "acks":
-		if !b.Online {
-			return ""
-		}
-		if s.Uplink.State != api.UplinkOnline {
-			return "the uplink is " + s.Uplink.State + ", before the update it was online"
-		}
-		if s.Uplink.LastAck.Before(s.Started) {
-			return "the hub has acknowledged nothing yet"
-		}
-	case "nodes", "npu":
-		share, err := release.CheckShare(check)
+		meant, err := selected(all, c)
 		if err != nil {
 			return err.Error()
 		}
-		if s.Sources.OK*100 < b.OK*share {
-			return fmt.Sprintf("%d sources are ok, before the update %d", s.Sources.OK, b.OK)
+		for _, x := range meant {
+			if x.State == api.NodeOnline && x.Version != c.Version {
+				return fmt.Sprintf("%s runs %s, the release has %s", x.Name, x.Version, c.Version)
+			}
 		}
-	default:
-		return "this updater does not know the check"
+	}
+	return ""
+}
+
+// npu wants every model of the release at work, by its content, and as many models as before.
+func (j Judge) npu(ctx context.Context, t *install.Txn, b baseline) string {
+	var wanted []release.Component
+	for _, c := range t.Components {
+		if c.Kind == release.Model {
+			wanted = append(wanted, c)
+		}
+	}
+	if b.Models == 0 && len(wanted) == 0 {
+		return ""
+	}
+	if j.NPU == nil {
+		return "this updater knows no NPU worker"
+	}
+	s, err := j.NPU.Status(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	at := ready(s)
+	for _, c := range wanted {
+		if !slices.Contains(at, c.SHA256) {
+			return fmt.Sprintf("%s version %s is not at work%s", c.Name, c.Version, whyNot(s))
+		}
+	}
+	if len(at) < b.Models {
+		return fmt.Sprintf("%d models are ready, before the update %d%s", len(at), b.Models, whyNot(s))
+	}
+	return ""
+}
+
+// whyNot is what the worker says of its models that are not ready.
+func whyNot(s *api.NPUStatus) string {
+	for _, m := range s.Models {
+		if m.State != "ready" || m.Refused != "" {
+			return fmt.Sprintf("; the worker says of %s: %s", m.Name, strings.Join(strings.Fields(m.State+" "+m.Error+" "+m.Refused), " "))
+		}
 	}
 	return ""
 }

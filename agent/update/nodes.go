@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/release"
@@ -13,88 +14,149 @@ import (
 // NodeAgent is the agent's control API as far as it updates nodes.
 type NodeAgent interface {
 	Nodes(ctx context.Context) (*api.Nodes, error)
-	Flash(ctx context.Context, name, want string, image []byte, step func(api.FlashProgress)) (*api.FlashProgress, error)
+	Flash(ctx context.Context, name string, o api.FlashOrder, image []byte, step func(api.FlashProgress)) (*api.FlashProgress, error)
 }
 
-// Nodes flashes the microcontroller nodes of the box through its agent (install.Nodes). The flash protocols of these
-// nodes know one image, so they are flashed before the decision and flashed again with the old image on the way back.
-type Nodes struct{ Agent NodeAgent }
-
-const maxImageBytes = 16 << 20
-
-// Stage does nothing: there is one slot.
-func (n Nodes) Stage(context.Context, release.Component, string) error { return nil }
-
-// Try flashes every node that the component is meant for and that does not run it yet. A node that does not answer
-// fails it: what is decided for a box is decided for all its nodes.
-func (n Nodes) Try(ctx context.Context, c release.Component, file string) error {
-	return n.flash(ctx, c, c.Version, file)
+// Nodes updates the microcontroller nodes of the box through its agent (install.Nodes). A node with two slots for images
+// runs the new one on trial until the decision, and goes back by a restart; one with one slot is flashed before the
+// decision, and flashed again with the old image on the way back.
+type Nodes struct {
+	Agent    NodeAgent
+	Patience time.Duration // for an agent that has just started to hear its nodes; 0: 90 s
 }
 
-// Keep flashes what fell back or was offline meanwhile.
-func (n Nodes) Keep(ctx context.Context, c release.Component, file string) error {
-	return n.flash(ctx, c, c.Version, file)
-}
+const (
+	maxImageBytes   = 16 << 20
+	nodesPatience   = 90 * time.Second
+	nodesAskedEvery = time.Second
+)
 
-// Revert flashes the old image onto every node that runs the new one.
-func (n Nodes) Revert(ctx context.Context, c release.Component, file string) error {
-	nodes, err := n.meant(ctx, c)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, x := range nodes {
-		if x.State != api.NodeOnline || x.Version == c.Version {
-			if file == "" {
-				errs = append(errs, fmt.Errorf("%s: the store has no image of the old version", x.Name))
-			} else {
-				errs = append(errs, n.one(ctx, x.Name, "", file))
+// Stage writes the image beside the running one of every node that has room for it, while the box works as before.
+func (n Nodes) Stage(ctx context.Context, c release.Component, file string) error {
+	return n.each(ctx, c, func(x api.Node) error {
+		if x.Slots < 2 {
+			if c.Revertable {
+				return errors.New("it has room for one image, and the release says that its nodes keep the old one beside the new one")
 			}
+			return nil
 		}
-	}
-	return errors.Join(errs...)
+		if runs(x, c) {
+			return nil
+		}
+		return n.flash(ctx, x.Name, api.FlashOrder{Do: api.FlashStage}, file)
+	})
 }
 
-func (n Nodes) flash(ctx context.Context, c release.Component, want, file string) error {
+// Try has every node that the component is meant for run it. A node that does not answer fails it: what is decided for a
+// box is decided for all its nodes.
+func (n Nodes) Try(ctx context.Context, c release.Component, file string) error {
+	return n.each(ctx, c, func(x api.Node) error {
+		if runs(x, c) {
+			return nil
+		}
+		return n.flash(ctx, x.Name, api.FlashOrder{Want: c.Version, Do: api.FlashTry}, file)
+	})
+}
+
+// Keep makes the image permanent, and writes it anew where a node fell back or was offline meanwhile.
+func (n Nodes) Keep(ctx context.Context, c release.Component, file string) error {
+	return n.each(ctx, c, func(x api.Node) error {
+		if x.Slots < 2 && runs(x, c) {
+			return nil
+		}
+		return n.flash(ctx, x.Name, api.FlashOrder{Want: c.Version, Do: api.FlashKeep}, file)
+	})
+}
+
+// Revert returns every node that runs the new image to the old one.
+func (n Nodes) Revert(ctx context.Context, c release.Component, file, old string) error {
+	return n.each(ctx, c, func(x api.Node) error {
+		if x.Slots >= 2 {
+			kept, err := n.order(ctx, x.Name, api.FlashOrder{Do: api.FlashRevert}, file)
+			if err != nil || !kept {
+				return err
+			}
+		} else if x.State == api.NodeOnline && x.Version != c.Version {
+			return nil
+		}
+		if old == "" {
+			return errors.New("the store has no image of the old version")
+		}
+		return n.flash(ctx, x.Name, api.FlashOrder{}, old)
+	})
+}
+
+func runs(x api.Node, c release.Component) bool {
+	return x.State == api.NodeOnline && x.Version == c.Version
+}
+
+// each does something with every node that a component is meant for, whatever happens to the others.
+func (n Nodes) each(ctx context.Context, c release.Component, do func(x api.Node) error) error {
 	nodes, err := n.meant(ctx, c)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, x := range nodes {
-		if x.State == api.NodeOnline && x.Version == want {
-			continue
+		if err := do(x); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", x.Name, err))
 		}
-		errs = append(errs, n.one(ctx, x.Name, want, file))
 	}
 	return errors.Join(errs...)
 }
 
-func (n Nodes) one(ctx context.Context, name, want, file string) error {
-	info, err := os.Stat(file)
-	if err == nil && info.Size() > maxImageBytes {
-		err = fmt.Errorf("%d bytes are no image", info.Size())
-	}
-	var image []byte
-	if err == nil {
-		image, err = os.ReadFile(file)
-	}
-	if err == nil {
-		_, err = n.Agent.Flash(ctx, name, want, image, func(api.FlashProgress) {})
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+func (n Nodes) flash(ctx context.Context, name string, o api.FlashOrder, file string) error {
+	_, err := n.order(ctx, name, o, file)
+	return err
 }
 
-// meant lists the nodes that a component is selected for. A node that never said what it is cannot be selected, which
-// is an error: it would be left behind in silence.
+func (n Nodes) order(ctx context.Context, name string, o api.FlashOrder, file string) (kept bool, err error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false, err
+	}
+	if info.Size() > maxImageBytes {
+		return false, fmt.Errorf("%d bytes are no image", info.Size())
+	}
+	image, err := os.ReadFile(file)
+	if err != nil {
+		return false, err
+	}
+	end, err := n.Agent.Flash(ctx, name, o, image, func(api.FlashProgress) {})
+	if err != nil {
+		return false, err
+	}
+	return end.Kept, nil
+}
+
+// meant lists the nodes that a component is selected for. It waits for an agent that has just started until its nodes have
+// said what they are: one that never does cannot be selected, which is an error, as it would be left behind in silence.
 func (n Nodes) meant(ctx context.Context, c release.Component) ([]api.Node, error) {
+	patience := n.Patience
+	if patience == 0 {
+		patience = nodesPatience
+	}
+	for end := time.Now().Add(patience); ; {
+		out, err := n.selected(ctx, c)
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			return out, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(nodesAskedEvery):
+		}
+	}
+}
+
+func (n Nodes) selected(ctx context.Context, c release.Component) ([]api.Node, error) {
 	all, err := n.Agent.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return selected(all, c)
+}
+
+func selected(all *api.Nodes, c release.Component) ([]api.Node, error) {
 	wanted := map[string][]string{}
 	for _, fact := range release.NodeFacts {
 		if w := c.Selector[fact]; w != nil {

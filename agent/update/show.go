@@ -196,6 +196,9 @@ func (s Situation) gates(u *api.Update) (out []api.UpdateGate) {
 		gate("meant for this box", api.GateUnknown, "known once a release has come", "")
 	}
 	s.memoryGate(u, gate)
+	for _, a := range s.Report.Journal.Alarms {
+		gate("memory of the box", api.GateUnknown, a.At.Format(time.RFC3339)+" "+a.Text, "look who restored what; a release that is committed ends this line")
+	}
 	if held := s.Orders.Held(s.Now); held != "" {
 		do := "edgectl update unhold"
 		if strings.HasPrefix(held, "paused") {

@@ -16,6 +16,13 @@ const (
 	CandidateUnit = "edge-agent-exp.service"
 )
 
+// The units of the NPU worker, in the same scheme: its candidate lives no longer than the agent's, and stable is started
+// again when it ends. They count on boxes on which the worker is enabled.
+const (
+	WorkerUnit          = "edge-npu.service"
+	WorkerCandidateUnit = "edge-npu-exp.service"
+)
+
 // How long systemctl may take: longer than the units' own limits.
 const unitTimeout = 6 * time.Minute
 
@@ -42,31 +49,72 @@ func (s Systemd) systemctl(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// worker tells whether this box has an NPU worker.
+func (s Systemd) worker(ctx context.Context) bool {
+	out, err := s.run(ctx, "systemctl", "is-enabled", WorkerUnit)
+	return err == nil && strings.HasPrefix(out, "enabled")
+}
+
+// candidates are the units of the candidate, the agent's first.
+func (s Systemd) candidates(ctx context.Context) []string {
+	if s.worker(ctx) {
+		return []string{CandidateUnit, WorkerCandidateUnit}
+	}
+	return []string{CandidateUnit}
+}
+
 // StartCandidate starts the candidate; systemd stops stable for it.
 func (s Systemd) StartCandidate(ctx context.Context) error {
-	// A candidate of an earlier attempt may have left the unit failed, which would count against its start limit.
-	_, _ = s.run(ctx, "systemctl", "reset-failed", CandidateUnit)
-	return s.systemctl(ctx, "start", CandidateUnit)
+	for _, unit := range s.candidates(ctx) {
+		// A candidate of an earlier attempt may have left the unit failed, which would count against its start limit.
+		_, _ = s.run(ctx, "systemctl", "reset-failed", unit)
+		if err := s.systemctl(ctx, "start", unit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StartStable starts stable anew; systemd stops the candidate for it.
 func (s Systemd) StartStable(ctx context.Context) error {
-	return s.systemctl(ctx, "restart", StableUnit)
+	err := s.systemctl(ctx, "restart", StableUnit)
+	if s.worker(ctx) {
+		err = errors.Join(err, s.systemctl(ctx, "restart", WorkerUnit))
+	}
+	return err
 }
 
-// CandidateRuns tells whether the candidate is active.
+// CandidateRuns tells whether every unit of the candidate is active.
 func (s Systemd) CandidateRuns(ctx context.Context) (bool, error) {
-	out, err := s.run(ctx, "systemctl", "is-active", CandidateUnit)
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return false, fmt.Errorf("systemctl is-active: %w", err)
+	for _, unit := range s.candidates(ctx) {
+		out, err := s.run(ctx, "systemctl", "is-active", unit)
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return false, fmt.Errorf("systemctl is-active: %w", err)
+		}
+		if strings.TrimSpace(out) != "active" {
+			return false, nil
+		}
 	}
-	return strings.TrimSpace(out) == "active", nil
+	return true, nil
 }
 
 // CandidateLog is the candidate's last lines.
 func (s Systemd) CandidateLog(ctx context.Context) string {
-	lines, err := s.run(ctx, "journalctl", "-q", "--no-pager", "-n", "500", "-o", "short-iso", "-u", CandidateUnit)
+	args := []string{"-q", "--no-pager", "-n", "500", "-o", "short-iso"}
+	for i, unit := range s.candidates(ctx) {
+		if i > 0 {
+			args = append(args, "+")
+		}
+		// Of its last start only: what an earlier candidate said is another story.
+		if id, err := s.run(ctx, "systemctl", "show", "-p", "InvocationID", "--value", unit); err == nil && strings.TrimSpace(id) != "" {
+			id = strings.TrimSpace(id)
+			args = append(args, "_SYSTEMD_INVOCATION_ID="+id, "+", "INVOCATION_ID="+id)
+		} else {
+			args = append(args, "_SYSTEMD_UNIT="+unit, "+", "UNIT="+unit)
+		}
+	}
+	lines, err := s.run(ctx, "journalctl", args...)
 	if err != nil {
 		return "the journal could not be read: " + err.Error() + "\n"
 	}
@@ -75,9 +123,13 @@ func (s Systemd) CandidateLog(ctx context.Context) string {
 
 // CandidateExit is how the candidate ended, as systemd says it.
 func (s Systemd) CandidateExit(ctx context.Context) string {
-	how, err := s.run(ctx, "systemctl", "show", "-p", "Result,ExecMainCode,ExecMainStatus", CandidateUnit)
-	if err != nil {
-		return ""
+	var all []string
+	for _, unit := range s.candidates(ctx) {
+		how, err := s.run(ctx, "systemctl", "show", "-p", "Result,ExecMainCode,ExecMainStatus", unit)
+		if err != nil {
+			return ""
+		}
+		all = append(all, strings.ReplaceAll(strings.TrimSpace(how), "\n", " "))
 	}
-	return strings.ReplaceAll(strings.TrimSpace(how), "\n", " ")
+	return strings.Join(all, "; "+WorkerCandidateUnit+": ")
 }

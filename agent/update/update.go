@@ -56,15 +56,15 @@ func Admit(v *trust.View, name string, src Source, facts release.Facts, floor ui
 		return nil, &install.Error{Reason: install.NotOurs, Err: fmt.Errorf("release %s updates from counter %d on; this box has %d: "+
 			"an intermediate release is needed", name, m.MinFrom, floor)}
 	}
+	if m, err = ofSite(v, m, src, facts); err != nil {
+		return nil, err
+	}
 	plan, err := m.For(facts)
 	if err != nil {
 		return nil, &install.Error{Reason: install.NotOurs, Err: err}
 	}
 	for _, c := range plan.Components {
 		pins := []*release.Pin{&c.Pin, c.Index}
-		if c.SelfTest != nil {
-			pins = append(pins, &c.SelfTest.Input)
-		}
 		for i := range c.Deltas {
 			pins = append(pins, &c.Deltas[i].Pin, c.Deltas[i].Index)
 		}
@@ -76,6 +76,43 @@ func Admit(v *trust.View, name string, src Source, facts release.Facts, floor ui
 	}
 	sum := sha256.Sum256(data)
 	return &Offer{Plan: plan, Manifest: hex.EncodeToString(sum[:])}, nil
+}
+
+// ofSite lays the overlay of the box's site over a manifest: of those that the metadata vouches for, that with the highest
+// counter. A box without the fact site, or whose site has none, takes the release as it is.
+func ofSite(v *trust.View, m *release.Manifest, src Source, facts release.Facts) (*release.Manifest, error) {
+	site := facts["site"]
+	if site == "" {
+		return m, nil
+	}
+	if !release.ValidName(site) || strings.Contains(site, "/") {
+		return nil, &install.Error{Reason: install.BadFile, Err: fmt.Errorf("the fact site is %q, which is no name", site)}
+	}
+	var best *release.Manifest
+	for _, path := range v.Paths("sites/" + site + ".overlay-") {
+		data, err := vouched(v, src, path, release.MaxManifestBytes)
+		if err != nil {
+			return nil, err
+		}
+		o, err := release.Parse(data)
+		if err != nil {
+			return nil, &install.Error{Reason: manifestReason(err), Err: fmt.Errorf("%s: %w", path, err)}
+		}
+		if best == nil || o.Counter > best.Counter {
+			best = o
+		}
+	}
+	if best == nil {
+		return m, nil
+	}
+	if err := release.Select(best.Compatible, facts); err != nil {
+		return nil, &install.Error{Reason: install.NotOurs, Err: fmt.Errorf("overlay %s: %w", best.Release, err)}
+	}
+	out, err := m.Overlay(best)
+	if err != nil {
+		return nil, &install.Error{Reason: manifestReason(err), Err: err}
+	}
+	return out, nil
 }
 
 func releasePath(name string) string { return "releases/" + name + ".json" }

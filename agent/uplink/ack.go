@@ -95,6 +95,7 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 		if e.conflict && p.Verdict == wire.VerdictOK && e.clip(p) < e.End {
 			e.conflict = false // the hub was restored to before: what is left of the epoch is sent again
 		}
+		e.begins(p)
 		if at, ok := s.compare(st, e, p); !ok {
 			s.conflict(st, e, at, now)
 			continue
@@ -110,7 +111,7 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 	for _, st := range s.streams {
 		for _, e := range st.epochs {
 			if !e.answered { // the hub has never heard of it
-				e.acked, e.skipped = e.First, nil
+				e.begin, e.acked, e.skipped = e.First, e.First, nil
 			}
 			e.answered = false
 		}
@@ -119,12 +120,12 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 	}
 }
 
-// clip is the hub's position within what this log knows of the epoch.
+// clip is the hub's position within what this log knows, or can name, of the epoch.
 func (e *epoch) clip(p *wire.Position) record.Offset {
 	if !p.Known {
 		return e.First
 	}
-	return min(max(p.Next, e.First), e.End)
+	return min(max(p.Next, e.begin), e.End)
 }
 
 // ack takes one position of an ack. moved: it rose. again: say hello, the hub has less than it had acknowledged, or
@@ -141,7 +142,7 @@ func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (mov
 	if p.Verdict == wire.VerdictOK && e.clip(p) < e.acked { // late: only raises count
 		return filled, false
 	}
-	if !s.agrees(st, e, p, st.flightTo(e, p.Next)) || p.Verdict != wire.VerdictOK && e.clip(p) < e.acked {
+	if !s.agrees(st, e, p, st.flightTo(e, p.Next)) || p.Verdict != wire.VerdictOK && (e.clip(p) < e.acked || p.Known && p.Next < e.begin) {
 		return false, true
 	}
 	if to := e.clip(p); to > e.acked {

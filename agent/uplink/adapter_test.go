@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -148,5 +149,77 @@ func TestChainAtBorders(t *testing.T) {
 		if err := set.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestGapsSideBySide: gaps that touch stay apart where their reasons differ, in a real log, after it was opened again,
+// and on the way to a hub; where the reason is the same they are one.
+func TestGapsSideBySide(t *testing.T) {
+	fs := vfs.NewMem()
+	open := func() (*buffer.Set, *buffer.Log) {
+		set, err := buffer.Open(t.Context(), fs, "log", buffer.Options{Streams: []buffer.StreamOptions{{Name: "telemetry"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := set.Log("telemetry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set, log
+	}
+	set, log := open()
+	id, err := log.Define(record.Series{Name: "count", Type: record.TypeInt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 { // batches of their own: the chain at each offset is known
+		r := record.Record{Kind: record.KindObservation, Type: record.TypeInt, Clock: record.ClockBoot, Time: 1, Series: id, Num: int64(i)}
+		if _, err := log.Append(t.Context(), record.Draft{Records: []record.Record{r}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var want []record.Gap
+	for _, g := range []record.Gap{
+		{Range: record.Range{From: 2, To: 4}, Reason: record.ReasonCorrupt},
+		{Range: record.Range{From: 4, To: 7}, Reason: record.ReasonUnsendable},
+		{Range: record.Range{From: 7, To: 8}, Reason: record.ReasonErased},
+		{Range: record.Range{From: 8, To: 9}, Reason: record.ReasonErased},
+	} {
+		if err := log.DeclareGap(t.Context(), g.Range, g.Reason); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(want); n > 0 && want[n-1].Reason == g.Reason {
+			want[n-1].To = g.To
+			continue
+		}
+		want = append(want, g)
+	}
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	set, log = open()
+	defer set.Close()
+	source := uplink.NewLog(log)
+	defer source.Close()
+	hub := uplinktest.NewHub()
+	hub.Codec = new(uplink.Bodies)
+	s := uplink.New(uplink.Options{Random: rand.Uint64}, source)
+	now := time.Now()
+	s.Connected(now)
+	for m, ok := s.Next(now); ok; m, ok = s.Next(now) {
+		if a := hub.Handle(m); a != nil {
+			s.Received(a, now)
+		}
+	}
+	for _, x := range [][]record.Gap{source.Gaps(), hub.Epoch(source.Epochs()[0].Epoch).Gaps} {
+		if !slices.EqualFunc(x, want, func(a, b record.Gap) bool { return a.Range == b.Range && a.Reason == b.Reason }) {
+			t.Errorf("the gaps are %v, want %v", x, want)
+		}
+	}
+	if e := hub.Epoch(source.Epochs()[0].Epoch); e.Next != 12 || len(e.Rows) != 5 {
+		t.Errorf("the hub has %d rows to %d, want 5 to 12", len(e.Rows), e.Next)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 		return nil, false
 	}
 	st.at = from
-	item, err := st.src.At(e.Epoch.Epoch, from)
+	item, err := st.item(e, from)
 	if err == nil && item.Gap == nil && (item.Batch.Base > from || item.Batch.Range().To <= from) {
 		err = fmt.Errorf("offset %d of epoch %s: the log yields a batch of %d to %d", from, e.Epoch.Epoch, item.Batch.Base, item.Batch.Range().To)
 	}
@@ -107,7 +107,7 @@ func (s *Sender) mayBacklog(now time.Time) bool {
 func (s *Sender) depart(st *stream, e *epoch, sent flight, filling bool, f wire.Frame, now time.Time) {
 	st.retryAt, st.retryIn = time.Time{}, 0
 	sent.e, sent.fill = e, filling
-	*f.Header() = wire.FrameHeader{Stream: st.name, Epoch: e.Epoch.Epoch, Parent: e.Parent, ParentEnd: e.ParentEnd, First: e.First, Nonce: s.nonce}
+	*f.Header() = wire.FrameHeader{Stream: st.name, Epoch: e.Epoch.Epoch, Parent: e.Parent, ParentEnd: e.ParentEnd, First: min(e.First, sent.From), Nonce: s.nonce}
 	for _, id := range sent.defs {
 		e.sent.add(id)
 	}

@@ -16,8 +16,11 @@ import (
 // hub is beyond the end of a closed epoch and nothing says that it has these very records; at is then the greatest
 // offset up to which they are the same, as far as anybody knows.
 func (s *Sender) compare(st *stream, e *epoch, p *wire.Position) (at record.Offset, ok bool) {
-	if e.conflict || !p.Known || p.Next < e.First {
+	switch {
+	case e.conflict || !p.Known:
 		return e.acked, true
+	case p.Next < e.First: // nothing is left to compare
+		return e.First, p.Verdict != wire.VerdictConflict
 	}
 	same, parted := e.First, ^record.Offset(0) // an epoch's beginning is that of one opening
 	look := func(m wire.Mark) (found bool) {

@@ -32,7 +32,8 @@ type stream struct {
 // epoch is the sender's view of one epoch.
 type epoch struct {
 	Epoch
-	acked    record.Offset // everything below is at the hub, or named there as a gap; First ≤ acked ≤ End
+	begin    record.Offset // First, or the hub's position below it; chainBegin is the chain there
+	acked    record.Offset // everything below is at the hub, or named there as a gap; begin ≤ acked ≤ End
 	next     record.Offset // next to send
 	conflict bool          // A9 ran: nothing of it is sent any more
 	answered bool          // named by the answer to the latest hello
@@ -42,6 +43,8 @@ type epoch struct {
 	search   bool          // the hub lacked a definition: look for them in every body
 	skipped  []wire.SkippedRange
 	tried    map[record.Offset]int // fills attempted, by the gap's beginning
+
+	chainBegin uint64
 }
 
 // flight is one frame in flight.
@@ -98,13 +101,14 @@ func (st *stream) refresh() {
 	for _, info := range list {
 		e := st.find(info.Epoch)
 		if e == nil {
-			e = &epoch{acked: info.First}
+			e = &epoch{begin: info.First, acked: info.First}
 			if !st.hasDelivered { // what the log remembers of an earlier life
 				e.acked = max(e.acked, st.src.Delivered())
 			}
 		}
 		e.Epoch = info
-		e.acked = min(max(e.acked, e.First), e.End)
+		e.begin = min(e.begin, e.First)
+		e.acked = min(max(e.acked, e.begin), e.End)
 		e.next = min(max(e.next, e.acked), e.End)
 		epochs = append(epochs, e)
 	}
@@ -127,7 +131,10 @@ func (st *stream) deliveredTo() record.Offset {
 		if e.conflict {
 			continue
 		}
-		to := e.acked
+		to := max(e.acked, e.First)
+		if e.acked < e.First {
+			return to // nothing of it, until what is missing below is named
+		}
 		for _, f := range st.fills {
 			if f.e == e {
 				to = min(to, f.From)

@@ -156,6 +156,15 @@ var helpers = map[string]func(){
 		must(syscall.Kill(os.Getpid(), syscall.SIGTERM))
 		fmt.Println("signal:", <-got)
 	},
+	// unguarded: what happens without the precautions.
+	"unguarded": func() {
+		_, err := purego.Dlopen(os.Getenv("ACL_PATH"), purego.RTLD_NOW|purego.RTLD_GLOBAL)
+		must(err)
+		defer func() { fmt.Println("recovered:", recover() != nil) }()
+		go func() { time.Sleep(20 * time.Second); fmt.Println("it hangs"); os.Exit(1) }()
+		var p *int
+		fmt.Println(*p)
+	},
 	"open": func() {
 		l, err := Open(Options{Path: os.Getenv("ACL_PATH")})
 		if err == nil {
@@ -182,6 +191,14 @@ func TestSignals(t *testing.T) {
 			!strings.Contains(out, "recovered: true") || !strings.Contains(out, "signal: terminated") {
 			t.Errorf("%s: %v\n%s", mode.env, err, out)
 		}
+	}
+}
+
+// Without the precautions the same handlers make an end of a nil dereference that Go would have recovered from: the test
+// above can fail.
+func TestSignalsWithoutPrecautions(t *testing.T) {
+	if out, err := helper(t, "unguarded", "STANDIN_SIGNALS=force"); err == nil || strings.Contains(out, "recovered: true") {
+		t.Errorf("the handlers of the stand-in are harmless: %v\n%s", err, out)
 	}
 }
 

@@ -1,6 +1,7 @@
 package npu
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -17,6 +18,14 @@ import (
 
 // DefaultFile is the worker's configuration on a box.
 const DefaultFile = "/etc/edge-agent/npu.yaml"
+
+// A model, or a golden sample's input, whose path is release:NAME is the component of that name of the release that the worker belongs to: stable, or the
+// candidate. ReleaseEnv is the environment variable with its directory, which edge-release sets.
+const (
+	releasePrefix  = "release:"
+	ReleaseEnv     = "EDGE_RELEASE"
+	defaultRelease = "/opt/edge/stable"
+)
 
 // Config is the worker's configuration; docs/ascend.md shows every key.
 type Config struct {
@@ -52,8 +61,8 @@ const (
 // Model is one model.
 type Model struct {
 	Name        string        `yaml:"name,required"`
-	Path        string        `yaml:"path,required"`
-	SHA256      string        `yaml:"sha256"` // of the file; another is refused
+	Path        string        `yaml:"path,required"` // a file, or release:NAME
+	SHA256      string        `yaml:"sha256"`        // of the file; another is refused
 	Version     string        `yaml:"version"`
 	Input       Input         `yaml:"input"`
 	Output      Output        `yaml:"output,required"`
@@ -106,7 +115,7 @@ type Batch struct {
 
 // Golden is a sample whose result is known.
 type Golden struct {
-	Input     string    `yaml:"input,required"`  // file: a picture, or the tensor's bytes
+	Input     string    `yaml:"input,required"`  // file, or release:NAME: a picture, or the tensor's bytes
 	Output    []float64 `yaml:"output,required"` // of the first output
 	Tolerance float64   `yaml:"tolerance"`
 }
@@ -179,8 +188,10 @@ func (c *Config) withDefaults(dir string) {
 	}
 	for i := range c.Models {
 		m := &c.Models[i]
+		ofRelease(&m.Path)
 		abs(&m.Path)
 		if m.Golden != nil {
+			ofRelease(&m.Golden.Input)
 			abs(&m.Golden.Input)
 			if m.Golden.Tolerance == 0 {
 				m.Golden.Tolerance = 1e-3
@@ -207,6 +218,13 @@ func (c *Config) withDefaults(dir string) {
 		set(&c.Windows[i].Stream, "telemetry")
 		set(&c.Windows[i].Length, 256)
 		set(&c.Windows[i].Every, time.Second)
+	}
+}
+
+// ofRelease finds the component of the release that a path names.
+func ofRelease(p *string) {
+	if name, ok := strings.CutPrefix(*p, releasePrefix); ok {
+		*p = filepath.Join(cmp.Or(os.Getenv(ReleaseEnv), defaultRelease), filepath.Clean("/"+name))
 	}
 }
 

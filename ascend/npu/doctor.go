@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -157,7 +158,7 @@ func (d *checklist) management(c *Config) (simulated bool) {
 		started, err := lib.Started(chip)
 		d.step(name+" booted", err, "%v", started)
 		for _, g := range lib.Gauges(chip) {
-			d.step(name+" "+g.Name, g.Err, "%g %s", g.Value, g.Unit)
+			d.step(name+" "+g.Name, g.Err, "%s %s", strconv.FormatFloat(g.Value, 'f', -1, 64), g.Unit)
 		}
 		faults, err := lib.Faults(chip)
 		d.step(name+" errors", err, "%v", faults)

@@ -40,7 +40,8 @@ type entry struct {
 	Model       string          `json:"m,omitempty"`
 	Refs        []ref           `json:"r,omitempty"`
 	Note        json.RawMessage `json:"note,omitempty"` // the records of a message that has no input
-	Tried       int             `json:"t,omitempty"`    // begun so often, with Seq
+	Tried       int             `json:"t,omitempty"`    // begun so often, with Seq: its frames are lost
+	Forget      []string        `json:"f,omitempty"`    // frames that got no result, with Seq
 	Acked       uint64          `json:"a,omitempty"`    // everything up to it is done, files put away
 }
 
@@ -132,10 +133,19 @@ func (j *journal) apply(e entry) {
 				delete(j.pending, s)
 			}
 		}
+	case len(e.Forget) > 0:
+		for _, name := range e.Forget {
+			j.unknow(name, e.Seq)
+		}
 	case e.Tried != 0:
 		if p, ok := j.pending[e.Seq]; ok {
 			p.Tried = e.Tried
 			j.pending[e.Seq] = p
+			for _, r := range p.Refs {
+				if r.Kind == refFrame {
+					j.unknow(r.Name, e.Seq)
+				}
+			}
 		}
 	case e.Seq != 0:
 		j.next = max(j.next, e.Seq+1)
@@ -155,6 +165,14 @@ func (j *journal) remember(e entry) {
 				j.order = j.order[1:]
 			}
 		}
+	}
+}
+
+// unknow makes a frame that a sequence brought no result for one that was never posted.
+func (j *journal) unknow(name string, seq uint64) {
+	if j.refs[name] == seq {
+		delete(j.refs, name)
+		j.order = slices.DeleteFunc(j.order, func(s string) bool { return s == name })
 	}
 }
 
@@ -236,6 +254,15 @@ func (j *journal) compacted() []byte {
 		if out = append(out, e); tried > 0 {
 			out = append(out, entry{Seq: s, Tried: tried})
 		}
+		forgotten := entry{Seq: s}
+		for _, r := range e.Refs {
+			if r.Kind == refFrame && j.refs[r.Name] != s {
+				forgotten.Forget = append(forgotten.Forget, r.Name)
+			}
+		}
+		if len(forgotten.Forget) > 0 {
+			out = append(out, forgotten)
+		}
 	}
 	return lines(out...)
 }
@@ -292,10 +319,17 @@ func (j *journal) bind(e entry) (uint64, error) {
 	return e.Seq, j.durable(n)
 }
 
-// tried notes durably that a message is begun again after a restart.
-func (j *journal) tried(seq uint64, times int) error {
+// tried notes durably that a message is begun again after a restart. Frames of it were in memory only: they may be posted
+// again.
+func (j *journal) tried(seq uint64, times int) error { return j.note(entry{Seq: seq, Tried: times}) }
+
+// forget notes durably that frames of a message got no result: they may be posted again under their references.
+func (j *journal) forget(seq uint64, frames []string) error {
+	return j.note(entry{Seq: seq, Forget: frames})
+}
+
+func (j *journal) note(e entry) error {
 	j.mu.Lock()
-	e := entry{Seq: seq, Tried: times}
 	n, err := j.write(e)
 	if err == nil {
 		j.apply(e)

@@ -3,6 +3,7 @@ package npu
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,6 +50,10 @@ func sampleJournal(t testing.TB) (data []byte, states []written) {
 		bind(entry{Model: "gate", Refs: []ref{{Kind: refFile, Name: fmt.Sprintf("/in/%d.jpg", i), ID: "1/2/3", Root: "/in"}, {Kind: refFrame, Name: fmt.Sprint("frame-", i)}}})
 	}
 	if err := j.tried(3, 2); err != nil {
+		t.Fatal(err)
+	}
+	states = append(states, stateOf(j))
+	if err := j.forget(4, []string{"frame-3"}); err != nil {
 		t.Fatal(err)
 	}
 	states = append(states, stateOf(j))
@@ -235,7 +240,7 @@ func TestJournalRewritten(t *testing.T) {
 
 func FuzzJournal(f *testing.F) {
 	f.Add(lines(entry{Incarnation: 7, Seq: 1}, entry{Seq: 1, Model: "gate", Refs: []ref{{Kind: refFile, Name: "/in/a.jpg", ID: "1/2/3", Root: "/in"}, {Kind: refFrame, Name: "a"}}},
-		entry{Seq: 1, Tried: 2}, entry{Acked: 1}, entry{Seq: 2, Note: json.RawMessage(`[]`)}))
+		entry{Seq: 1, Forget: []string{"a"}}, entry{Seq: 1, Tried: 2}, entry{Acked: 1}, entry{Seq: 2, Note: json.RawMessage(`[]`)}))
 	f.Add(lines(entry{Incarnation: 1, Seq: 1 << 63}, entry{Acked: 1 << 62}, entry{Seq: ^uint64(0)}))
 	f.Add([]byte("00000000 {}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) { reread(t, data) })
@@ -247,7 +252,70 @@ func FuzzJournalEntries(f *testing.F) {
 	f.Add(^uint64(0), uint64(0), ^uint64(0), -1, "", "\x00\xff")
 	f.Fuzz(func(t *testing.T, incarnation, seq, acked uint64, tried int, model, name string) {
 		data := lines(entry{Incarnation: incarnation, Seq: seq}, entry{Seq: seq, Model: model, Refs: []ref{{Kind: refFrame, Name: name}}},
-			entry{Seq: seq, Tried: tried}, entry{Acked: acked}, entry{Seq: acked, Model: model})
+			entry{Seq: seq, Tried: tried}, entry{Seq: seq, Forget: []string{name}}, entry{Acked: acked}, entry{Seq: acked, Model: model})
 		reread(t, data)
 	})
+}
+
+// A frame whose sequence brought no result is one that was never posted, across restarts and renewals; one with a result stays
+// known.
+func TestJournalForgetsFramesWithoutResult(t *testing.T) {
+	dir := t.TempDir()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := func(frames ...string) uint64 {
+		e := entry{Model: "gate"}
+		for _, f := range frames {
+			e.Refs = append(e.Refs, ref{Kind: refFrame, Name: f})
+		}
+		seq, err := j.bind(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seq
+	}
+	first := bind("good", "bad")
+	lost := bind("lost")
+	if err := errors.Join(j.forget(first, []string{"bad"}), j.tried(lost, 1)); err != nil {
+		t.Fatal(err)
+	}
+	look := func(when string) {
+		t.Helper()
+		if j.known("good") == 0 || j.known("bad") != 0 || j.known("lost") != 0 {
+			t.Errorf("%s: %v", when, j.refs)
+		}
+	}
+	look("at once")
+	reopen := func() {
+		t.Helper()
+		if err := j.close(); err != nil {
+			t.Fatal(err)
+		}
+		if j, err = openJournal(dir); err != nil || j.damaged != "" {
+			t.Fatal(err, j.damaged)
+		}
+	}
+	reopen() // from the lines
+	look("after a restart")
+	reopen() // from the lines of a rewrite
+	look("after a second one")
+	if err := j.done(lost, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := bind("lost")
+	if j.known("lost") != again {
+		t.Error("a frame that is bound again is not known")
+	}
+	if err := j.forget(lost, []string{"lost"}); err != nil || j.known("lost") != again {
+		t.Error("the old sequence forgot the new one's frame")
+	}
+	reopen()
+	if j.known("lost") != again || j.known("bad") != 0 {
+		t.Error(j.refs)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -28,6 +28,7 @@ const (
 	maxNotes        = 64 // records without input that wait
 	maxAttempts     = 3  // of one message over restarts; then it is given up, as a record that says so
 	maxTries        = 2  // of one batch within a run
+	maxErrorCodes   = 10 // of a chip that are shown and recorded one by one
 	maxEventRecords = 8  // of the driver's events between two readings; more are counted
 	maxInFlight     = 2  // executions queued on the device
 	maxPathBytes    = 1024
@@ -36,9 +37,13 @@ const (
 	doneKept        = 10_000           // finished files that are kept
 	loadLimit       = 10 * time.Minute // of opening the device and loading a model
 	hungGrace       = 5 * time.Second
+	hungManagement  = 10 * time.Second // of the calls of one reading of the chips; then it is declared
+	monitorPatience = 2 * time.Second  // that the end of the worker waits for a reading
 	scanEvery       = 2 * time.Second
 	settle          = 2 * time.Second // a file nobody announced is complete when it is so old
 	rebuildsInRow   = 3               // of a session before the worker restarts
 	monitorEvery    = 10 * time.Second
+	modelRetryFirst = time.Second // after a device that did not open; each time twice as long, to modelRetryEvery
 	modelRetryEvery = 30 * time.Second
+	redoPatience    = 2 * time.Minute // that inputs of the last process wait for the device
 )

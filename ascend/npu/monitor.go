@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/dcmi"
@@ -18,8 +19,11 @@ import (
 // monitor reads the chips through the management library, independently of the runtime: it goes on when that hangs.
 type monitor struct {
 	w             *Worker
-	skipped, lost uint64    // events of a storm; these three are of the goroutine that reads
-	told          time.Time // when the gauges were recorded
+	skipped, lost uint64            // events of a storm; these four are of the goroutine that reads
+	told          time.Time         // when the gauges were recorded
+	identities    map[string]string // of the chips, as they were recorded
+
+	since atomic.Int64 // unix nanoseconds when the calls under way began, 0: none
 
 	mu     sync.Mutex
 	driver string
@@ -28,7 +32,7 @@ type monitor struct {
 	at     time.Time
 }
 
-func newMonitor(w *Worker) *monitor { return &monitor{w: w} }
+func newMonitor(w *Worker) *monitor { return &monitor{w: w, identities: map[string]string{}} }
 
 // run reads at each interval; without the library it says so once.
 func (m *monitor) run(ctx context.Context) error {
@@ -42,7 +46,10 @@ func (m *monitor) run(ctx context.Context) error {
 	for left, look := maxEventRecords, true; ; {
 		if lib == nil {
 			var err error
-			if lib, err = dcmi.Open(m.w.c.DCMI); err != nil {
+			m.since.Store(time.Now().UnixNano())
+			lib, err = dcmi.Open(m.w.c.DCMI)
+			m.since.Store(0)
+			if err != nil {
 				lib = nil
 				m.w.raise("N010", "dcmi", "NPU", err.Error())
 			} else {
@@ -51,7 +58,9 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 		}
 		if lib != nil && look {
+			m.since.Store(time.Now().UnixNano())
 			m.read(lib)
+			m.since.Store(0)
 		}
 		select {
 		case <-ctx.Done():
@@ -66,6 +75,13 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 			m.event(e)
 		}
+	}
+}
+
+// hung declares a call of the management library that does not come back. Nothing else waits for it.
+func (m *monitor) hung(now time.Time) {
+	if at := m.since.Load(); at != 0 && now.Sub(time.Unix(0, at)) > hungManagement {
+		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", time.Unix(0, at).UTC().Format(time.RFC3339)))
 	}
 }
 
@@ -116,66 +132,28 @@ func (m *monitor) read(lib *dcmi.Library) {
 		return
 	}
 	m.w.clear("N010", "dcmi")
-	well := 0
-	var out []api.NPUChip
-	var records []api.IngestRecord
-	for _, c := range chips {
-		id, _ := lib.Identity(c) // a chip that is gone has no name; its health says so
-		chip := api.NPUChip{ID: fmt.Sprintf("%d/%d", c.Card, c.Device), Name: id.Name, Product: id.Product, Serial: id.Serial, PCI: id.PCI, Gauges: map[string]float64{}}
-		labels := map[string]string{"chip": chip.ID}
-		if id.Serial != "" {
-			labels["serial"] = id.Serial
-		}
-		if lib.Simulated() != "" {
-			labels["simulated"] = "true"
-		}
-		h, err := lib.Health(c)
-		chip.Health = h.String()
-		if err != nil {
-			chip.Health = "unknown"
-		}
-		for _, g := range lib.Gauges(c) {
-			switch {
-			case errors.Is(g.Err, dcmi.ErrUnsupported), errors.Is(g.Err, dcmi.ErrMissing):
-			case g.Err != nil:
-				records = append(records, api.IngestRecord{Name: seriesName(g.Name), Labels: labels, Unit: g.Unit, Type: "float", Value: json.RawMessage("null"), Quality: "bad:device"})
-			default:
-				chip.Gauges[g.Name] = g.Value
-				records = append(records, api.IngestRecord{Name: seriesName(g.Name), Labels: labels, Unit: g.Unit, Type: "float",
-					Value: json.RawMessage(strconv.FormatFloat(g.Value, 'g', -1, 64))})
-			}
-		}
-		faults, err := lib.Faults(c)
-		if err == nil {
-			for _, f := range faults[:min(len(faults), 8)] {
-				chip.Errors = append(chip.Errors, f.String())
-			}
-		}
-		if list, err := lib.Processes(c); err == nil {
-			bytes := uint64(0)
-			for _, p := range list {
-				bytes += p.Bytes
-			}
-			chip.Gauges["processes"], chip.Gauges["memory.processes"] = float64(len(list)), float64(bytes)
-			records = append(records, count("npu.processes", labels, len(list)), api.IngestRecord{Name: "npu.memory.processes", Labels: labels, Unit: "By", Type: "int", Value: json.RawMessage(strconv.FormatUint(bytes, 10))})
-		}
-		records = append(records, api.IngestRecord{Name: "npu.health", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(int(h)))},
-			api.IngestRecord{Name: "npu.errors", Labels: labels, Type: "int", Value: json.RawMessage(strconv.Itoa(len(faults)))})
-		if h != dcmi.Healthy || len(faults) > 0 {
-			m.w.raise("N011", chip.ID, "NPU chip "+chip.ID, strings.TrimSpace("health "+chip.Health+" "+strings.Join(chip.Errors, ", ")))
-		} else {
-			m.w.clear("N011", chip.ID)
-		}
-		if h == dcmi.Healthy {
-			well++
-		}
-		out = append(out, chip)
-	}
 	all := map[string]string{}
 	if lib.Simulated() != "" {
 		all["simulated"] = "true"
 	}
-	records = append(records, count("npu.chips", all, len(chips)), count("npu.chips_ok", all, well))
+	well, unknown, cards := 0, 0, map[int32]bool{}
+	var out []api.NPUChip
+	var records []api.IngestRecord
+	for _, c := range chips {
+		cards[c.Card] = true
+		chip, of, state := m.chip(lib, c)
+		switch state {
+		case chipWell:
+			well++
+		case chipUnknown:
+			unknown++
+		}
+		out, records = append(out, chip), append(records, of...)
+	}
+	records = append(records, count("npu.cards", all, len(cards)), count("npu.chips", all, len(chips)), count("npu.chips_ok", all, well), count("npu.chips_unknown", all, unknown))
+	for code, n := range lib.Errors() {
+		records = append(records, count("npu.driver_errors", with(all, "code", code), n))
+	}
 	if n := lib.Grown(); n > 0 {
 		m.w.raise("N012", "dcmi", "NPU driver", fmt.Sprintf("%d answers were longer than documented: this driver is newer than what it was made for; the known part is used", n))
 	}
@@ -187,6 +165,99 @@ func (m *monitor) read(lib *dcmi.Library) {
 	defer m.mu.Unlock()
 	m.driver, m.chips, m.at = lib.Versions().Driver, out, time.Now()
 	m.errors = maps.Clone(lib.Errors())
+}
+
+// What is known of a chip's health.
+type chipState int
+
+const (
+	chipWell chipState = iota
+	chipIll
+	chipUnknown // it cannot be asked
+)
+
+// chip reads everything of one chip, and declares what is wrong with it.
+func (m *monitor) chip(lib *dcmi.Library, c dcmi.Chip) (chip api.NPUChip, records []api.IngestRecord, state chipState) {
+	id, err := lib.Identity(c) // a chip that is gone has no name; its health says so
+	chip = api.NPUChip{ID: fmt.Sprintf("%d/%d", c.Card, c.Device), Name: id.Name, Product: id.Product, Serial: id.Serial, PCI: id.PCI, Gauges: map[string]float64{}}
+	labels := map[string]string{"chip": chip.ID}
+	if id.Serial != "" {
+		labels["serial"] = id.Serial
+	}
+	if lib.Simulated() != "" {
+		labels["simulated"] = "true"
+	}
+	if err == nil {
+		m.identify(lib, chip.ID, id)
+	}
+	add := func(name, unit, kind string, value float64, err error) {
+		if errors.Is(err, dcmi.ErrUnsupported) || errors.Is(err, dcmi.ErrMissing) {
+			return // what a chip does not have has no series
+		}
+		r := api.IngestRecord{Name: seriesName(name), Labels: labels, Unit: unit, Type: kind, Value: json.RawMessage("null"), Quality: "bad:device"}
+		if err == nil {
+			r.Value, r.Quality = json.RawMessage(strconv.FormatFloat(value, 'f', -1, 64)), ""
+		}
+		records = append(records, r)
+	}
+	for _, g := range lib.Gauges(c) {
+		if add(g.Name, g.Unit, "float", g.Value, g.Err); g.Err == nil {
+			chip.Gauges[g.Name] = g.Value
+		}
+	}
+	list, err := lib.Processes(c)
+	held := uint64(0)
+	for _, p := range list {
+		held += p.Bytes
+		chip.Processes = append(chip.Processes, api.NPUProcess{PID: p.PID, Bytes: p.Bytes})
+	}
+	if err == nil {
+		chip.Gauges["processes"], chip.Gauges["memory.processes"] = float64(len(list)), float64(held)
+	}
+	add("processes", "1", "int", float64(len(list)), err)
+	add("memory.processes", "By", "int", float64(held), err)
+	faults, ferr := lib.Faults(c)
+	for i, f := range faults[:min(len(faults), maxErrorCodes)] {
+		chip.Errors = append(chip.Errors, f.String())
+		records = append(records, api.IngestRecord{Name: "npu.error_code", Labels: with(labels, "place", strconv.Itoa(i)), Type: "int", Value: json.RawMessage(strconv.FormatUint(uint64(f.Code), 10))})
+	}
+	add("errors", "1", "int", float64(len(faults)), ferr)
+	h, herr := lib.Health(c)
+	if chip.Health = h.String(); herr != nil {
+		chip.Health = "unknown"
+	}
+	add("health", "", "int", float64(h), herr)
+	switch unasked := errors.Is(herr, dcmi.ErrUnsupported) || errors.Is(herr, dcmi.ErrMissing); {
+	case len(faults) > 0, herr == nil && h != dcmi.Healthy, herr != nil && !unasked:
+		m.w.raise("N011", chip.ID, "NPU chip "+chip.ID, strings.TrimSpace("health "+chip.Health+" "+strings.Join(chip.Errors, ", ")))
+		state = chipIll
+	default:
+		m.w.clear("N011", chip.ID)
+	}
+	if herr != nil {
+		state = chipUnknown
+	}
+	return chip, records, state
+}
+
+// identify records who a chip is and what drives it, once and whenever that changes.
+func (m *monitor) identify(lib *dcmi.Library, chip string, id dcmi.Identity) {
+	v := lib.Versions()
+	text := fmt.Sprintf("chip %s: %s %s, driver %s", chip, id.Name, id.Product, v.Driver)
+	more := map[string]any{"identity": id, "driver": v.Driver, "library": v.DCMI}
+	if now := fmt.Sprint(more); m.identities[chip] != now {
+		r := m.w.noteRecord("npu.chip", "", text, more)
+		r.Labels["chip"] = chip
+		m.identities[chip] = now
+		m.w.tell(r)
+	}
+}
+
+// with is labels and one more.
+func with(labels map[string]string, name, value string) map[string]string {
+	out := maps.Clone(labels)
+	out[name] = value
+	return out
 }
 
 func count(name string, labels map[string]string, n int) api.IngestRecord {

@@ -105,6 +105,7 @@ func (w *Worker) position(ctx context.Context) (*api.IngestPosition, error) {
 
 // redo works again on what was bound before the end of the last process, under the same numbers.
 func (w *Worker) redo(ctx context.Context, left []entry) error {
+	patience := time.Now().Add(redoPatience)
 	for _, e := range left {
 		if e.Note != nil {
 			m := &message{seq: e.Seq, model: e.Model}
@@ -130,7 +131,7 @@ func (w *Worker) redo(ctx context.Context, left []entry) error {
 			w.giveUp(m, why)
 			continue
 		}
-		g := r.await(ctx)
+		g := r.await(ctx, patience)
 		if g == nil {
 			if ctx.Err() != nil {
 				return nil
@@ -139,22 +140,26 @@ func (w *Worker) redo(ctx context.Context, left []entry) error {
 			continue
 		}
 		r.work(ctx, g, m)
+		g.users.Done()
 	}
 	return nil
 }
 
-// await waits until the model is ready; nil if it failed or the worker ends.
-func (r *runner) await(ctx context.Context) *generation {
+// await waits until the model is ready, for a device that does not open until patience is over; nil if it cannot be had or the worker ends.
+func (r *runner) await(ctx context.Context, patience time.Time) *generation {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		r.mu.Lock()
-		g, state := r.gen, r.state
+		g, state, hopeless := r.gen, r.state, r.hopeless
+		if state == stateReady {
+			g.users.Add(1)
+		}
 		r.mu.Unlock()
 		if state == stateReady {
 			return g
 		}
-		if state == stateFailed {
+		if state == stateFailed && (hopeless || time.Now().After(patience)) {
 			return nil
 		}
 		select {

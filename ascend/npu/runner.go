@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/acl"
@@ -44,6 +45,8 @@ type generation struct {
 	jobs     chan *job
 	stop     context.CancelFunc
 	ended    sync.WaitGroup
+	begun    atomic.Bool    // it was at work: a fault of its sessions is the device's, not one of loading
+	users    sync.WaitGroup // batches formed for it; only the runner's generation gets more, under its lock
 }
 
 // processor is why the processor decodes the model's pictures, "" if the device does.
@@ -63,14 +66,15 @@ type runner struct {
 	wake chan struct{}
 	prep chan struct{} // a place for each batch that is bound and not finished
 
-	mu      sync.Mutex
-	queue   []*item
-	gen     *generation // nil until the first one is ready
-	want    Model       // as the configuration has it
-	state   string
-	err     string
-	refused string
-	stats   modelStats
+	mu       sync.Mutex
+	queue    []*item
+	gen      *generation // nil until the first one is ready
+	want     Model       // as the configuration has it
+	state    string
+	err      string
+	hopeless bool // it failed for a reason that does not go away by itself
+	refused  string
+	stats    modelStats
 }
 
 type modelStats struct {
@@ -122,7 +126,7 @@ func (r *runner) room() int {
 	return r.want.Queue - len(r.queue)
 }
 
-// take waits for a batch: until it is full or its first item has waited long enough.
+// take waits for a batch: until it is full or its first item has waited long enough. It counts as a user of its generation.
 func (r *runner) take(ctx context.Context) (items []*item, g *generation) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -134,6 +138,7 @@ func (r *runner) take(ctx context.Context) (items []*item, g *generation) {
 				n := min(len(r.queue), g.maxBatch)
 				items = append(items, r.queue[:n]...)
 				r.queue = slices.Delete(r.queue, 0, n)
+				g.users.Add(1)
 				r.mu.Unlock()
 				return items, g
 			}
@@ -161,11 +166,13 @@ func (r *runner) run(ctx context.Context) error {
 		select {
 		case r.prep <- struct{}{}:
 		case <-ctx.Done():
+			g.users.Done()
 			return nil
 		}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			defer g.users.Done()
 			defer func() { <-r.prep }()
 			var kept, shown []*item
 			for _, it := range items {
@@ -200,7 +207,7 @@ func (r *runner) work(ctx context.Context, g *generation, msg *message) {
 		}
 		b.wrong[i] = err
 	}
-	if r.execute(ctx, g, b, b.job) && r.repair(ctx, g, b) {
+	if r.fit(ctx, g, b, b.job) && r.repair(ctx, g, b) {
 		r.results(g, msg, b)
 	}
 }
@@ -247,11 +254,56 @@ func (r *runner) execute(ctx context.Context, g *generation, b *batch, j *job) b
 		if deadly(j.err) || errors.Is(j.err, context.Canceled) {
 			return false
 		}
-		if j.tries++; j.err == nil || j.tries >= maxTries || acl.ClassOf(j.err) == acl.ClassCaller {
+		class := acl.ClassOf(j.err)
+		if j.tries++; j.err == nil || j.tries >= maxTries || class == acl.ClassCaller || class == acl.ClassMemory && g.smaller(j.items()) > 0 {
 			return true
 		}
 		b.plain(g, j) // perhaps it was the media units that failed
 	}
+}
+
+// fit is execute, in parts where the job is larger than the model's batch, or than what the device has memory for.
+func (r *runner) fit(ctx context.Context, g *generation, b *batch, j *job) bool {
+	size := r.largest(g)
+	if n := j.items(); n <= size {
+		if !r.execute(ctx, g, b, j) {
+			return false
+		}
+		if size = g.smaller(n); acl.ClassOf(j.err) != acl.ClassMemory || size == 0 {
+			return true
+		}
+		r.mu.Lock()
+		g.maxBatch = min(g.maxBatch, size)
+		r.mu.Unlock()
+	}
+	parts := j.parts(size)
+	for _, p := range parts {
+		if !r.fit(ctx, g, b, p) {
+			return false
+		}
+	}
+	for i, wrong := range j.join(parts) {
+		if wrong != nil {
+			b.wrong[i] = fmt.Errorf("%w: %w", errDevice, wrong)
+		}
+	}
+	return true
+}
+
+func (r *runner) largest(g *generation) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return g.maxBatch
+}
+
+// smaller is the next batch below the one that is executed for n items, 0 if there is none.
+func (g *generation) smaller(n int) (best int) {
+	for _, b := range g.info.Batches {
+		if b < gear(g.info, n) {
+			best = max(best, b)
+		}
+	}
+	return best
 }
 
 // errDevice marks an item whose execution failed.
@@ -274,7 +326,7 @@ func (r *runner) repair(ctx context.Context, g *generation, b *batch) bool {
 	if b.left == 0 {
 		return true
 	}
-	if !r.execute(ctx, g, b, second) {
+	if !r.fit(ctx, g, b, second) {
 		return false
 	}
 	for i, f := range second.in {
@@ -294,6 +346,7 @@ func (r *runner) results(g *generation, msg *message, b *batch) {
 	now := time.Now()
 	o, j := g.m.Output, b.job
 	device := 0
+	var lost []string // frames without a result
 	for i, it := range msg.items {
 		err := b.wrong[i]
 		if err == nil && j.err != nil {
@@ -310,6 +363,9 @@ func (r *runner) results(g *generation, msg *message, b *batch) {
 		if err == nil && where == onDevice {
 			device++
 		}
+		if err != nil && it.ref.Kind == refFrame {
+			lost = append(lost, it.ref.Name)
+		}
 		ms := float64(now.Sub(it.at).Microseconds()) / 1000
 		msg.add(r.w.record(g, it, out, err, ms, j, b.sums[i], where))
 		r.count(ms, err)
@@ -319,6 +375,12 @@ func (r *runner) results(g *generation, msg *message, b *batch) {
 	r.stats.device += uint64(device)
 	r.stats.left += uint64(b.left)
 	r.mu.Unlock()
+	if msg.seq != 0 && len(lost) > 0 {
+		if err := r.w.journal.forget(msg.seq, lost); err != nil {
+			r.w.fatal(err)
+			return
+		}
+	}
 	r.w.complete(msg)
 }
 
@@ -343,7 +405,7 @@ func (r *runner) supervise(ctx context.Context, changes <-chan Model) error {
 			g.ended.Wait()
 		}
 	}()
-	for {
+	for delay := modelRetryFirst; ; {
 		m := r.wanted()
 		err := r.bring(ctx, m)
 		if ctx.Err() != nil {
@@ -351,7 +413,8 @@ func (r *runner) supervise(ctx context.Context, changes <-chan Model) error {
 		}
 		var again <-chan time.Time
 		if err != nil && !errors.Is(err, errModel) { // the device may come back; a bad file stays bad
-			again = time.After(modelRetryEvery)
+			again = time.After(delay)
+			delay = min(2*delay, modelRetryEvery)
 		}
 		select {
 		case <-ctx.Done():
@@ -360,6 +423,7 @@ func (r *runner) supervise(ctx context.Context, changes <-chan Model) error {
 			r.mu.Lock()
 			r.want = next
 			r.mu.Unlock()
+			delay = modelRetryFirst
 		case <-again:
 		}
 	}
@@ -414,50 +478,38 @@ func (r *runner) bring(ctx context.Context, m Model) error {
 		if old != nil {
 			r.refused = cut(err.Error())
 		} else {
-			r.state, r.err = stateFailed, cut(err.Error())
+			r.state, r.err, r.hopeless = stateFailed, cut(err.Error()), errors.Is(err, errModel)
 		}
 		r.mu.Unlock()
 		r.w.modelRefused(m, err, old != nil)
 		return err
 	}
+	g.begun.Store(true)
 	r.mu.Lock()
 	r.gen, r.state, r.err, r.refused = g, stateReady, "", ""
 	r.mu.Unlock()
 	r.kick()
 	r.w.modelReady(g)
 	if old != nil { // batches that were formed for it end on it
-		r.w.retire(func() { r.drain(ctx, old) })
+		r.w.retire(func() {
+			old.users.Wait() // none waits for ever: it has its sessions, or the worker ends
+			old.stop()
+			old.ended.Wait()
+		})
 	}
 	return nil
 }
 
-// drain ends a generation when no batch needs it any more.
-func (r *runner) drain(ctx context.Context, old *generation) {
-	for range cap(r.prep) { // every batch formed before holds a place
-		select {
-		case r.prep <- struct{}{}:
-		case <-ctx.Done():
-		}
-	}
-	for range cap(r.prep) {
-		select {
-		case <-r.prep:
-		default:
-		}
-	}
-	old.stop()
-	old.ended.Wait()
-}
-
-// keep runs a session again after a fault of the device, at most a few times in a row: then the process restarts.
+// keep runs a session again after a fault of the device, at most a few times in a row: then the process restarts. It does
+// so for an old generation, too, as long as batches need it.
 func (r *runner) keep(ctx context.Context, g *generation, s *session) {
 	for row := 0; ; {
 		begun := time.Now()
 		err := s.run(ctx)
-		if ctx.Err() != nil || err == nil || r.current() != g || errors.Is(err, errModel) {
-			if r.current() != g || ctx.Err() != nil || err == nil {
-				return
-			}
+		if ctx.Err() != nil || err == nil || !g.begun.Load() {
+			return
+		}
+		if errors.Is(err, errModel) {
 			r.fail(ctx, g, err)
 			return
 		}
@@ -465,15 +517,13 @@ func (r *runner) keep(ctx context.Context, g *generation, s *session) {
 		if time.Since(begun) > time.Minute {
 			row = 0
 		}
-		if row++; row > rebuildsInRow {
+		smaller := acl.ClassOf(err) == acl.ClassMemory && g.smaller(r.largest(g)) > 0 // the next try is another one
+		if row++; smaller {
+			row = 0
+		}
+		if row > rebuildsInRow {
 			r.w.fatal(fmt.Errorf("model %s: %d faults in a row: %w", g.m.Name, row, err))
 			return
-		}
-		if acl.ClassOf(err) == acl.ClassMemory && s.m.Batch.Max > 1 {
-			s.m.Batch.Max /= 2
-			r.mu.Lock()
-			g.maxBatch = max(min(g.maxBatch, s.m.Batch.Max), 1)
-			r.mu.Unlock()
 		}
 		s.m.SHA256 = g.m.SHA256
 		s.ready = make(chan error, 1)
@@ -483,9 +533,14 @@ func (r *runner) keep(ctx context.Context, g *generation, s *session) {
 // fail is the end of a generation whose model cannot be loaded any more: what is bound to it gets bad results.
 func (r *runner) fail(ctx context.Context, g *generation, err error) {
 	r.mu.Lock()
-	r.state, r.err = stateFailed, cut(err.Error())
+	now := r.gen == g
+	if now {
+		r.state, r.err, r.hopeless = stateFailed, cut(err.Error()), true
+	}
 	r.mu.Unlock()
-	r.w.modelRefused(g.m, err, false)
+	if now {
+		r.w.modelRefused(g.m, err, false)
+	}
 	for {
 		select {
 		case j := <-g.jobs:

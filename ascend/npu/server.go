@@ -3,20 +3,17 @@ package npu
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // Bounds of the socket.
@@ -30,42 +27,19 @@ const (
 type server struct {
 	w     *Worker
 	l     net.Listener
-	path  string
 	posts chan struct{}
 }
 
 func newServer(w *Worker) (*server, error) {
-	if err := os.MkdirAll(w.c.RunDir, 0o755); err != nil {
-		return nil, fmt.Errorf("make run directory: %w", err)
-	}
-	s := &server{w: w, path: filepath.Join(w.c.RunDir, api.NPUSocket), posts: make(chan struct{}, maxPosts)}
-	if c, err := net.Dial("unix", s.path); err == nil {
-		c.Close()
-		return nil, fmt.Errorf("open socket %s: another worker listens on it", s.path)
-	}
-	tmp := s.path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("remove stale socket: %w", err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	path := filepath.Join(w.c.RunDir, api.NPUSocket)
+	l, err := unixsocket.Listen(path, unixsocket.Options{Group: w.c.Group, Owner: "worker"})
 	if err != nil {
-		return nil, fmt.Errorf("open socket: %w", err)
+		return nil, err
 	}
-	l.SetUnlinkOnClose(false)
-	if g, err := user.LookupGroup(w.c.Group); err == nil {
-		if gid, err := strconv.Atoi(g.Gid); err == nil && os.Chown(tmp, -1, gid) != nil {
-			w.log.Warn("socket stays with the worker's own group", "group", w.c.Group)
-		}
+	if note := l.Note(); note != "" {
+		w.log.Warn("socket stays with the worker's own group", "why", note)
 	}
-	if err = os.Chmod(tmp, 0o660); err == nil {
-		err = os.Rename(tmp, s.path)
-	}
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("open socket: %w", err)
-	}
-	s.l = l
-	return s, nil
+	return &server{w: w, l: l, posts: make(chan struct{}, maxPosts)}, nil
 }
 
 func (s *server) run(ctx context.Context) error {
@@ -74,21 +48,7 @@ func (s *server) run(ctx context.Context) error {
 	mux.HandleFunc("POST /v1/infer/{model}", s.infer)
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: 2 * api.MaxNPUWait, IdleTimeout: time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
-	done := make(chan error, 1)
-	go func() { done <- h.Serve(s.l) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	_ = os.Remove(s.path) // it may be gone already
-	stop, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if h.Shutdown(stop) != nil {
-		h.Close()
-	}
-	<-done
-	return nil
+	return unixsocket.Serve(ctx, h, s.l, time.Second)
 }
 
 func answer(w http.ResponseWriter, status int, v any) {
@@ -132,23 +92,24 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 		problem(w, http.StatusServiceUnavailable, api.CodeUnavailable, "model %s cannot be used: %s", name, st.Error)
 		return
 	}
-	if id != "" && !s.w.claim("frame "+id) {
-		problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
-		return
-	}
+	it, got, dropped := s.frame(id, data)
 	if id != "" {
-		defer s.w.release("frame " + id)
+		if !s.w.claim("frame " + id) {
+			problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
+			return
+		}
 		if seq := s.w.journal.known(id); seq != 0 {
-			if _, acked := s.w.journal.position(); seq <= acked {
-				answer(w, http.StatusOK, api.NPUResult{SchemaVersion: api.SchemaVersion, Model: name, Quality: "good", Recorded: true, Repeated: true, Simulated: s.w.simulated()})
+			s.w.release("frame " + id)
+			if _, acked := s.w.journal.position(); seq > acked {
+				problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
 				return
 			}
+			answer(w, http.StatusOK, api.NPUResult{SchemaVersion: api.SchemaVersion, Model: name, Quality: "good", Recorded: true, Repeated: true, Simulated: s.w.simulated()})
+			return
 		}
 	}
-	got, dropped := make(chan api.NPUResult, 1), make(chan string, 1)
-	it := &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },
-		done: func(res api.NPUResult) { got <- res }, drop: func(why string) { dropped <- why }}
 	if err := r.offer(it); err != nil {
+		it.drop(err.Error())
 		problem(w, http.StatusTooManyRequests, api.CodeFull, "%v", err)
 		return
 	}
@@ -163,12 +124,25 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
+// frame is a posted input. Its reference stays taken until it is done or dropped, however long who posted it waits: posted
+// again meanwhile, it is not worked on twice.
+func (s *server) frame(id string, data []byte) (it *item, got chan api.NPUResult, dropped chan string) {
+	got, dropped = make(chan api.NPUResult, 1), make(chan string, 1)
+	free := func() {
+		if id != "" {
+			s.w.release("frame " + id)
+		}
+	}
+	return &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },
+		done: func(res api.NPUResult) { free(); got <- res }, drop: func(why string) { free(); dropped <- why }}, got, dropped
+}
+
 // Status is what the worker tells of itself.
 func (w *Worker) Status() *api.NPUStatus {
 	next, acked := w.journal.position()
 	w.mu.Lock()
 	s := &api.NPUStatus{SchemaVersion: api.SchemaVersion, Time: time.Now().UTC(), Started: w.started, Version: w.o.Version, PID: os.Getpid(), Simulated: w.simulated(),
-		Runtime: w.version.Runtime, CANN: w.version.CANN, Warning: w.version.Warning, Restarts: w.restarts, LastRestart: w.restart, LastError: w.last,
+		Runtime: w.version.Runtime, CANN: w.version.CANN, Warning: w.version.Warning, Restarts: w.restarts, LastRestart: w.restart, LastError: w.last, Untold: w.untold,
 		Sequence: next - 1, Durable: acked, Waiting: int(next - 1 - acked), Chips: []api.NPUChip{}, Models: []api.NPUModel{}, Faults: []api.NPUFault{}}
 	for _, f := range w.faults {
 		s.Faults = append(s.Faults, f)
@@ -177,7 +151,7 @@ func (w *Worker) Status() *api.NPUStatus {
 	s.Driver, s.Chips, s.DCMIErrors = w.monitor.snapshot()
 	s.Goroutines = runtime.NumGoroutine()
 	if w.lib != nil {
-		s.Handles = w.lib.Live().Sum()
+		s.Handles, s.Signals = w.lib.Live().Sum(), w.lib.SignalsRestored()
 	}
 	for _, m := range w.c.Models {
 		st := w.runners[m.Name].status()

@@ -28,6 +28,52 @@ type job struct {
 	finish func(*job) // called once for each time it is given to a session, on the session's goroutine
 }
 
+// items counts those that are executed.
+func (j *job) items() (n int) {
+	for _, f := range j.in {
+		if f != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// parts are jobs of at most so many items each, at the places that they have.
+func (j *job) parts(size int) (out []*job) {
+	n := 0
+	for i, f := range j.in {
+		if f == nil {
+			continue
+		}
+		if n%size == 0 {
+			out = append(out, &job{in: make([]*feed, len(j.in))})
+		}
+		out[len(out)-1].in[i] = f
+		n++
+	}
+	return out
+}
+
+// join makes the outcome of a job of that of its parts, and returns the error of each item whose part failed.
+func (j *job) join(parts []*job) []error {
+	wrong := make([]error, len(j.in))
+	j.err, j.device, j.batch = nil, 0, 0
+	j.out, j.again = make([][]tensorOut, len(j.in)), make([]error, len(j.in))
+	for _, h := range parts {
+		j.device, j.batch = j.device+h.device, max(j.batch, h.batch)
+		for i, f := range h.in {
+			switch {
+			case f == nil:
+			case h.err != nil:
+				wrong[i] = h.err
+			default:
+				j.in[i], j.out[i], j.again[i] = f, h.out[i], h.again[i]
+			}
+		}
+	}
+	return wrong
+}
+
 // session runs one instance of a model: a goroutine that owns a context. Executions are queued on the device two deep, so
 // that it need not wait for the host.
 type session struct {
@@ -288,16 +334,15 @@ func (s *session) maxBatch() int {
 }
 
 // gear is the batch that is executed for n items.
-func (s *session) gear(n int) int {
-	if len(s.info.Batches) == 0 {
-		return s.info.Batch()
-	}
-	for _, b := range s.info.Batches {
+func (s *session) gear(n int) int { return gear(s.info, n) }
+
+func gear(info acl.Info, n int) int {
+	for _, b := range info.Batches {
 		if b >= n {
 			return b
 		}
 	}
-	return s.info.Batch()
+	return info.Batch()
 }
 
 // submit queues a job on the slot's own stream, behind the execution before it: a model never runs twice at once.

@@ -94,3 +94,48 @@ func TestRecordsShowWhichModel(t *testing.T) {
 		}
 	}
 }
+
+// Models that replace each other faster than their batches end: every input has its result, and every old model is unloaded.
+func TestUpdatesInARow(t *testing.T) {
+	b := newBox(t)
+	b.file("two.om", standin.Doubler(1).Bytes())
+	version := func(n int) string {
+		return fmt.Sprintf("models:\n  - {name: times, path: two.om, version: \"%d\", output: {kind: raw}, batch: {max: 1}}\n", n)
+	}
+	w, _ := b.worker(b.config(version(1)))
+	b.ready("times")
+	handles := func() int64 {
+		s, err := b.client().Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Handles
+	}
+	alone := handles()
+	control("set execute_us 40000")
+	defer control("set execute_us 0")
+	const inputs, updates = 60, 5
+	ended := make(chan error, inputs)
+	for i := range inputs { // more than are prepared at once
+		go func() {
+			res, err := b.client().Infer(context.Background(), "times", fmt.Sprint("frame-", i), []byte{0, 0, 128, 63})
+			if err == nil && res.Quality != "good" {
+				err = fmt.Errorf("%s: %s", res.Quality, res.Error)
+			}
+			ended <- err
+		}()
+	}
+	for n := range updates {
+		w.Reload(b.config(version(n + 2)))
+		b.until("the next version", func() bool { return b.model("times").Version == fmt.Sprint(n+2) })
+	}
+	for range inputs {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(b.records("npu.inference")); n != inputs {
+		t.Errorf("%d records of %d inputs", n, inputs)
+	}
+	b.until("old models unloaded", func() bool { return handles() == alone })
+}

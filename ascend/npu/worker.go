@@ -66,13 +66,15 @@ type Worker struct {
 	mediaOff string // why this process does without the media units: they ended the last one
 	version  acl.Versions
 	dying    bool
-	claimed  map[string]bool // files that are bound or queued
+	untold   uint64               // records without input that found no room
+	rebuilt  map[string]time.Time // models whose session was made anew, and when the last time
+	claimed  map[string]bool      // files that are bound or queued
 }
 
 // New opens the journal and reads why the last process ended.
 func New(o Options) (*Worker, error) {
 	w := &Worker{o: o, c: o.Config, lib: o.Library, log: o.Log, agent: api.NewClient(o.Config.AgentRunDir), started: time.Now().UTC(),
-		notes: make(chan []api.IngestRecord, maxNotes), runners: map[string]*runner{}, changes: map[string]chan Model{}, sessions: map[*session]bool{}, faults: map[string]api.NPUFault{}, claimed: map[string]bool{}}
+		notes: make(chan []api.IngestRecord, maxNotes), runners: map[string]*runner{}, changes: map[string]chan Model{}, sessions: map[*session]bool{}, faults: map[string]api.NPUFault{}, rebuilt: map[string]time.Time{}, claimed: map[string]bool{}}
 	if o.Exit == nil {
 		w.o.Exit = os.Exit
 	}
@@ -122,6 +124,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}()
 	}
 	start("socket", server.run)
+	watching := make(chan error, 1)
 	if w.lib == nil {
 		w.raise("N002", "device", "NPU", w.o.LibraryError.Error())
 		for _, r := range w.runners {
@@ -129,14 +132,20 @@ func (w *Worker) Run(ctx context.Context) error {
 			r.state, r.err = stateFailed, "no NPU runtime"
 			r.mu.Unlock()
 		}
+		watching <- nil
 	} else {
-		start("monitor", w.monitor.run)
+		go func() { watching <- w.monitor.run(run) }()
 		start("watchdog", w.watch)
 		start("work", w.work)
 	}
 	<-run.Done()
 	wg.Wait()
 	w.retired.Wait()
+	select {
+	case <-watching:
+	case <-time.After(monitorPatience): // a call that hangs cannot be waited for; the process ends without it
+		w.log.Error("a call into the management library has not come back")
+	}
 	select {
 	case err := <-errs:
 		return err
@@ -227,22 +236,28 @@ func (w *Worker) answer(m *message) {
 	}
 }
 
-// acked is called when a message is on the agent's disk: its files are put away, who waits is answered.
+// acked is called when a message is on the agent's disk: its files are put away, and then who waits is answered.
 func (w *Worker) acked(m *message) error {
-	w.answer(m)
 	for _, it := range m.items {
 		if it.ref.Kind == refFile {
 			w.putAway(it.ref)
 		}
 	}
-	return w.journal.done(m.seq, w.fileDirs())
+	if err := w.journal.done(m.seq, w.fileDirs()); err != nil {
+		return err
+	}
+	w.answer(m)
+	return nil
 }
 
-// tell has records written that have no input; too many at once are left out.
+// tell has records written that have no input; those that find no room are left out and counted.
 func (w *Worker) tell(records ...api.IngestRecord) {
 	select {
 	case w.notes <- records:
 	default:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.untold += uint64(len(records))
 	}
 }
 
@@ -302,7 +317,7 @@ type restartNote struct {
 	Media bool      `json:"media,omitempty"` // the media units were at fault
 }
 
-// restartShown is how long a restart is shown as a fault.
+// restartShown is how long a restart, or a session made anew, is shown as a fault.
 const restartShown = 10 * time.Minute
 
 func (w *Worker) readRestart() {
@@ -340,10 +355,28 @@ func (w *Worker) watch(ctx context.Context) error {
 				delete(w.faults, "N003/worker")
 			}
 			w.mu.Unlock()
+			w.forgetRebuilds(now)
+			w.monitor.hung(now)
 			if worst != nil {
 				w.fatal(fmt.Errorf("model %s: a call into the runtime has not come back for %s", worst.m.Name, worst.stuck(now).Truncate(time.Millisecond)))
 			}
 		}
+	}
+}
+
+// forgetRebuilds ends the faults of models that have worked since their session was made anew.
+func (w *Worker) forgetRebuilds(now time.Time) {
+	var over []string
+	w.mu.Lock()
+	for model, at := range w.rebuilt {
+		if now.Sub(at) > restartShown {
+			over = append(over, model)
+			delete(w.rebuilt, model)
+		}
+	}
+	w.mu.Unlock()
+	for _, model := range over {
+		w.clear("N005", model)
 	}
 }
 
@@ -405,6 +438,9 @@ func (w *Worker) modelRefused(m Model, err error, old bool) {
 	}
 	if !errors.Is(err, errModel) {
 		code = "N005"
+		w.mu.Lock()
+		delete(w.rebuilt, m.Name) // it lasts until the model is at work
+		w.mu.Unlock()
 	}
 	w.raise(code, m.Name, subject, text)
 	w.tell(w.noteRecord("npu.model", m.Name, text, map[string]any{"event": "refused", "version": m.Version, "old_one_works": old}))
@@ -415,6 +451,9 @@ func (w *Worker) deviceFault(m Model, err error) {
 		return // the process ends, and the next one tells
 	}
 	w.raise("N005", m.Name, "model "+m.Name, "the device failed and is used anew: "+err.Error())
+	w.mu.Lock()
+	w.rebuilt[m.Name] = time.Now()
+	w.mu.Unlock()
 	w.tell(w.noteRecord("npu.device", m.Name, "the device failed and is used anew: "+err.Error(), map[string]any{"event": "rebuilt"}))
 }
 

@@ -35,6 +35,16 @@ func TestMain(m *testing.M) {
 		workerProcess()
 		return
 	}
+	if file := os.Getenv("NPU_DOCTOR"); file != "" {
+		c, err := npu.Load(file)
+		if err != nil {
+			panic(err)
+		}
+		if !npu.Doctor(c, os.Stdout) {
+			os.Exit(3)
+		}
+		return
+	}
 	must := func(err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "the tests need the stand-in library:", err)

@@ -198,7 +198,7 @@ func Build(dir string, o Options) (Libraries, error) {
 		path  string
 		files []string
 		flags []string
-	}{{out.ACL, []string{"core.c", "acl.c", "mem.c", "model.c", "aipp.c"}, []string{"-DSTANDIN_RUNTIME", "-Wl,-Bsymbolic"}},
+	}{{out.ACL, []string{"core.c", "acl.c", "mem.c", "container.c", "load.c", "describe.c", "dataset.c", "execute.c", "aipp.c"}, []string{"-DSTANDIN_RUNTIME", "-Wl,-Bsymbolic"}},
 		{out.DVPP, []string{"dvpp.c", "jpeg.c"}, []string{"-L" + dir, "-lascendcl"}},
 		{out.DCMI, []string{"core.c", "dcmi.c"}, []string{"-Wl,-Bsymbolic"}}} {
 		args := []string{"-shared", "-fPIC", "-O2", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-I" + src, "-o", lib.path}

@@ -319,7 +319,13 @@ func (w *Workload) move() error {
 		e = es[len(es)-1]
 	}
 	at := e.First + record.Offset(w.rnd.Uint64N(uint64(e.End-e.First)+1))
-	w.Model.moved(e.Epoch, at)
+	from := at
+	for _, g := range in.Gaps { // one that would be divided moves whole
+		if g.Epoch == e.Epoch && g.Contains(at) && at < e.End {
+			from = g.From
+		}
+	}
+	w.Model.moved(e.Epoch, from)
 	err := w.log.CloseEpoch(context.Background(), e.Epoch, at)
 	if errors.Is(err, buffer.ErrRange) {
 		return &Violation{err}

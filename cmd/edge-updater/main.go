@@ -21,11 +21,10 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/agent/update/install"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/clocksync"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/version"
@@ -46,6 +45,7 @@ DIR holds metadata/ and targets/, as a mounted USB stick does; that of request h
   --root DIR       of releases (/opt/edge)
   --state DIR      of trust and journal (/var/lib/edge-updater)
   --run-dir DIR    of the agent's sockets (/run/edge-agent)
+  --npu-dir DIR    of the NPU worker's socket (/run/edge-npu)
   --trust FILE     the fleet's first root (/etc/edge-agent/root.json)
   --orders FILE    of operators: hold, pause, abort (/var/lib/edge-agent/update/orders.json)
   --product FILE   what this box is, NAME=VALUE lines (/etc/edge-agent/product)
@@ -62,8 +62,8 @@ const (
 )
 
 type options struct {
-	from, release, root, state, runDir, trust, product, orders string
-	retry, json                                                bool
+	from, release, root, state, runDir, npuDir, trust, product, orders string
+	retry, json                                                        bool
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -81,6 +81,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.root, "root", "/opt/edge", "")
 	f.StringVar(&o.state, "state", "/var/lib/edge-updater", "")
 	f.StringVar(&o.runDir, "run-dir", "/run/edge-agent", "")
+	f.StringVar(&o.npuDir, "npu-dir", api.DefaultNPURunDir, "")
 	f.StringVar(&o.trust, "trust", "/etc/edge-agent/root.json", "")
 	f.StringVar(&o.product, "product", "/etc/edge-agent/product", "")
 	f.StringVar(&o.orders, "orders", "/var/lib/edge-agent/update/orders.json", "")
@@ -90,8 +91,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "edge-updater: %v\n\n%s", errors.Join(err, errors.New("unknown arguments")), usage)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	ctx, down := context.WithCancelCause(ctx)
+	defer down(nil)
+	term := make(chan os.Signal, 1) // the machine goes down, or the unit is stopped
+	signal.Notify(term, syscall.SIGTERM)
+	defer signal.Stop(term)
+	go func() {
+		select {
+		case <-term:
+			down(install.ErrInterrupted)
+		case <-ctx.Done():
+		}
+	}()
 	p := &program{o: o, out: stdout, err: stderr}
 	switch args[0] {
 	case "check", "apply", "request":
@@ -144,7 +157,7 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 	agent := api.NewClient(p.o.runDir)
 	var s *update.Session
 	s, err = update.Box{FS: vfs.OS{}, Root: p.o.root, StateDir: p.o.state, FactoryRoot: root, Facts: facts, Now: clock,
-		Units: update.Systemd{}, Judge: update.Judge{Agent: agent}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek, Publish: p.report, Orders: p.orders,
+		Units: update.Systemd{}, Judge: update.Judge{Agent: agent, Nodes: agent, NPU: api.NewNPUClient(p.o.npuDir)}, Nodes: update.Nodes{Agent: agent}, Running: running, Peek: peek, Publish: p.report, Orders: p.orders,
 		Changed: func(t install.Txn) {
 			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
 			p.publish(s, nil)
@@ -366,11 +379,9 @@ func (p *program) rescue(ctx context.Context, s *update.Session) int {
 	return exitOK
 }
 
-// clock is the system's clock if the kernel says that it is synchronised, else long ago: then only what signed metadata
-// has proven counts.
+// clock is the system's clock if it is synchronised, else long ago: then only what signed metadata has proven counts.
 func clock() time.Time {
-	var t unix.Timex
-	if state, err := unix.Adjtimex(&t); err != nil || state == unix.TIME_ERROR {
+	if s, err := clocksync.Read(); err != nil || !s.Synchronised {
 		return time.Time{}
 	}
 	return time.Now()

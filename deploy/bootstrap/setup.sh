@@ -32,7 +32,7 @@ mcu) # firmware of the nodes, its simulators and the independent programs that s
 	python3 -c 'import ensurepip' 2>/dev/null || need="$need python3-venv"
 	;;
 stores) # servers for make test-stores; Kafka itself comes from Maven Central, kafka-python from PyPI
-	want cc gcc; want java openjdk-17-jre-headless; want mvn maven; want kcat kcat; want python3 python3; want protoc protobuf-compiler
+	want cc gcc; want java openjdk-17-jre-headless; want javac openjdk-17-jdk-headless; want mvn maven; want kcat kcat; want python3 python3; want protoc protobuf-compiler
 	python3 -c 'import venv, ensurepip' 2>/dev/null || need="$need python3-venv"
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
 updates) # web servers that boxes fetch content from, and what deltas are compared with

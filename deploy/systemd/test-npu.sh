@@ -5,7 +5,7 @@ install -m 755 "$bin/edge-npu" "$root/usr/bin/"
 install -m 644 "$here/edge-npu.service" "$root/etc/systemd/system/"
 install -D -m 644 -t "$root/opt/standin" "$bin"/standin/*
 mkdir -p "$root/etc/systemd/system/edge-npu.service.d"
-printf '[Service]\nEnvironment=STANDIN_CONTROL=/run/edge-npu/faults\n' >"$root/etc/systemd/system/edge-npu.service.d/test.conf"
+printf '[Service]\nEnvironment=STANDIN_CONTROL=/run/edge-npu/faults\nReadWritePaths=/srv/pictures\n' >"$root/etc/systemd/system/edge-npu.service.d/test.conf"
 cp "$root/etc/edge-agent/agent.yaml" "$root/agent.yaml.before"
 cat >>"$root/etc/edge-agent/agent.yaml" <<'Y'
 control:
@@ -22,9 +22,15 @@ models:
     path: /opt/standin/window.om
     version: "1"
     output: {kind: anomaly, labels: [cpu, memory], threshold: 4, chart: true}
+  - name: colours
+    path: /opt/standin/colours.om
+    output: {kind: classification, labels: [red, green, blue]}
+files:
+  - {dir: /srv/pictures, model: colours}
 windows:
   - {name: load, model: load, series: [cpu.busy, memory.available], length: 32, every: 1s}
 Y
+in_box install -d -m 2770 -g edge-npu /srv/pictures
 in_box systemctl daemon-reload
 in_box systemctl start edge-agent edge-npu || fail "edge-npu does not start"
 npu() { in_box edgectl npu --json; }
@@ -32,8 +38,12 @@ npu_says() { npu | grep -q "$1"; }
 main_pid() { in_box systemctl show -p MainPID --value edge-npu; }
 until_true 60 "edge-npu has its model" npu_says '"state": *"ready"'
 in_box stat -c %U "/proc/$(main_pid)" | grep -qx edge-npu || fail "edge-npu does not run as its user"
+[ "$(in_box readlink "/proc/$(main_pid)/ns/net")" != "$(in_box readlink /proc/1/ns/net)" ] || fail "edge-npu has the network of the box"
 until_true 30 "edgectl status has its line, and says that it is simulated" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl status | grep -q '^NPU .*SIMULATED 1 chip ok'"
 until_true 120 "it scores the box's own series" sh -c "nsenter -t $leader -m -u -i -n -p -- edgectl query --stream events --series npu.score --json | grep -q npu.score"
+in_box sh -c 'head -c 3072 /dev/zero >/srv/pictures/a.part && mv /srv/pictures/a.part /srv/pictures/a.bin' # a tensor
+until_true 30 "a file of a watched directory is worked on and put away" in_box test -f /srv/pictures/done/a.bin
+in_box edgectl tail events -n 200 | grep -q 'colours.*a.bin' || fail "its result is not in the log"
 sed -i 's/version: "1"/version: "2"/' "$root/etc/edge-agent/npu.yaml"
 in_box systemctl reload edge-npu || fail "reload"
 until_true 30 "a reload changes the model" npu_says '"version": *"2"'

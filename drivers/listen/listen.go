@@ -13,14 +13,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/door"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // Options of a Door. At least one of HTTP, Unix and UDP is required.
@@ -123,8 +125,9 @@ func (d *Door) Run(ctx context.Context, emit door.Emit) error {
 }
 
 type listeners struct {
-	http, unix net.Listener
-	udp        net.PacketConn
+	http net.Listener
+	unix *unixsocket.Listener
+	udp  net.PacketConn
 }
 
 func (l *listeners) close() {
@@ -160,7 +163,7 @@ func (d *Door) open() (l *listeners, err error) {
 		addrs["udp"] = l.udp.LocalAddr().String()
 	}
 	if d.o.Unix != "" {
-		if l.unix, err = listenUnix(d.o.Unix); err != nil {
+		if l.unix, err = unixsocket.Listen(d.o.Unix, unixsocket.Options{Owner: "program", MaxConns: MaxConns}); err != nil {
 			return l, err
 		}
 	}
@@ -171,28 +174,6 @@ func (d *Door) open() (l *listeners, err error) {
 	case <-d.ready:
 	default:
 		close(d.ready)
-	}
-	return l, nil
-}
-
-// listenUnix takes the place of a socket that nobody serves any more.
-func listenUnix(path string) (net.Listener, error) {
-	if fi, err := os.Lstat(path); err == nil && fi.Mode()&os.ModeSocket != 0 {
-		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-			c.Close()
-			return nil, fmt.Errorf("%s: another program listens there", path)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		l.Close()
-		return nil, err
 	}
 	return l, nil
 }
@@ -208,7 +189,7 @@ func (d *Door) serve(ctx context.Context, l *listeners, emit door.Emit) error {
 	var server *http.Server
 	if l.http != nil {
 		server = d.server(ctx, emit)
-		part(func() error { return server.Serve(limitConns(l.http, MaxConns)) })
+		part(func() error { return server.Serve(netutil.LimitListener(l.http, MaxConns)) })
 	}
 	if l.unix != nil {
 		part(func() error { return d.serveUnix(ctx, l.unix, emit) })
@@ -227,47 +208,6 @@ func (d *Door) serve(ctx context.Context, l *listeners, emit door.Emit) error {
 	l.close()
 	wg.Wait()
 	return context.Cause(ctx)
-}
-
-// limited hands out at most so many connections at a time.
-type limited struct {
-	net.Listener
-	slots chan struct{}
-	done  chan struct{}
-	once  sync.Once
-}
-
-func limitConns(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, slots: make(chan struct{}, n), done: make(chan struct{})}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &slotConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-type slotConn struct {
-	net.Conn
-	free func()
-}
-
-func (c *slotConn) Close() error {
-	c.free()
-	return c.Conn.Close()
 }
 
 // unitOf reads a precision of the write API.

@@ -16,7 +16,6 @@ import (
 
 // serveUnix reads lines from every connection: line protocol, or JSON objects (a line that begins with {).
 func (d *Door) serveUnix(ctx context.Context, l net.Listener, emit door.Emit) error {
-	l = limitConns(l, MaxConns)
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	var wg sync.WaitGroup

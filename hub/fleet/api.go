@@ -10,15 +10,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/user"
 	"slices"
-	"strconv"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
 	"github.com/edgelog/edgelog/internal/fleetwire"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // SchemaVersion of the API's answers.
@@ -182,9 +179,6 @@ func (s *Server) jobs(r *rollout.Rollout) []JobView {
 	return out[:min(len(out), maxDevices)]
 }
 
-// by is who speaks over a connection of the socket.
-type byKey struct{}
-
 // Serve answers over a socket until ctx ends. File permissions say who may use it; who did stands in the audit log.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
@@ -199,49 +193,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.HandleFunc("POST /rollouts", s.handle(s.create))
 	mux.HandleFunc("POST /rollouts/{id}/{op}", s.handle(s.change))
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: apiTimeout, ReadTimeout: apiTimeout, WriteTimeout: apiTimeout, IdleTimeout: apiTimeout,
-		MaxHeaderBytes: 8 << 10, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, byKey{}, peer(c))
-		}}
-	ended := make(chan error, 1)
-	go func() { ended <- h.Serve(l) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve rollouts: %w", err)
-	case <-ctx.Done():
-	}
-	err := h.Close()
-	<-ended
-	return err
-}
-
-// peer names the user at the other end of a unix socket.
-func peer(c net.Conn) string {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return "unknown"
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return "unknown"
-	}
-	who := "unknown"
-	if err := raw.Control(func(fd uintptr) {
-		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			who = "uid " + strconv.Itoa(int(cred.Uid))
-			if u, err := user.LookupId(strconv.Itoa(int(cred.Uid))); err == nil {
-				who = u.Username
-			}
-		}
-	}); err != nil {
-		return "unknown"
-	}
-	return who
+		MaxHeaderBytes: 8 << 10, ConnContext: unixsocket.ConnContext}
+	return unixsocket.Serve(ctx, h, l, 0)
 }
 
 // handle runs f in the loop.
 func (s *Server) handle(f func(r *http.Request, by string) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		by, _ := r.Context().Value(byKey{}).(string)
+		by := unixsocket.PeerOf(r.Context()).Account()
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAPIBytes))
 		if err == nil {
 			r.Body = io.NopCloser(bytes.NewReader(body))

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // ErrUnreachable says that no hub answers on the socket.
@@ -60,11 +60,7 @@ func ask[T any](ctx context.Context, c Client, method, path string, in any) (*T,
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", c.Socket)
-	}}
-	defer t.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: t}).Do(req)
+	resp, err := unixsocket.Client(c.Socket, 2*time.Second).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%w on %s: %w", ErrUnreachable, c.Socket, err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/memory"
+	"github.com/edgelog/edgelog/hub/store/storetest"
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
@@ -30,17 +31,19 @@ func TestPair(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { playPair(t, file) })
+			steps := &steps{}
+			synctest.Test(t, func(t *testing.T) { playPair(t, file, steps) })
+			steps.check(t, strings.TrimSuffix(filepath.Base(file), ".txt"))
 		})
 	}
 }
 
-func playPair(t *testing.T, file string) {
+func playPair(t *testing.T, file string, steps *steps) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPair(t)
+	p := newPair(t, steps)
 	defer func() {
 		for _, h := range p.hubs {
 			h.end()
@@ -78,6 +81,7 @@ type pair struct {
 	disks map[string]*uplinktest.Log
 	up    []wire.Message
 	store *memory.Store
+	steps *steps // what it was asked
 	save  *memory.Store
 	hubs  map[string]*hub
 	at    *hub // takes what the network brings
@@ -100,8 +104,8 @@ type pairBox struct {
 	conn bool
 }
 
-func newPair(t *testing.T) *pair {
-	p := &pair{t: t, disks: map[string]*uplinktest.Log{}, hubs: map[string]*hub{}, short: map[wire.Nonce]int{}}
+func newPair(t *testing.T, steps *steps) *pair {
+	p := &pair{t: t, steps: steps, disks: map[string]*uplinktest.Log{}, hubs: map[string]*hub{}, short: map[wire.Nonce]int{}}
 	p.store = memory.New(func(op string) (before, after error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -111,6 +115,7 @@ func newPair(t *testing.T) *pair {
 		}
 		return nil, nil
 	})
+	steps.Store = p.store
 	p.start("A")
 	return p
 }
@@ -135,7 +140,7 @@ func (p *pair) told() []string {
 func (p *pair) start(name string) {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &hub{stop: stop, done: make(chan struct{})}
-	h.r = receive.New(receive.Options{Store: p.store, Events: receive.Events{
+	h.r = receive.New(receive.Options{Store: p.steps, Events: receive.Events{
 		Notice: func(_, text string) { p.tell("hub %s: %s", name, text) }}})
 	go func() {
 		defer close(h.done)
@@ -198,6 +203,7 @@ func (p *pair) options(name string) uplink.Options {
 //	restart B                 the process ends and starts again
 //	drop B FROM TO REASON     a gap in the place of records
 //	forget B                  its log forgets the oldest epoch
+//	behead B OFFSET           its log has lost the beginning of the oldest epoch, up to that offset
 //	connect B, disconnect B
 //	send B [N]                it hands N messages to the network
 //	lose, twice, last, spoil  the oldest is lost; comes twice; the newest comes first; the oldest has a wrong CRC
@@ -234,6 +240,9 @@ func (p *pair) do(f []string) {
 		b.s, b.conn = uplink.New(p.options(b.name), b.log), false
 	case "restart":
 		p.boot(f[1], p.box(f[1]).log.Log)
+	case "behead":
+		p.box(f[1]).log.Behead(record.Offset(n(2)))
+		p.box(f[1]).s.LogChanged("telemetry")
 	case "forget":
 		p.box(f[1]).log.Forget()
 		p.box(f[1]).s.LogChanged("telemetry")
@@ -328,8 +337,10 @@ func (p *pair) network(f []string, n func(int) int) {
 		p.mu.Unlock()
 	case "backup":
 		p.save = p.store.Backup()
+		p.steps.add(storetest.Step{Backup: true})
 	case "restore":
 		p.store.Restore(p.save)
+		p.steps.add(storetest.Step{Restore: true})
 	case "wait":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {

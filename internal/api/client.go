@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // Sentinel errors of the client.
@@ -40,14 +41,7 @@ type Client struct {
 func NewClient(runDir string) *Client {
 	c := &Client{runDir: runDir, http: map[string]*http.Client{}}
 	for _, name := range []string{ViewSocket, ControlSocket, IngestSocket} {
-		path := filepath.Join(runDir, name)
-		c.http[name] = &http.Client{Transport: &http.Transport{
-			DisableKeepAlives: true,
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				d := net.Dialer{Timeout: DialTimeout}
-				return d.DialContext(ctx, "unix", path)
-			},
-		}}
+		c.http[name] = unixsocket.Client(filepath.Join(runDir, name), DialTimeout)
 	}
 	return c
 }

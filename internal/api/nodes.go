@@ -78,6 +78,7 @@ type Node struct {
 	Settings    []NodeSetting     `json:"settings,omitempty"`
 	SettingsOK  bool              `json:"settings_ok"`
 	Flash       string            `json:"flash_protocol,omitempty"`
+	Slots       int               `json:"slots,omitempty"` // for images, where they can be flashed: 2 knows a trial
 }
 
 // NodeSensor is a thermometer of a node.
@@ -141,6 +142,7 @@ type FlashProgress struct {
 	Bytes         int     `json:"bytes,omitempty"`
 	Version       string  `json:"version,omitempty"`
 	Seconds       float64 `json:"seconds,omitempty"`
+	Kept          bool    `json:"kept,omitempty"` // after FlashRevert: the node keeps the image for good, and was left alone
 	Error         string  `json:"error,omitempty"`
 }
 
@@ -157,12 +159,26 @@ func (c *Client) ChangeNode(ctx context.Context, name string, r NodeRequest) (*N
 	return call[NodeDone](ctx, c, ControlSocket, http.MethodPost, "/v1/nodes/"+url.PathEscape(name), r, 2*MaxReloadTime)
 }
 
-// Flash sends an image to a node and tells each step. want is the version that the node must have afterwards, "" any.
-// Ending ctx interrupts the update.
-func (c *Client) Flash(ctx context.Context, name, want string, image []byte, step func(FlashProgress)) (*FlashProgress, error) {
+// FlashOrder says what is to be done with an image. A node with one slot knows no trial: FlashStage does nothing there,
+// FlashTry and FlashKeep write what does not run yet, FlashRevert is refused.
+type FlashOrder struct {
+	Want string // version that the node must have afterwards; "": any
+	Do   string // "": write it, start it, and keep it once the node is back
+}
+
+// What is to be done with an image by a node with two slots.
+const (
+	FlashStage  = "stage"  // write it beside the one that runs
+	FlashTry    = "try"    // and run it, until the node's next restart
+	FlashKeep   = "keep"   // and keep it
+	FlashRevert = "revert" // run what ran before, where this image is on trial
+)
+
+// Flash sends an image to a node and tells each step. Ending ctx interrupts the update.
+func (c *Client) Flash(ctx context.Context, name string, o FlashOrder, image []byte, step func(FlashProgress)) (*FlashProgress, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	path := "http://agent/v1/nodes/" + url.PathEscape(name) + "/flash?want=" + url.QueryEscape(want)
+	path := "http://agent/v1/nodes/" + url.PathEscape(name) + "/flash?want=" + url.QueryEscape(o.Want) + "&do=" + url.QueryEscape(o.Do)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(image))
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)

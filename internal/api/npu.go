@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
 // The NPU worker's socket and run directory.
@@ -42,14 +43,16 @@ type NPUStatus struct {
 	Chips         []NPUChip      `json:"chips"`
 	Models        []NPUModel     `json:"models"`
 	Faults        []NPUFault     `json:"faults"`
-	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`  // failed calls of the management library by code
-	Restarts      int            `json:"restarts"`               // of the worker after a device fault
-	LastError     string         `json:"last_error,omitempty"`   // newest, of any part
-	LastRestart   string         `json:"last_restart,omitempty"` // why it restarted
-	Sequence      uint64         `json:"sequence"`               // bound to inputs
-	Durable       uint64         `json:"durable"`                // acknowledged by the agent
-	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
-	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`      // failed calls of the management library by code
+	Restarts      int            `json:"restarts"`                   // of the worker after a device fault
+	LastError     string         `json:"last_error,omitempty"`       // newest, of any part
+	LastRestart   string         `json:"last_restart,omitempty"`     // why it restarted
+	Sequence      uint64         `json:"sequence"`                   // bound to inputs
+	Durable       uint64         `json:"durable"`                    // acknowledged by the agent
+	Waiting       int            `json:"waiting"`                    // results that the agent has not acknowledged
+	Untold        uint64         `json:"untold"`                     // records of chips and models that found no room while the agent was away
+	Signals       []string       `json:"signals_restored,omitempty"` // handlers that the runtime's libraries had installed
+	Handles       int64          `json:"handles"`                    // open in the runtime: contexts, streams, memory, models
 	Goroutines    int            `json:"goroutines"`
 }
 
@@ -64,6 +67,14 @@ type NPUChip struct {
 	Gauges  map[string]float64 `json:"gauges"` // unit by name, as docs/ascend.md lists them
 	Errors  []string           `json:"errors,omitempty"`
 	Age     float64            `json:"age_seconds"` // of the gauges
+	// Processes use the chip's memory; not there if the driver does not tell.
+	Processes []NPUProcess `json:"processes,omitempty"`
+}
+
+// NPUProcess is a process that uses a chip.
+type NPUProcess struct {
+	PID   int    `json:"pid"`
+	Bytes uint64 `json:"bytes"`
 }
 
 // NPUModel is one model at work.
@@ -108,19 +119,19 @@ const (
 
 // NPUSummary is what the agent's status says of the NPU worker: one line.
 type NPUSummary struct {
-	State       string  `json:"state"`
-	Simulated   bool    `json:"simulated,omitempty"`
-	Chips       int     `json:"chips"`
-	ChipsOK     int     `json:"chips_ok"`
-	Temperature float64 `json:"temperature_celsius,omitempty"` // of the hottest chip; 0 where none tells
-	Load        float64 `json:"load_percent"`                  // of the AI cores of the busiest chip
-	Models      int     `json:"models"`
-	Ready       int     `json:"models_ready"`
-	Done        uint64  `json:"done"`    // inferences since the worker's start
-	Bad         uint64  `json:"bad"`     // of them without a result
-	Waiting     int     `json:"waiting"` // inputs in queues and results that the agent has not taken
-	Dropped     uint64  `json:"dropped"`
-	Restarts    int     `json:"restarts"`
+	State       string   `json:"state"`
+	Simulated   bool     `json:"simulated,omitempty"`
+	Chips       int      `json:"chips"`
+	ChipsOK     int      `json:"chips_ok"`
+	Temperature *float64 `json:"temperature_celsius,omitempty"` // of the hottest chip; not there if none tells
+	Load        *float64 `json:"load_percent,omitempty"`        // of the AI cores of the busiest chip; not there if none tells
+	Models      int      `json:"models"`
+	Ready       int      `json:"models_ready"`
+	Done        uint64   `json:"done"`    // inferences since the worker's start
+	Bad         uint64   `json:"bad"`     // of them without a result
+	Waiting     int      `json:"waiting"` // inputs in queues and results that the agent has not taken
+	Dropped     uint64   `json:"dropped"`
+	Restarts    int      `json:"restarts"`
 }
 
 // Summary is the line of the agent's status.
@@ -130,8 +141,8 @@ func (s *NPUStatus) Summary() *NPUSummary {
 		if c.Health == "ok" {
 			out.ChipsOK++
 		}
-		out.Temperature = max(out.Temperature, c.Gauges["temperature"])
-		out.Load = max(out.Load, c.Gauges["utilization.aicore"])
+		out.Temperature = largest(out.Temperature, c.Gauges, "temperature")
+		out.Load = largest(out.Load, c.Gauges, "utilization.aicore")
 	}
 	for _, m := range s.Models {
 		if m.State == "ready" {
@@ -143,6 +154,14 @@ func (s *NPUStatus) Summary() *NPUSummary {
 		}
 	}
 	return out
+}
+
+// largest is the larger of a figure and a gauge, nil where there is neither.
+func largest(so *float64, gauges map[string]float64, name string) *float64 {
+	if x, told := gauges[name]; told && (so == nil || x > *so) {
+		return &x
+	}
+	return so
 }
 
 // NPUResult is the answer to one input.
@@ -169,11 +188,7 @@ func NewNPUClient(runDir string) *NPUClient {
 		runDir = DefaultNPURunDir
 	}
 	path := filepath.Join(runDir, NPUSocket)
-	return &NPUClient{path: path, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: DialTimeout}
-			return d.DialContext(ctx, "unix", path)
-		}}}}
+	return &NPUClient{path: path, http: unixsocket.Client(path, DialTimeout)}
 }
 
 // Status asks the worker how it is.
@@ -210,6 +225,9 @@ func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, ou
 		}
 		if isPermission(err) {
 			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
+		}
+		if isNotThere(err) {
+			return fmt.Errorf("%w: nothing listens on %s", ErrNPUSilent, c.path)
 		}
 		return fmt.Errorf("%w on %s: %w", ErrNPUSilent, c.path, err)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer"
+	"github.com/edgelog/edgelog/drivers/bus/serial"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
@@ -22,7 +24,6 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	certWarning = 30 * 24 * time.Hour
-	minFree     = 256 << 20 // bytes; below it the disk is called nearly full
 )
 
 // oldest is a time that every right clock is past.
@@ -91,13 +92,34 @@ func (d *doctor) configuration() {
 		d.skip("config", mistakes.Problems[0].Text)
 	case errors.As(err, &mistakes):
 		p := mistakes.Problems[0]
-		d.fail("config", fmt.Sprintf("%s:%d:%d  %s", file, p.Line, p.Col, p.Text), fmt.Sprintf("edge-agent check --config %s shows all %d", file, len(mistakes.Problems)), health.ReloadFailed)
+		d.fail("config", fmt.Sprintf("%s:%d:%d  %s", file, p.Line, p.Col, p.Text), fmt.Sprintf("edge-agent check --config %s shows all %d", file, len(mistakes.Problems)+mistakes.More), health.ReloadFailed)
 	case errors.Is(err, fs.ErrNotExist):
 		d.warn("config", file+" does not exist", "Name it with --config, or begin with the commented example agent.yaml", "")
 	case errors.Is(err, fs.ErrPermission):
 		d.skip("config", file+" may not be read by this user")
 	default:
 		d.warn("config", err.Error(), "Name another file with --config", "")
+	}
+}
+
+// places looks whether what the configuration names is there: ports, buses, programs.
+func (d *doctor) places() {
+	if d.conf == nil {
+		return
+	}
+	var ports []string
+	list, err := serial.List("/dev")
+	if err == nil { // else there is nothing to name beside a missing one
+		for _, n := range list {
+			ports = append(ports, cmp.Or(n.Stable, n.Path, n.Kernel))
+		}
+	}
+	notes := d.conf.Notes(d.Host, ports)
+	for _, n := range notes {
+		d.warn("config", n, "Correct the configuration; what is only unplugged needs no restart when it is back", "")
+	}
+	if len(notes) == 0 && len(d.conf.Sources)+len(d.conf.Nodes) > 0 {
+		d.ok("sources", "every port, bus and program that the configuration names is there")
 	}
 }
 
@@ -141,7 +163,7 @@ func (d *doctor) space() {
 		return // the check of the directory has said so
 	}
 	text := fmt.Sprintf("%s free of %s", term.Bytes(int64(u.Free)), term.Bytes(int64(u.Total)))
-	if u.Free < minFree {
+	if u.Free < config.DiskReserve(u.Total) {
 		d.warn("disk", text, "Find what fills it: du -xh / | sort -h | tail. Do not delete files of the log", health.DiskSpaceLow)
 		return
 	}
@@ -168,7 +190,7 @@ func (d *doctor) log(ctx context.Context) {
 }
 
 func (d *doctor) stream(name string, info buffer.Info) {
-	text := fmt.Sprintf("stream %s: %s records, %s in %d %s", name, term.CommaU(uint64(info.Durable-info.Low)), term.Bytes(info.Bytes), info.Segments, plural(info.Segments, "file"))
+	text := fmt.Sprintf("stream %s: %s, %s in %s", name, term.Count(uint64(info.Durable-info.Low), "record"), term.Bytes(info.Bytes), term.Count(info.Segments, "file"))
 	var lost uint64
 	why := map[string]uint64{}
 	for _, g := range info.Gaps {

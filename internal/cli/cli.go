@@ -10,10 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
@@ -52,6 +53,8 @@ type Env struct {
 	Dial func(ctx context.Context, addr string) error
 	// ReadClock says whether the kernel's clock is synchronised, and the bound of its error.
 	ReadClock func() (synchronised bool, errorBound time.Duration, err error)
+	// Note leaves a line in the box's own log; nil: nowhere.
+	Note func(line string)
 }
 
 // OS is the machine that the program runs on.
@@ -65,7 +68,7 @@ func OS() Env {
 		},
 		Child: func(ctx context.Context, name string, args ...string) ([]byte, int, error) {
 			cmd := exec.CommandContext(ctx, name, args...)
-			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			out, err := cmd.CombinedOutput()
 			var status *exec.ExitError
 			if errors.As(err, &status) {
@@ -81,6 +84,7 @@ func OS() Env {
 			return conn.Close()
 		},
 		ReadClock: readClock,
+		Note:      note,
 	}
 }
 
@@ -139,6 +143,8 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.err }
 
+func usage(err error) error { return &exit{ExitUsage, err} }
+
 func usagef(format string, args ...any) error {
 	return &exit{ExitUsage, fmt.Errorf(format, args...)}
 }
@@ -163,11 +169,17 @@ func Main(ctx context.Context, env Env) int {
 		fmt.Fprintln(a.Stderr, "edgectl doctor says why. Is it another directory? See --run-dir.")
 		return ExitUnreachable
 	case errors.Is(err, api.ErrForbidden):
+		if a.Note != nil && strings.Contains(err.Error(), api.ControlSocket) {
+			a.noteRefused()
+		}
 		a.complain(err)
 		fmt.Fprintln(a.Stderr, "Use sudo, or join the group of the socket: usermod -aG edge-view $USER (edge-ops for changes).")
 		return ExitError
 	default:
 		a.complain(err)
+		if errors.Is(err, fs.ErrPermission) {
+			fmt.Fprintln(a.Stderr, "This user may not: use sudo.")
+		}
 		return ExitError
 	}
 }
@@ -193,7 +205,7 @@ func (a *app) main(ctx context.Context) error {
 			return c.run(a, ctx, rest[1:])
 		}
 	}
-	return usagef("there is no command %q%s", rest[0], suggestCommand(rest[0]))
+	return usage(unknownCommand(rest[0]))
 }
 
 // open takes over the flags: zone, sockets.

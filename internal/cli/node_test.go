@@ -44,8 +44,8 @@ func (l *lines) Change(_ context.Context, name string, r *api.NodeRequest, _ str
 	return &api.NodeDone{SchemaVersion: 1, Node: name, Text: "done"}, nil
 }
 
-func (l *lines) Flash(ctx context.Context, name, want string, image []byte, step func(api.FlashProgress), _ string) (*api.FlashProgress, error) {
-	l.asked = append(l.asked, fmt.Sprintf("flash %s %s %d", name, want, len(image)))
+func (l *lines) Flash(ctx context.Context, name string, o api.FlashOrder, image []byte, step func(api.FlashProgress), _ string) (*api.FlashProgress, error) {
+	l.asked = append(l.asked, fmt.Sprintf("flash %s %s %d", name, o.Want, len(image)))
 	for i := range 4 {
 		step(api.FlashProgress{Phase: "write", Done: i * 100, Total: 400})
 		select {

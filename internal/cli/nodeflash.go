@@ -49,7 +49,7 @@ func (a *app) nodeFlash(ctx context.Context, args []string) error {
 	}
 	var p *term.Progress
 	phase := ""
-	end, err := a.client.Flash(ctx, name, want, data, func(s api.FlashProgress) {
+	end, err := a.client.Flash(ctx, name, api.FlashOrder{Want: want}, data, func(s api.FlashProgress) {
 		if s.Phase != phase {
 			if p != nil {
 				p.Clear()

@@ -27,6 +27,7 @@ const releaseHelp = `  edgectl release prepare fleet/                     root a
   edgectl release add fleet/ build/agent.tar.zst=agent/2.31.0-arm64.tar.zst
   edgectl release freeze fleet/ draft.json           pins every component; says what is to be signed
       --delta-from 2026.11.2,2026.11.1               and deltas for boxes that run those
+      --site north                                   an overlay of configuration for boxes of that site
   edgectl release sign fleet/metadata/agent.json --key agent.key
   edgectl release publish fleet/ --snapshot snapshot.key --timestamp timestamp.key
   edgectl release verify fleet/                      as a new box would
@@ -62,12 +63,13 @@ func (a *app) signingKeys(_ context.Context, args []string) error {
 }
 
 func (a *app) release(_ context.Context, args []string) error {
-	var key, snapshot, timestamp, since string
+	var key, snapshot, timestamp, since, site string
 	words, err := a.parse("release", args, 64, func(f *flag.FlagSet) {
 		f.StringVar(&key, "key", "", "")
 		f.StringVar(&snapshot, "snapshot", "", "")
 		f.StringVar(&timestamp, "timestamp", "", "")
 		f.StringVar(&since, "delta-from", "", "")
+		f.StringVar(&site, "site", "", "")
 	})
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func (a *app) release(_ context.Context, args []string) error {
 		if since != "" {
 			releases = strings.Split(since, ",")
 		}
-		return a.releaseFreeze(dir, words[2], releases)
+		return a.releaseFreeze(dir, words[2], site, releases)
 	case "sign":
 		return a.releaseSign(words[1:], key)
 	case "publish":
@@ -153,7 +155,7 @@ func (a *app) releaseAdd(dir string, pairs []string) error {
 	return nil
 }
 
-func (a *app) releaseFreeze(dir, draft string, since []string) error {
+func (a *app) releaseFreeze(dir, draft, site string, since []string) error {
 	roles, err := repo.LoadRoles(filepath.Join(dir, roleFile))
 	if err != nil {
 		return err
@@ -167,7 +169,14 @@ func (a *app) releaseFreeze(dir, draft string, since []string) error {
 	if err != nil {
 		return err
 	}
-	pin, err := r.Add("releases/"+m.Release+".json", bytes.NewReader(frozen))
+	path := "releases/" + m.Release + ".json"
+	if site != "" {
+		if _, err := m.Overlay(m); err != nil { // it may hold configuration only
+			return err
+		}
+		path = "sites/" + site + ".overlay-" + m.Release + ".json"
+	}
+	pin, err := r.Add(path, bytes.NewReader(frozen))
 	if err != nil {
 		return err
 	}
@@ -232,6 +241,9 @@ func (a *app) releasePublish(dir, snapshot, timestamp string) error {
 	t, err := repo.LoadKey(timestamp)
 	if err != nil {
 		return err
+	}
+	if err := repo.At(dir).Unsigned(); err != nil {
+		return fmt.Errorf("nothing was published: %w: `edgectl release sign` it first", err)
 	}
 	if err := repo.At(dir).Publish(s, t, a.Now()); err != nil {
 		return err

@@ -12,134 +12,9 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
-	"github.com/edgelog/edgelog/mcu/boot"
-	"github.com/edgelog/edgelog/mcu/sim"
+	"github.com/edgelog/edgelog/internal/e2e/chips"
 	"github.com/edgelog/edgelog/mcu/sim/target"
 )
-
-// avrPort is an ATmega328P with optiboot at a terminal: the UART of the chip at the speed of its user.
-type avrPort struct {
-	target.Chip
-	c    *sim.AVR
-	free time.Duration // when the line is free for the next byte
-	last time.Time
-}
-
-func (x *avrPort) Receive(b byte, m boot.Mode) {
-	if m.Baud == 0 {
-		return
-	}
-	char := 10 * time.Second / time.Duration(m.Baud)
-	x.free = max(x.free, x.c.Now()) + char
-	x.c.Receive(sim.Char{Byte: b, End: x.free, Baud: m.Baud})
-	if early := x.free - x.c.Now() - 16*char; early > 0 { // simavr keeps few characters that are still to come
-		x.run(early)
-	}
-}
-
-func (x *avrPort) run(d time.Duration) {
-	if err := x.c.Run(x.c.Now() + d); err != nil {
-		panic(err)
-	}
-}
-
-// Send also lets the chip run with the clock on the wall.
-func (x *avrPort) Send(boot.Mode) (out []byte) {
-	now := time.Now()
-	x.run(min(now.Sub(x.last), 20*time.Millisecond))
-	x.last = now
-	for _, c := range x.c.Sent(nil) {
-		out = append(out, c.Byte)
-	}
-	return out
-}
-
-// stmPort is an STM32: its ROM bootloader while BOOT0 was high at reset, else the node's image in qemu, of the version that
-// its flash holds, if it holds one whole.
-type stmPort struct {
-	target.Chip
-	t      *testing.T
-	rom    *target.STM32
-	pins   string            // directory: a file there is somebody who pulls a pin
-	images map[string][]byte // by path of the ELF
-	app    *sim.QEMU
-	began  time.Time
-}
-
-func (x *stmPort) Receive(b byte, m boot.Mode) {
-	switch {
-	case x.app == nil:
-		x.rom.Receive(b, m)
-	default:
-		x.app.Receive(sim.Char{Byte: b, End: x.app.Now(), Baud: 9600})
-	}
-}
-
-func (x *stmPort) Send(m boot.Mode) (out []byte) {
-	if _, err := os.Stat(filepath.Join(x.pins, "boot0")); err == nil {
-		x.reset(true)
-		os.Remove(filepath.Join(x.pins, "boot0"))
-	}
-	if _, err := os.Stat(filepath.Join(x.pins, "run")); err == nil {
-		x.reset(false)
-		os.Remove(filepath.Join(x.pins, "run"))
-	}
-	if x.app == nil {
-		return x.rom.Send(m)
-	}
-	if err := x.app.Run(time.Since(x.began)); err != nil {
-		x.t.Error(err)
-	}
-	for _, c := range x.app.Sent(nil) {
-		out = append(out, c.Byte)
-	}
-	return out
-}
-
-func (x *stmPort) reset(boot0 bool) {
-	x.stop()
-	x.rom.Boot0 = boot0
-	x.rom.Power(false)
-	x.rom.Power(true)
-	if boot0 {
-		return
-	}
-	for path, b := range x.images {
-		if bytes.Equal(x.rom.Cells[:len(b)], b) {
-			x.began = time.Now()
-			var err error
-			if x.app, err = sim.NewQEMU(path, 9600); err != nil {
-				x.t.Error(err)
-			}
-		}
-	}
-}
-
-func (x *stmPort) stop() {
-	if x.app != nil {
-		x.app.Close()
-	}
-	x.app = nil
-}
-
-// plug runs a chip at a terminal until the test ends.
-func plug(t *testing.T, c target.Chip) *target.PTY {
-	t.Helper()
-	p, err := target.NewPTY(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
 
 func readImage(t *testing.T, name string) []byte {
 	t.Helper()
@@ -170,22 +45,12 @@ func nodeOf(x *box, name string) (n api.Node) {
 // that is interrupted leaves a fault and is made good by the same command.
 func TestNodeFlash(t *testing.T) {
 	dir := t.TempDir()
-	c, err := sim.NewOptiboot(images+"optiboot.elf", sim.NewBoard())
-	if err != nil {
-		t.Fatalf("%v (run make firmware)", err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if err := c.LoadELF(images + "node-avr.elf"); err != nil {
-		t.Fatal(err)
-	}
-	c.PowerCycle()
-	avr := plug(t, &avrPort{c: c, last: time.Now()})
+	chip := chips.NewAVR(t, images+"optiboot.elf", images+"node-avr.elf")
+	c, avr := chip.C, chips.Plug(t, chip)
 	v1, v2 := readImage(t, "node-stm32f4.bin"), readImage(t, "node-stm32f4-v2.bin")
-	stm := &stmPort{t: t, rom: target.NewSTM32(), pins: dir, images: map[string][]byte{images + "node-stm32f4.elf": v1, images + "node-stm32f4-v2.elf": v2}}
-	copy(stm.rom.Cells, v1)
-	stm.reset(false)
-	port := plug(t, stm)
-	t.Cleanup(func() { port.Do(func(target.Chip) { stm.stop() }) })
+	stm := chips.NewSTM32(t, dir, v1, map[string][]byte{images + "node-stm32f4.elf": v1, images + "node-stm32f4-v2.elf": v2})
+	port := chips.Plug(t, stm)
+	t.Cleanup(func() { port.Do(func(target.Chip) { stm.Stop() }) })
 
 	b := newBroker(t, dir, "box-1")
 	pull := func(pin string) string { // and wait until it is noticed
@@ -242,7 +107,7 @@ func TestNodeFlash(t *testing.T) {
 		t.Fatalf("STM32: status %d\n%s", code, out)
 	}
 	port.Do(func(target.Chip) {
-		if !bytes.Equal(stm.rom.Cells[:len(v2)], v2) {
+		if !bytes.Equal(stm.ROM.Cells[:len(v2)], v2) {
 			t.Error("the STM32's flash differs from the image")
 		}
 	})

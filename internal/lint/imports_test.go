@@ -22,7 +22,7 @@ type row struct {
 	patterns []string
 }
 
-// rows stand from the top to the bottom, as DESIGN.md section 3 draws them.
+// rows stand from the top to the bottom.
 var rows = []row{
 	{"test", []string{"internal/e2e/...", "internal/lint", "internal/bench/...", "internal/demo", "internal/sim/...",
 		"mcu/sim/...", "firmware/..."}},
@@ -36,7 +36,7 @@ var rows = []row{
 		"internal/fleetwire", "internal/enrolwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot", "internal/chainlog"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/term", "internal/version", "internal/release", "internal/delta"}},
+		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync", "internal/cmdline"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -49,6 +49,7 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
+	"internal/cmdline":        {"internal/strictyaml", "internal/version"},
 	"internal/logtool":        {"internal/logquery"},
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},
@@ -64,6 +65,7 @@ var peers = map[string][]string{
 	"drivers/bus/onewire/...":      {"drivers/bus/serial", "drivers/bus/onewire", "drivers/bus/onewire/thermo"},
 	"drivers/door":                 {"drivers"},
 
+	"internal/e2e/chips":          {"mcu/sim", "mcu/sim/target"},
 	"internal/bench/driversbench": {"internal/sim/onewire", "internal/sim/w1fuse"},
 	"mcu/boot":                    {"mcu/boot/smpwire"},
 	"mcu/sim/...":                 {"mcu", "mcu/boot", "mcu/boot/smpwire"},
@@ -88,7 +90,7 @@ var only = map[string][]string{
 // unlinked names what a program must not contain, directly or through others.
 var unlinked = map[string][]string{
 	"cmd/edgectl": {"github.com/eclipse/paho.mqtt.golang", "github.com/mattn/go-sqlite3", "github.com/ebitengine/purego", "github.com/mochi-mqtt"},
-	// The direct uplink is the hub's rules over its Kafka store (DESIGN.md section 8), and nothing else of the hub.
+	// The direct uplink is the hub's rules over its Kafka store, and nothing else of the hub.
 	"cmd/edge-agent": {"github.com/mochi-mqtt", "github.com/ebitengine/purego", "github.com/mattn/go-sqlite3", "github.com/jackc/pgx",
 		"=" + module + "hub", module + "hub/broker", module + "hub/fleet", module + "hub/receive/mqtt", module + "hub/shard",
 		module + "hub/store/sqlite", module + "hub/store/postgres", module + "hub/store/memory"},
@@ -166,7 +168,7 @@ func TestImportDirection(t *testing.T) {
 		self := strings.TrimPrefix(p.ImportPath, module)
 		from := rowOf(self)
 		if from < 0 {
-			t.Errorf("%s stands in no row of the layout: add it to internal/lint/imports_test.go where DESIGN.md section 3 puts it", self)
+			t.Errorf("%s stands in no row of the layout: add it to internal/lint/imports_test.go where its layer is", self)
 			continue
 		}
 		for _, imp := range p.Imports {

@@ -58,7 +58,6 @@ type Component struct {
 	Order    int                 `json:"order"`              // components are installed in rising order
 	Selector map[string][]string `json:"selector,omitempty"` // facts of the box or node for which this component is meant
 	Requires []string            `json:"requires,omitempty"` // e.g. config/base>=37
-	SelfTest *SelfTest           `json:"self_test,omitempty"`
 	// Revertable says that a node keeps its old image beside the new one until the release is committed. A node
 	// without it is flashed before the decision and flashed again with the old image on a rollback.
 	Revertable bool `json:"revertable,omitempty"`
@@ -80,12 +79,6 @@ func (c *Component) DeltaFrom(sha256 string) *Delta {
 		}
 	}
 	return nil
-}
-
-// SelfTest is a model's golden sample.
-type SelfTest struct {
-	Input        Pin    `json:"input"`
-	ExpectSHA256 string `json:"expect_sha256"` // of the raw output tensors, in order
 }
 
 // Probation says when a box may call the release good.

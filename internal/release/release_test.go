@@ -23,8 +23,7 @@ const text = `{"schema":1,"release":"2026.11.3","counter":118,"min_from":96,"cre
    "index":{"path":"firmware/flow-1.8.3.idx","size":112,"sha256":"HASH"},"order":10,"selector":{"node_type":["flow"]},"revertable":true},
   {"name":"config/base","kind":"config","version":"37","path":"config/base-37.yaml","size":9211,"sha256":"HASH","order":20},
   {"name":"model/defect","kind":"model","version":"4.2","path":"models/defect-4.2.om","size":9000,"sha256":"HASH","order":30,
-   "selector":{"soc_version":["Ascend310P3"],"cann":[">=8.0,<8.6"]},
-   "self_test":{"input":{"path":"models/defect-4.2.in","size":16,"sha256":"HASH"},"expect_sha256":"HASH"}},
+   "selector":{"soc_version":["Ascend310P3"],"cann":[">=8.0,<8.6"]}},
   {"name":"agent","kind":"agent","version":"2.31.0","path":"agent/2.31.0-arm64.tar.zst","size":9000,"sha256":"HASH","order":90,
    "requires":["config/base>=37","node/flow>=1.8.0"]}]}`
 
@@ -38,7 +37,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Counter != 118 || len(m.Components) != 4 || m.Component("model/defect").SelfTest.Input.Size != 16 {
+	if m.Counter != 118 || len(m.Components) != 4 || m.Component("model/defect").Size != 9000 {
 		t.Errorf("%+v", m)
 	}
 	back, err := json.Marshal(m)

@@ -84,14 +84,6 @@ func (c *Component) validate() error {
 			return err
 		}
 	}
-	if c.SelfTest != nil {
-		if err := c.SelfTest.Input.validate(where+": self_test", MaxComponentBytes); err != nil {
-			return err
-		}
-		if !validHash(c.SelfTest.ExpectSHA256) {
-			return fmt.Errorf("manifest: %s: self_test: expect_sha256: %w", where, ErrFormat)
-		}
-	}
 	for _, r := range c.Requires {
 		if _, _, err := parseRequirement(r); err != nil {
 			return fmt.Errorf("manifest: %s: %w", where, err)

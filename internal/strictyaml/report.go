@@ -3,6 +3,7 @@ package strictyaml
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sort"
 	"strings"
 
@@ -21,7 +22,8 @@ type Problem struct {
 //	agent.yaml:31:5  unknown key "intervall" in sources[2]; did you mean "interval"?
 type Error struct {
 	File     string
-	Problems []Problem
+	Problems []Problem // at most MaxProblems
+	More     int       // that there are beyond them
 }
 
 func (e *Error) Error() string {
@@ -40,7 +42,23 @@ func (e *Error) Error() string {
 		b.WriteString("  ")
 		b.WriteString(p.Text)
 	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, "\n%s  and %d more", e.File, e.More)
+	}
 	return b.String()
+}
+
+// Tell prints why a configuration was refused and, where that is a list of problems, how many there are.
+func Tell(w io.Writer, err error) {
+	fmt.Fprintln(w, err)
+	var e *Error
+	switch errors.As(err, &e); {
+	case e == nil:
+	case len(e.Problems)+e.More == 1:
+		fmt.Fprintln(w, "1 error; nothing was changed.")
+	default:
+		fmt.Fprintf(w, "%d errors; nothing was changed.\n", len(e.Problems)+e.More)
+	}
 }
 
 // Report collects problems. Checks that run after decoding add theirs by path.
@@ -56,7 +74,7 @@ func NewReport(pos *Positions, err error) *Report {
 	r := &Report{pos: pos}
 	var e *Error
 	if errors.As(err, &e) {
-		r.problems = append(r.problems, e.Problems...)
+		r.problems, r.dropped = append(r.problems, e.Problems...), e.More
 	}
 	return r
 }
@@ -77,7 +95,7 @@ func (r *Report) Err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	e := &Error{Problems: append([]Problem(nil), r.problems...)}
+	e := &Error{Problems: append([]Problem(nil), r.problems...), More: r.dropped}
 	if r.pos != nil {
 		e.File = r.pos.File
 	}
@@ -85,9 +103,6 @@ func (r *Report) Err() error {
 		a, b := e.Problems[i], e.Problems[j]
 		return a.Line < b.Line || a.Line == b.Line && a.Col < b.Col
 	})
-	if r.dropped > 0 {
-		e.Problems = append(e.Problems, Problem{Text: fmt.Sprintf("and %d more", r.dropped)})
-	}
 	return e
 }
 
@@ -101,6 +116,8 @@ func (r *Report) add(pos Pos, path, text string) {
 	r.problems = append(r.problems, Problem{Line: pos.Line, Col: pos.Col, Path: path, Text: text})
 }
 
+const minBeginning = 3 // letters that tell which word is meant
+
 // Suggest is the end of a sentence on an unknown word: "; did you mean …?" if a known one is near, else the list
 // of known ones if it is short, else nothing.
 func Suggest(word string, known []string) string {
@@ -110,6 +127,11 @@ func Suggest(word string, known []string) string {
 			if d := distance(word, k); d < bestDist {
 				best, bestDist = k, d
 			}
+		}
+	}
+	for _, k := range known { // the beginning of one, if nothing is nearer
+		if best == "" && len(word) >= minBeginning && strings.HasPrefix(k, word) {
+			best = k
 		}
 	}
 	switch {

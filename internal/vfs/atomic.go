@@ -49,6 +49,22 @@ func writeNew(fsys FS, name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// OpenReader opens a file to be read from its beginning to the end that it has now.
+func OpenReader(fsys FS, name string) (io.ReadCloser, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(f, 0, size), f}, nil
+}
+
 // ReadFile returns the content of a file of at most limit bytes; for a larger one the error is ErrTooLarge and nothing
 // is read.
 func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {

@@ -115,8 +115,9 @@ type Job struct {
 	// Confirm asks the started node for its version until it answers or ctx ends. nil: nobody can be asked.
 	Confirm func(ctx context.Context) (version string, err error)
 	Want    string // version that Confirm must return; "": any
-	// Keep makes the new image permanent after it was confirmed (SMP); nil: it is anyway.
+	// Keep makes the new image permanent after it was confirmed (SMP); nil: it is anyway, or stays on trial.
 	Keep     func(ctx context.Context) error
+	Stage    bool           // end once it is written and verified, beside the image that runs (SMP)
 	Progress func(Progress) // may be nil; must return at once
 	Patience time.Duration  // for Confirm, default 30 s, at most 5 min
 }
@@ -175,6 +176,10 @@ func Update(ctx context.Context, j Job) (Result, error) {
 	}
 	if err := j.Flasher.Verify(ctx, j.Image, tell(PhaseVerify)); err != nil {
 		return fail(PhaseVerify, again, err)
+	}
+	if j.Stage {
+		r.Took = time.Since(started)
+		return r, nil
 	}
 	tell(PhaseStart)(0, 1)
 	if err := j.Flasher.Start(ctx); err != nil {

@@ -17,4 +17,5 @@ const (
 	byHandFor    = 2 * time.Minute       // when a person cycles the power
 	blockRetries = 3                     // of one block or command before the attempt ends
 	maxFrame     = 4 << 10               // bytes of one answer
+	maxReverts   = 4                     // restarts until a trial has ended: a marked image runs once more first
 )

@@ -146,7 +146,7 @@ func TestProgress(t *testing.T) {
 		w := newWorld(t)
 		var seen []install.Progress
 		u, err := install.Open(install.Options{Layout: w.layout, Dir: "var/updater", Units: w, Judge: w, Nodes: w,
-			Raise: func(uint64) error { return nil }, Running: func() []string { return nil },
+			Raise: func(*install.Txn) error { return nil }, Running: func() []string { return nil },
 			Progress: func(p install.Progress) { seen = append(seen, p) }})
 		must(t, err)
 		w.sick = "acks do not move"
@@ -170,7 +170,7 @@ func TestAbort(t *testing.T) {
 				must(t, w.update(w.open(), w.plan("r1", 1)))
 				two := w.plan("r2", 2)
 				u, err := install.Open(install.Options{Layout: w.layout, Dir: "var/updater", Units: w, Judge: w, Nodes: w,
-					Raise: func(uint64) error { return nil }, Running: func() []string { return nil },
+					Raise: func(*install.Txn) error { return nil }, Running: func() []string { return nil },
 					Stop: func(t install.Txn) string {
 						if t.State == at {
 							return "aborted by anna"

@@ -69,6 +69,13 @@ type Journal struct {
 	Txn    Txn               `json:"txn"`
 	Failed map[string]string `json:"failed,omitempty"` // manifest sha256/attempt → reason: not tried again
 	Past   []Txn             `json:"past,omitempty"`   // the newest first, without logs of all but the first
+	Alarms []Alarm           `json:"alarms,omitempty"` // the oldest first; a release that is committed ends them
+}
+
+// Alarm is something about this box that people should look at before they trust it again.
+type Alarm struct {
+	At   time.Time `json:"at"` // by the system's clock, for display
+	Text string    `json:"text"`
 }
 
 // Units starts and stops the two units of the agent.
@@ -88,8 +95,8 @@ type Units interface {
 type Judge interface {
 	// Baseline is how the box does now, under stable.
 	Baseline(ctx context.Context) (json.RawMessage, error)
-	// Check tells which of the checks does not hold against the baseline, and why; "" if all hold.
-	Check(ctx context.Context, checks []string, before json.RawMessage) (failed string)
+	// Check tells which of the transaction's checks does not hold against its baseline, and why; "" if all hold.
+	Check(ctx context.Context, t *Txn) (failed string)
 }
 
 // Nodes updates microcontroller nodes through the agent. file is an image in the store. Every method may be repeated
@@ -101,8 +108,8 @@ type Nodes interface {
 	Try(ctx context.Context, c release.Component, file string) error
 	// Keep makes the tried image permanent; a node that fell back meanwhile gets it again.
 	Keep(ctx context.Context, c release.Component, file string) error
-	// Revert returns to the old image; file is it, "" if the store has none.
-	Revert(ctx context.Context, c release.Component, file string) error
+	// Revert returns from the image in file to the one before it; old is that one, "" if the store has none.
+	Revert(ctx context.Context, c release.Component, file, old string) error
 }
 
 // Reasons that this package gives; those of signatures come from internal/trust.

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"path"
@@ -202,6 +203,73 @@ func powerCuts(t *testing.T, seed uint64, sick bool) (states int) {
 	return states
 }
 
+var (
+	randomCuts = flag.Int("cuts", 150, "runs of TestRandomCuts")
+	cutSeed    = flag.Uint64("cut-seed", 1, "the first seed of TestRandomCuts")
+)
+
+// TestRandomCuts: the power is cut at a random moment of an update, well or sick, and then again and again at random moments
+// of bringing it to its end. Whatever of what was not synced is kept each time, the box ends on exactly one release.
+func TestRandomCuts(t *testing.T) {
+	ends, cuts := map[string]int{}, 0
+	for run := range *randomCuts {
+		rnd := rand.New(rand.NewPCG(*cutSeed, uint64(run)))
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			u := w.open()
+			one, two := w.plan("r1", 1), w.plan("r2", 2)
+			must(t, w.update(u, one))
+			if rnd.IntN(2) == 0 {
+				w.withDeltas(one, two)
+			}
+			sick := rnd.IntN(3) == 0
+			if sick {
+				w.sick, w.sickFor = "acks do not move", time.Duration(rnd.IntN(50))*time.Second
+			}
+			w.where = fmt.Sprintf("-cut-seed %d, run %d", *cutSeed, run)
+			w.disk.StopAfter(1 + rnd.Int64N(260))
+			_ = w.update(u, two)
+			for more := rnd.IntN(4); ; more-- {
+				if w.disk.Stopped() {
+					cuts++
+				}
+				w.reboot(w.disk.CrashClone(vfs.CrashOptions{Keep: vfs.Keep(rnd.IntN(3)), Rand: rnd}), rnd.IntN(2) == 0)
+				if more > 0 {
+					w.disk.StopAfter(1 + rnd.Int64N(120))
+				}
+				u = w.open()
+				if more <= 0 {
+					break
+				}
+				if u != nil {
+					_ = u.Run(t.Context(), w.staged)
+				}
+			}
+			must(t, u.Run(t.Context(), w.staged))
+			txn, rel, p := u.Journal().Txn, "r1", one
+			if txn.Release == "r2" && txn.State == install.Committed {
+				rel, p = "r2", two
+			}
+			if sick && rel == "r2" {
+				t.Fatalf("%s: a sick release was committed", w.where)
+			}
+			w.want(u, txn.State, rel, p)
+			ends[string(txn.State)+" "+rel]++
+			w.sick = ""
+			three := w.plan("r3", 3)
+			must(t, w.update(u, three))
+			w.want(u, install.Committed, "r3", three)
+		})
+		if t.Failed() {
+			t.Fatalf("-cut-seed %d, run %d", *cutSeed, run)
+		}
+	}
+	if len(ends) < 3 {
+		t.Errorf("the runs end in too few ways: %v", ends)
+	}
+	t.Logf("%d runs, %d power cuts: %v", *randomCuts, cuts, ends)
+}
+
 // TestErrors: case 43 and 44. The Nth operation of the disk fails, once or from then on; nothing is mixed, and once the
 // disk works again the update or its way back is completed.
 func TestErrors(t *testing.T) {
@@ -215,7 +283,7 @@ func TestErrors(t *testing.T) {
 				in := vfs.NewInject(w.disk, vfs.Rule{Nth: nth, Sticky: sticky})
 				w.layout = install.NewLayout(in, "opt/edge")
 				u, err := install.Open(install.Options{Layout: w.layout, Dir: "var/updater", Units: w, Judge: w, Nodes: w,
-					Raise: func(uint64) error { return nil }, Running: func() []string { return nil }})
+					Raise: func(*install.Txn) error { return nil }, Running: func() []string { return nil }})
 				if err == nil {
 					err = w.update(u, two)
 				}
@@ -379,5 +447,38 @@ func TestStopped(t *testing.T) {
 		if err := u.Begin("another", w.plan("r4", 4), "n", 1, time.Now()); !errors.Is(err, install.ErrBusy) {
 			t.Error(err)
 		}
+	})
+}
+
+// TestInterrupted: case 59. The machine goes down in order while a candidate is in probation: nothing is decided by that, the
+// probation is tried once more, and a third time is no charm.
+func TestInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		u := w.open()
+		one, two := w.plan("r1", 1), w.plan("r2", 2)
+		must(t, w.update(u, one))
+		must(t, u.Begin("txn", two, manifestOf(two), 1, time.Now()))
+		down := func() {
+			t.Helper()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			time.AfterFunc(20*time.Second, func() { cancel(install.ErrInterrupted) })
+			if err := u.Run(ctx, w.staged); !errors.Is(err, install.ErrInterrupted) || u.Journal().Txn.State != install.Probation {
+				t.Fatalf("%v in state %s", err, u.Journal().Txn.State)
+			}
+			w.reboot(w.disk.CrashClone(vfs.CrashOptions{Keep: vfs.KeepAll}), true)
+			u = w.open()
+		}
+		down()
+		must(t, u.Run(t.Context(), w.staged))
+		w.want(u, install.Committed, "r2", two)
+
+		three := w.plan("r3", 3)
+		must(t, u.Begin("txn", three, manifestOf(three), 1, time.Now()))
+		down()
+		down()
+		must(t, u.Run(t.Context(), w.staged))
+		w.want(u, install.RolledBack, "r2", two)
 	})
 }

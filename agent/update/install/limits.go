@@ -6,6 +6,7 @@ const (
 	maxAttempts     = 2 // starts of one candidate
 	maxPast         = 10
 	maxFailed       = 64
+	maxAlarms       = 8
 	maxJournalBytes = 4 << 20
 	maxLogBytes     = 256 << 10 // of the last candidate that failed
 	maxPastLogs     = 3         // candidates before it whose last lines are kept

@@ -31,8 +31,8 @@ type Options struct {
 	Units  Units
 	Judge  Judge
 	Nodes  Nodes
-	// Raise makes counters below the release's unacceptable from now on; it is called after the decision.
-	Raise func(counter uint64) error
+	// Raise makes counters below the transaction's unacceptable from now on; it is called after the decision.
+	Raise func(t *Txn) error
 	// Running are the paths of the programs that run, so that none is collected.
 	Running func() []string
 	// Changed is told of every state once it is durable.
@@ -73,6 +73,12 @@ var (
 	ErrBusy    = errors.New("an update is being installed") // of a transaction while another is open
 	ErrRequest = errors.New("not a request for an install")
 )
+
+// ErrInterrupted as the cause of a context's end says that the machine goes down, not that somebody changed his mind: what
+// is open stays open, as after a power cut, and Run goes on with it later.
+var ErrInterrupted = errors.New("interrupted; the update goes on when edge-updater is started again")
+
+func interrupted(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ErrInterrupted) }
 
 // Begin opens a transaction for a verified plan; nothing is changed by it. attempt is the operator's count of tries for
 // this manifest: what has failed under it is not tried again.
@@ -183,8 +189,8 @@ type Content func(release.Pin) (io.ReadCloser, error)
 func (u *Updater) Run(ctx context.Context, content Content) error {
 	fresh := false // this Run has started the candidate itself
 	for !u.journal.Txn.State.Terminal() {
-		if err := ctx.Err(); err != nil && u.journal.Txn.State != Decided && u.journal.Txn.State != RollingBack {
-			return err
+		if ctx.Err() != nil && u.journal.Txn.State != Decided && u.journal.Txn.State != RollingBack {
+			return context.Cause(ctx)
 		}
 		var err error
 		if why := u.stop(); why != "" && (u.journal.Txn.State == Begun || u.journal.Txn.State == Installed) {
@@ -201,7 +207,7 @@ func (u *Updater) Run(ctx context.Context, content Content) error {
 			err = u.try(ctx)
 		case Probation:
 			if !fresh {
-				err = u.interrupted(ctx)
+				err = u.resumed(ctx)
 				break
 			}
 			err = u.observe(ctx)
@@ -328,13 +334,16 @@ func (u *Updater) remember() {
 // try starts the candidate.
 func (u *Updater) try(ctx context.Context) error {
 	t := &u.journal.Txn
-	before, err := u.o.Judge.Baseline(ctx)
-	if err != nil {
-		return u.rollBack(Unwell, "the box could not be asked how it does before the update: "+err.Error())
+	before := t.Before // a second attempt begins on a box that has just restarted
+	if before == nil {
+		var err error
+		if before, err = u.o.Judge.Baseline(ctx); err != nil {
+			return u.unwell(ctx, Unwell, "the box could not be asked how it does before the update: "+err.Error())
+		}
 	}
 	for _, c := range t.firmware() {
 		if err := u.o.Nodes.Stage(ctx, c, u.o.Layout.entry(c)); err != nil {
-			return u.rollBack(Unwell, fmt.Sprintf("%s: image not taken by its nodes: %v", c.Name, err))
+			return u.unwell(ctx, Unwell, fmt.Sprintf("%s: image not taken by its nodes: %v", c.Name, err))
 		}
 	}
 	t.Before = before
@@ -343,15 +352,15 @@ func (u *Updater) try(ctx context.Context) error {
 		return err
 	}
 	if err := u.o.Layout.Point(Candidate, t.Release); err != nil {
-		return u.rollBack(DiskIO, err.Error())
+		return u.unwell(ctx, DiskIO, err.Error())
 	}
 	for _, c := range t.firmware() {
 		if err := u.o.Nodes.Try(ctx, c, u.o.Layout.entry(c)); err != nil {
-			return u.rollBack(Unwell, fmt.Sprintf("%s: %v", c.Name, err))
+			return u.unwell(ctx, Unwell, fmt.Sprintf("%s: %v", c.Name, err))
 		}
 	}
 	if err := u.o.Units.StartCandidate(ctx); err != nil {
-		return u.rollBack(Unwell, "the candidate did not start: "+err.Error())
+		return u.unwell(ctx, Unwell, "the candidate did not start: "+err.Error())
 	}
 	return nil
 }
@@ -370,7 +379,7 @@ func (u *Updater) observe(ctx context.Context) error {
 	for {
 		runs, err := u.o.Units.CandidateRuns(ctx)
 		if ctx.Err() != nil {
-			return u.rollBack(Policy, "stopped by an operator")
+			return u.unwell(ctx, Policy, "stopped by an operator")
 		}
 		if err != nil || !runs {
 			return u.rollBack(Unwell, "the candidate ended")
@@ -378,7 +387,7 @@ func (u *Updater) observe(ctx context.Context) error {
 		if why := u.stop(); why != "" {
 			return u.rollBack(Policy, why)
 		}
-		failed = u.o.Judge.Check(ctx, t.Probation.Checks, t.Before)
+		failed = u.o.Judge.Check(ctx, t)
 		if failed != "" {
 			good = time.Now()
 		}
@@ -404,9 +413,9 @@ func (u *Updater) observe(ctx context.Context) error {
 	}
 }
 
-// interrupted is what a probation comes to that another run of the updater began: the machine or the updater was
+// resumed is what a probation comes to that another run of the updater began: the machine or the updater was
 // stopped in it, so stable runs or will; it is tried again once.
-func (u *Updater) interrupted(ctx context.Context) error {
+func (u *Updater) resumed(ctx context.Context) error {
 	t := &u.journal.Txn
 	if t.Attempt >= maxAttempts {
 		return u.rollBack(Unwell, fmt.Sprintf("interrupted in probation %d times", t.Attempt))
@@ -415,6 +424,14 @@ func (u *Updater) interrupted(ctx context.Context) error {
 		return u.rollBack(Unwell, "interrupted in probation, and not all could be restored for another try")
 	}
 	return u.to(Installed)
+}
+
+// unwell goes back, unless the machine goes down: then that is why something did not work.
+func (u *Updater) unwell(ctx context.Context, reason, detail string) error {
+	if interrupted(ctx) {
+		return ErrInterrupted
+	}
+	return u.rollBack(reason, detail)
 }
 
 // rollBack makes the decision to go back durable.
@@ -440,7 +457,7 @@ func (u *Updater) undo(ctx context.Context) (left []string) {
 		if was := u.old(t.From, c.Name); was != nil {
 			old = u.o.Layout.entry(*was)
 		}
-		if err := u.o.Nodes.Revert(ctx, c, old); err != nil {
+		if err := u.o.Nodes.Revert(ctx, c, u.o.Layout.entry(c), old); err != nil {
 			left = append(left, c.Name+": "+err.Error())
 		}
 	}
@@ -482,7 +499,7 @@ func (u *Updater) forward(ctx context.Context) error {
 			t.Unfinished = append(t.Unfinished, c.Name+": "+err.Error())
 		}
 	}
-	if err := u.o.Raise(t.Counter); err != nil {
+	if err := u.o.Raise(t); err != nil {
 		return err
 	}
 	if err := u.o.Units.StartStable(ctx); err != nil {
@@ -492,7 +509,19 @@ func (u *Updater) forward(ctx context.Context) error {
 		return err
 	}
 	t.Reason, t.Detail = "", ""
+	u.journal.Alarms = nil
 	return u.to(Committed)
+}
+
+// Alarm notes once what people should look at.
+func (u *Updater) Alarm(text string) error {
+	j := &u.journal
+	if slices.ContainsFunc(j.Alarms, func(a Alarm) bool { return a.Text == text }) {
+		return nil
+	}
+	j.Alarms = append(j.Alarms, Alarm{time.Now().UTC().Truncate(time.Second), text})
+	j.Alarms = j.Alarms[max(0, len(j.Alarms)-maxAlarms):]
+	return u.save()
 }
 
 // Clean removes what is not needed any more, where no transaction is open.

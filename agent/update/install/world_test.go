@@ -93,11 +93,11 @@ func (w *world) link(name string) string {
 
 func (w *world) open() *install.Updater {
 	u, err := install.Open(install.Options{Layout: w.layout, Dir: "var/updater", Units: w, Judge: w, Nodes: w,
-		Raise: func(n uint64) error {
+		Raise: func(t *install.Txn) error {
 			if err := w.step("raise"); err != nil {
 				return err
 			}
-			w.raised = max(w.raised, n)
+			w.raised = max(w.raised, t.Counter)
 			return nil
 		},
 		Running: func() []string { return nil }})
@@ -157,8 +157,8 @@ func (w *world) Baseline(context.Context) (json.RawMessage, error) {
 	return json.RawMessage(`{"rate":100}`), w.step("baseline")
 }
 
-func (w *world) Check(_ context.Context, _ []string, before json.RawMessage) string {
-	if string(before) != `{"rate":100}` {
+func (w *world) Check(_ context.Context, t *install.Txn) string {
+	if string(t.Before) != `{"rate":100}` {
 		return "the baseline is lost"
 	}
 	if w.sick != "" && time.Since(w.started) >= w.sickFor {
@@ -209,7 +209,7 @@ func (w *world) Keep(_ context.Context, c release.Component, file string) error 
 	return err
 }
 
-func (w *world) Revert(_ context.Context, c release.Component, file string) error {
+func (w *world) Revert(_ context.Context, c release.Component, _, old string) error {
 	n, err := w.node(c, "revert")
 	if err != nil {
 		return err
@@ -217,8 +217,8 @@ func (w *world) Revert(_ context.Context, c release.Component, file string) erro
 	switch {
 	case n.slots == 2:
 		n.runs, n.trial = n.fallback, false
-	case file != "":
-		n.runs = path.Base(file)
+	case old != "":
+		n.runs = path.Base(old)
 	}
 	return nil
 }

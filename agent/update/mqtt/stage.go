@@ -45,23 +45,13 @@ func (s *staged) Metadata(trust.Have) (*trust.Bundle, error) {
 func (s *staged) Open(p string) (io.ReadCloser, error) {
 	s.last = p
 	s.c.flow.opened[p] = true
-	f, err := s.c.o.FS.Open(s.c.stage("targets", p))
-	if err != nil {
-		if errors.Is(err, vfs.ErrNotExist) {
-			s.missing = p
-		} else {
-			s.err = err
-		}
-		return nil, err
+	f, err := vfs.OpenReader(s.c.o.FS, s.c.stage("targets", p))
+	if errors.Is(err, vfs.ErrNotExist) {
+		s.missing = p
+	} else if err != nil {
+		s.err = err
 	}
-	size, err := f.Size()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, 0, size), f}, nil
+	return f, err
 }
 
 var _ update.Source = (*staged)(nil)
@@ -82,14 +72,8 @@ func (c *Client) needs(ctx context.Context) error {
 	f := &c.flow
 	f.wanted, f.have, f.total = nil, 0, 0
 	for _, comp := range f.offer.Plan.Components {
-		files := []want{c.carrier(comp)}
-		if comp.SelfTest != nil {
-			files = append(files, want{Pin: comp.SelfTest.Input})
-		}
-		if c.o.Has(comp.SHA256) {
-			files = files[1:]
-		}
-		for _, w := range files {
+		if !c.o.Has(comp.SHA256) {
+			w := c.carrier(comp)
 			f.total += w.Size
 			ok, err := c.intact(ctx, w.Pin)
 			if err != nil {
@@ -175,9 +159,6 @@ func (c *Client) collect() error {
 			}
 			if comp.Index != nil {
 				keep[comp.Index.Path] = true
-			}
-			if comp.SelfTest != nil {
-				keep[comp.SelfTest.Input.Path] = true
 			}
 		}
 		for _, w := range c.flow.wanted {

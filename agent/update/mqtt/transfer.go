@@ -305,7 +305,7 @@ func (c *Client) complete(ctx context.Context) time.Duration {
 	}
 	if f.phase == fetching {
 		for _, comp := range f.offer.Plan.Components {
-			if comp.Path == t.Path || comp.SelfTest != nil && comp.SelfTest.Input.Path == t.Path {
+			if comp.Path == t.Path {
 				f.have += t.Size
 				break
 			}

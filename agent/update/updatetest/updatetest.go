@@ -224,18 +224,7 @@ func (s stage) Metadata(trust.Have) (*trust.Bundle, error) {
 }
 
 func (s stage) Open(p string) (io.ReadCloser, error) {
-	f, err := s.b.Disk.Open(path.Join(Dir, update.StageName, "targets", p))
-	if err != nil {
-		return nil, err
-	}
-	size, err := f.Size()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(f, 0, size), f}, nil
+	return vfs.OpenReader(s.b.Disk, path.Join(Dir, update.StageName, "targets", p))
 }
 
 // Topics are those of a device under the default prefix.

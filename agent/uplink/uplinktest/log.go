@@ -152,6 +152,16 @@ func (l *Log) Drop(r record.Range, why record.Reason) {
 // Forget removes the oldest epoch, as a log does when it keeps neither a record nor a gap of it.
 func (l *Log) Forget() { l.epochs = l.epochs[1:] }
 
+// Behead lets the oldest epoch begin at the offset, as a root: a disk that lied has lost what stood below and all that told
+// of it.
+func (l *Log) Behead(at record.Offset) {
+	e := l.epochs[0]
+	i := at - e.First
+	e.recs, e.chain = slices.Clone(e.recs[i:]), slices.Clone(e.chain[i:])
+	e.gaps = slices.DeleteFunc(e.gaps, func(g record.Gap) bool { return g.From < at })
+	e.First, e.Low, e.Parent, e.ParentEnd = at, max(e.Low, at), 0, 0
+}
+
 // Held are the numbers of all records that are not in a gap, in order, of epochs that A9 has not moved.
 func (l *Log) Held() (nums []int64) {
 	for _, e := range l.epochs {

@@ -61,27 +61,18 @@ EXPORT int32_t aclmdlSetAIPPPaddingParams(uintptr_t h, int8_t on, int32_t top, i
 	a->item[i].pad = on, a->item[i].top = top, a->item[i].bottom = bottom, a->item[i].left = left, a->item[i].right = right;
 	return 0;
 }
-EXPORT int32_t aclmdlSetAIPPDtcPixelMean(uintptr_t h, int16_t c0, int16_t c1, int16_t c2, int16_t c3, uint64_t i) {
-	ENTER(aclmdlSetAIPPDtcPixelMean);
-	ITEM(aclmdlSetAIPPDtcPixelMean);
-	int16_t v[4] = {c0, c1, c2, c3};
-	memcpy(a->item[i].mean, v, sizeof v);
-	return 0;
-}
-EXPORT int32_t aclmdlSetAIPPDtcPixelMin(uintptr_t h, float c0, float c1, float c2, float c3, uint64_t i) {
-	ENTER(aclmdlSetAIPPDtcPixelMin);
-	ITEM(aclmdlSetAIPPDtcPixelMin);
-	float v[4] = {c0, c1, c2, c3};
-	memcpy(a->item[i].min, v, sizeof v);
-	return 0;
-}
-EXPORT int32_t aclmdlSetAIPPPixelVarReci(uintptr_t h, float c0, float c1, float c2, float c3, uint64_t i) {
-	ENTER(aclmdlSetAIPPPixelVarReci);
-	ITEM(aclmdlSetAIPPPixelVarReci);
-	float v[4] = {c0, c1, c2, c3};
-	memcpy(a->item[i].reci, v, sizeof v);
-	return 0;
-}
+// CHANNELS sets what each of the four channels has of its own.
+#define CHANNELS(name, type, field) \
+	EXPORT int32_t name(uintptr_t h, type c0, type c1, type c2, type c3, uint64_t i) { \
+		ENTER(name); \
+		ITEM(name); \
+		type v[4] = {c0, c1, c2, c3}; \
+		memcpy(a->item[i].field, v, sizeof v); \
+		return 0; \
+	}
+CHANNELS(aclmdlSetAIPPDtcPixelMean, int16_t, mean)
+CHANNELS(aclmdlSetAIPPDtcPixelMin, float, min)
+CHANNELS(aclmdlSetAIPPPixelVarReci, float, reci)
 
 size_t aipp_source(const struct aipp *a) {
 	size_t n = (size_t)a->w * (size_t)a->h;

@@ -204,14 +204,20 @@ EXPORT int64_t standin_loop_ns(uint64_t n) { // the same call from C, for compar
 	for (uint64_t i = 0; i < n; i++) sum += f((uint32_t)i, 1, 2, 3);
 	return now_ns() - t;
 }
-static void on_signal(int n, siginfo_t *i, void *c) { (void)n, (void)i, (void)c; }
-EXPORT int32_t standin_echo_signals(void) { // installs handlers the way an old trace library does: without SA_ONSTACK
+// The handlers of an old trace library: without SA_ONSTACK; they put the one before them back and raise the signal again.
+static struct sigaction before[64];
+static void on_signal(int n, siginfo_t *i, void *c) {
+	(void)i, (void)c;
+	sigaction(n, &before[n], 0);
+	raise(n);
+}
+EXPORT int32_t standin_echo_signals(void) {
 	static const int all[] = {SIGINT, SIGTERM, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS, 35};
 	struct sigaction a;
 	memset(&a, 0, sizeof a);
 	a.sa_flags = SA_SIGINFO;
 	a.sa_sigaction = on_signal;
-	for (unsigned i = 0; i < sizeof all / sizeof *all; i++) sigaction(all[i], &a, 0);
+	for (unsigned i = 0; i < sizeof all / sizeof *all; i++) sigaction(all[i], &a, &before[all[i]]);
 	return sizeof all / sizeof *all;
 }
 __attribute__((constructor)) static void standin_signals(void) {

@@ -17,7 +17,7 @@
 
 // One name=value per parameter that `set` knows.
 #define PARAMS(X) \
-	X(devices, 1) X(execute_us, 0) X(item_us, 0) X(jitter_us, 0) X(setdevice_ms, 0) X(load_ms, 0) X(arena_bytes, 256ll << 20) \
+	X(devices, 1) X(execute_us, 0) X(batch_limit, 0) X(item_us, 0) X(jitter_us, 0) X(setdevice_ms, 0) X(load_ms, 0) X(arena_bytes, 256ll << 20) \
 	X(lost, 0) X(lost_forever, 0) X(corrupt, 0) X(stub, 0) X(version_minor, 13) X(callback_twins, 1) \
 	X(cards, 1) X(chips, 1) X(temperature, 47) X(power, 421) X(voltage, 80) X(utilization, -1) X(health, 0) X(drop, 0) \
 	X(error_code, 0) X(error_codes, 0) X(pushed_events, 0) X(media_us, 0) X(media_wrong, 0) X(growth, 0) X(reverse_cards, 0) X(events, 0) X(unsupported, 0) X(not_ready, 0)

@@ -60,7 +60,7 @@ static int sampling(struct reader *r) {
 	struct component *c = r->c;
 	if (r->out->components == 1) { c[0].h = c[0].v = 1; return 3; }
 	if (c[1].h != 1 || c[1].v != 1 || c[2].h != 1 || c[2].v != 1) return -1;
-	switch (c[0].h * 10 + c[0].v) { case 11: return 0; case 21: return 1; case 22: return 2; case 12: return 4; case 41: return 5; }
+	switch (c[0].h << 4 | c[0].v) { case 0x11: return 0; case 0x21: return 1; case 0x22: return 2; case 0x12: return 4; case 0x41: return 5; }
 	return -1;
 }
 

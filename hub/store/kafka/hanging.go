@@ -46,28 +46,16 @@ func (o openTxn) String() string {
 	return fmt.Sprintf("producer %d epoch %d since offset %d of %s/%d", o.producer, o.epoch, o.start, o.topic, o.partition)
 }
 
-// openOn lists the open transactions of partitions. Topics that this client may not look into are left out.
+// openOn lists the open transactions of partitions.
 func (s *Store) openOn(ctx context.Context, set kadm.TopicsSet) ([]openTxn, error) {
 	all, err := s.adm.DescribeProducers(ctx, set)
-	var auth *kadm.AuthError
-	if errors.As(err, &auth) && len(set) > 1 {
-		var out []openTxn
-		for topic := range set {
-			some, err := s.openOn(ctx, kadm.TopicsSet{topic: set[topic]})
-			if err != nil && !errors.As(err, &auth) {
-				return nil, err
-			}
-			out = append(out, some...)
-		}
-		return out, nil
-	}
 	if err != nil {
-		return nil, fmt.Errorf("look for open transactions: %w", err)
+		return nil, fmt.Errorf("look for open transactions: %w", lacking(err, "Read on every topic of the hub's"))
 	}
 	var out []openTxn
 	for _, p := range all.SortedPartitions() {
 		if p.Err != nil {
-			return nil, fmt.Errorf("look for open transactions of %s/%d: %w", p.Topic, p.Partition, p.Err)
+			return nil, fmt.Errorf("look for open transactions of %s/%d: %w", p.Topic, p.Partition, lacking(p.Err, "Read on the topic "+p.Topic))
 		}
 		for _, a := range p.ActiveProducers {
 			if a.CurrentTxnStartOffset >= 0 {
@@ -78,16 +66,37 @@ func (s *Store) openOn(ctx context.Context, set kadm.TopicsSet) ([]openTxn, erro
 	return out, nil
 }
 
-// ours is every partition of the prefix.
+// refused reports whether the cluster does not let the hub's user do what was asked.
+func refused(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) || errors.Is(err, kerr.TransactionalIDAuthorizationFailed)
+}
+
+// lacking names the right without which the cluster refuses something; other errors stay as they are.
+func lacking(err error, right string) error {
+	if !refused(err) {
+		return err
+	}
+	return fmt.Errorf("the hub's user lacks the right %s (docs/stores.md lists all): %w", right, err)
+}
+
+// ours is every partition of the prefix, as the cluster knows them now: a topic that another hub has just made counts, so
+// what the client remembers does not do.
 func (s *Store) ours(ctx context.Context) (kadm.TopicsSet, error) {
-	m, err := s.adm.ListTopics(ctx)
+	req := kmsg.NewPtrMetadataRequest()
+	resp, err := req.RequestWith(ctx, s.c)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	set := kadm.TopicsSet{}
-	for _, t := range m.TopicsList() {
-		if s.o.owns(t.Topic) {
-			set.Add(t.Topic, t.Partitions...)
+	for _, t := range resp.Topics {
+		if t.Topic == nil || !s.o.owns(*t.Topic) {
+			continue
+		}
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return nil, fmt.Errorf("look up topic %s: %w", *t.Topic, err)
+		}
+		for _, p := range t.Partitions {
+			set.Add(*t.Topic, p.Partition)
 		}
 	}
 	return set, nil
@@ -104,7 +113,7 @@ func (s *Store) transaction(ctx context.Context, id string) (kadm.DescribedTrans
 		return t, false, nil
 	}
 	if err != nil {
-		return t, false, fmt.Errorf("look up transaction %s: %w", id, err)
+		return t, false, fmt.Errorf("look up transaction %s: %w", id, lacking(err, "Write on the transactional id"))
 	}
 	return t, true, nil
 }
@@ -162,10 +171,10 @@ func (s *Store) mend(ctx context.Context, t kadm.DescribedTransaction, open []op
 			if err == nil {
 				err = errors.New("the cluster does not tell any more whether it was committed. Compare the records with what their boxes hold, then end it with kafka-transactions.sh")
 			}
-			return fmt.Errorf("%w: %v, of %s: %w", ErrHanging, o, id, err)
+			return fmt.Errorf("%w: %v, of %s: %w", ErrHanging, o, id, lacking(err, "Read on the topic "+stateTopic))
 		}
 		if err := s.finish(ctx, o, commit); err != nil {
-			return fmt.Errorf("%w: %v, of %s, was to be ended (commit: %v): %w", ErrHanging, o, id, commit, err)
+			return fmt.Errorf("%w: %v, of %s, was to be ended (commit: %v): %w", ErrHanging, o, id, commit, lacking(err, "ClusterAction, or Alter, on the cluster"))
 		}
 		s.health.Count(func(h *store.Health) { h.Mended++ })
 	}

@@ -179,6 +179,9 @@ func (s *Store) refresh(ctx context.Context, p *part) error {
 		p.devices, p.reader.next = map[string]*ledger.Device{}, -1
 	}
 	inits := s.inits
+	if p.inits != inits {
+		p.reader.leader = -1 // a claim: who leads is asked anew, a broker that stood still may not know that it does not any more
+	}
 	n, err := p.reader.barrier(ctx, s.c, p.replay)
 	s.health.Count(func(h *store.Health) { h.ReplayedBytes += uint64(n) })
 	if err != nil {
@@ -205,13 +208,13 @@ func fenced(err error) bool {
 }
 
 // unavailable wraps what passes with store.ErrUnavailable: everything but a mistake in the configuration or a refusal
-// of rights.
+// of rights. What holds back readers passes when somebody ends it, or gives the hub the right to.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrUnavailable) {
 		return err
 	}
 	var n net.Error
-	passes := errors.As(err, &n) || !isKafka(err) && !errors.Is(err, ErrTopic) && !errors.Is(err, ErrOptions) || kerr.IsRetriable(err) || fenced(err)
+	passes := errors.As(err, &n) || errors.Is(err, ErrHanging) || !isKafka(err) && !errors.Is(err, ErrTopic) && !errors.Is(err, ErrOptions) || kerr.IsRetriable(err) || fenced(err)
 	for _, k := range []*kerr.Error{kerr.TransactionAbortable, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.KafkaStorageError,
 		kerr.RequestTimedOut, kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.UnknownServerError, kerr.InvalidTxnState, kerr.OutOfOrderSequenceNumber} {
 		passes = passes || errors.Is(err, k)

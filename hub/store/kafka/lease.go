@@ -27,6 +27,7 @@ func (s *Store) readLeases(ctx context.Context) error {
 	l := &s.leases
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.reader.leader = -1 // as in refresh
 	_, err := l.reader.barrier(ctx, s.c, func(r *kgo.Record) error {
 		if len(r.Value) == 0 {
 			return nil
@@ -142,6 +143,9 @@ func (s *Store) swap(ctx context.Context, sc *scope, prev, next store.Lease) (no
 
 // swapped learns what became of a swap whose transaction failed.
 func (s *Store) swapped(ctx context.Context, sc *scope, prev, next store.Lease, cause error) (store.Lease, bool, error) {
+	if refused(cause) {
+		return store.Lease{}, false, cause
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveTimeout)
 	defer cancel()
 	if !fenced(cause) { // else whoever fenced it has ended it

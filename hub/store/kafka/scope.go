@@ -131,6 +131,11 @@ func (s *Store) begin(ctx context.Context, id string, c *kgo.Client) error {
 	if err != nil {
 		return err
 	}
+	if before.TxnID != "" { // while the coordinator knows how the latest one ended: a claim makes it forget
+		if err := s.mendAll(ctx, before, func(o openTxn) bool { return o.producer == before.ProducerID && o.epoch < before.ProducerEpoch }); err != nil {
+			return err
+		}
+	}
 	producer, epoch, err := c.ProducerID(ctx)
 	if err != nil {
 		return err
@@ -179,11 +184,11 @@ func (s *Store) run(ctx context.Context, sc *scope, records []kgo.Record) (err e
 	var mu sync.Mutex
 	var first error
 	for i := range records {
-		sc.c.Produce(writing, &records[i], func(_ *kgo.Record, err error) {
+		sc.c.Produce(writing, &records[i], func(r *kgo.Record, err error) {
 			if err != nil {
 				mu.Lock()
 				if first == nil {
-					first = err
+					first = lacking(err, "Write on the topic "+r.Topic)
 				}
 				mu.Unlock()
 			}

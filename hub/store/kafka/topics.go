@@ -37,7 +37,7 @@ var ErrTopic = errors.New("a topic is not as the hub needs it")
 func (o Options) ensure(ctx context.Context, adm *kadm.Client, topics ...string) (map[string]int, error) {
 	m, err := adm.Metadata(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("look up topics: %w", err)
+		return nil, fmt.Errorf("look up topics: %w", lacking(err, "Create, Read and Write on "+strings.Join(topics, ", ")))
 	}
 	parts := map[string]int{}
 	for _, name := range topics {
@@ -124,7 +124,7 @@ func (o Options) create(ctx context.Context, adm *kadm.Client, name string) erro
 		err = resp.Err
 	}
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("make topic %s with %d partitions, replication factor %d: %w", name, partitions, rf, err)
+		return fmt.Errorf("make topic %s with %d partitions, replication factor %d: %w", name, partitions, rf, lacking(err, "Create on the topic "+name))
 	}
 	return nil
 }
@@ -135,10 +135,10 @@ func (o Options) check(ctx context.Context, adm *kadm.Client, name string, t kad
 		return fmt.Errorf("%w: %s has %d replicas, replication_factor is %d", ErrTopic, name, rf, o.ReplicationFactor)
 	}
 	cs, err := adm.DescribeTopicConfigs(ctx, name)
-	if err != nil {
-		return fmt.Errorf("look up configuration of %s: %w", name, err)
+	var c kadm.ResourceConfig
+	if err == nil {
+		c, err = cs.On(name, nil)
 	}
-	c, err := cs.On(name, nil)
 	if err == nil {
 		err = c.Err
 	}

@@ -61,8 +61,9 @@ type querier interface {
 
 // schemaVersion is 0 where there is none.
 func schemaVersion(ctx context.Context, q querier, schema string) (v int64, err error) {
+	// Not to_regclass: that may remember from before a lock was waited for that there is none.
 	var there bool
-	err = q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", pgx.Identifier{schema, "meta"}.Sanitize()).Scan(&there)
+	err = q.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'meta'", schema).Scan(&there)
 	if err != nil || !there {
 		return 0, err
 	}

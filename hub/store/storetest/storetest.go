@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"every kind of value", testValues},
 		{"large commit", testLarge},
 		{"concurrent", testConcurrent},
+		{"failure cases of the protocol", testProtocol},
 		{"context", testContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,6 +27,7 @@ type Kafka struct {
 type Secure struct {
 	Keystore       string // PEM: a private key in PKCS #8 and the certificate of 127.0.0.1
 	User, Password string
+	Authorizer     bool // the user has the rights that access lists give; whoever comes without TLS has all
 }
 
 // lines are those of server.properties, scram the arguments of StorageTool.
@@ -39,12 +39,15 @@ func (s *Secure) lines() (lines, scram []string) {
 	for _, m := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		scram = append(scram, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", m, s.User, s.Password))
 	}
-	return []string{name + "ssl.keystore.type=PEM", name + "ssl.keystore.location=" + s.Keystore,
-		name + "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+	if s.Authorizer {
+		lines = []string{"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS"}
+	}
+	return append(lines, name+"ssl.keystore.type=PEM", name+"ssl.keystore.location="+s.Keystore,
+		name+"sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
 		jaas("plain", "plain.PlainLoginModule", fmt.Sprintf("user_%s=%q", s.User, s.Password)),
 		jaas("scram-sha-256", "scram.ScramLoginModule", ""), jaas("scram-sha-512", "scram.ScramLoginModule", ""),
 		jaas("oauthbearer", "oauthbearer.OAuthBearerLoginModule", `unsecuredLoginStringClaim_sub="broker"`),
-		name + "oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"}, scram
+		name+"oauthbearer.sasl.server.callback.handler.class=org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler"), scram
 }
 
 // KafkaNode is one broker.
@@ -56,63 +59,15 @@ type KafkaNode struct {
 	p process
 }
 
-// KafkaLibs is the directory with Kafka's jars: they are fetched with deploy/kafka/pom.xml the first time, into the
-// user's cache.
-func KafkaLibs() (string, error) {
-	_, self, _, _ := runtime.Caller(0)
-	pom := filepath.Join(filepath.Dir(self), "../../../deploy/kafka/pom.xml")
-	b, err := os.ReadFile(pom)
-	if err != nil {
-		return "", err
-	}
-	_, rest, _ := strings.Cut(string(b), "<kafka.version>")
-	version, _, ok := strings.Cut(rest, "<")
-	if !ok {
-		return "", fmt.Errorf("%s names no kafka.version", pom)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "edgelog", "kafka-"+version)
-	lock, err := lockFile(dir + ".lock")
-	if err != nil {
-		return "", err
-	}
-	defer lock.Close()
-	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
-		return dir, nil
-	}
-	for _, p := range []string{"mvn", "java"} {
-		if _, err := exec.LookPath(p); err != nil {
-			return "", errMissing(p)
-		}
-	}
-	out, err := exec.Command("mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+dir).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("fetch Kafka %s with mvn: %w\n%s", version, err, out)
-	}
-	return dir, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644)
-}
-
-func lockFile(name string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
-	if err == nil {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	return f, err
-}
-
 // StartKafka makes a cluster of n nodes and starts it. settings are lines of server.properties.
 func StartKafka(n int, settings ...string) (*Kafka, error) {
 	return startKafka(n, quickTier, nil, settings)
 }
 
 // StartSecureKafka starts one node with a second listener.
-func StartSecureKafka(s Secure) (*Kafka, error) { return startKafka(1, quickTier, &s, nil) }
+func StartSecureKafka(s Secure, settings ...string) (*Kafka, error) {
+	return startKafka(1, quickTier, &s, settings)
+}
 
 // StartFastKafka starts one node that takes its time to become as fast as it can, for measurements.
 func StartFastKafka(settings ...string) (*Kafka, error) {
@@ -212,8 +167,13 @@ func (n *KafkaNode) format(voters string, nodes int, settings []string) error {
 
 // Java is a command that runs a class of Kafka's.
 func (k *Kafka) Java(heap, class string, args ...string) *exec.Cmd {
+	return k.JavaWith(k.libs, heap, append([]string{class}, args...)...)
+}
+
+// JavaWith is a command that runs a class, or a source file, with the jars of a directory.
+func (k *Kafka) JavaWith(libs, heap string, args ...string) *exec.Cmd {
 	cmd := exec.Command("java", append([]string{"-Xmx" + heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=" + k.tier, "-Dlog4j2.configurationFile=" + k.log4j(),
-		"-cp", k.libs + "/*", class}, args...)...)
+		"-cp", libs + "/*"}, args...)...)
 	cmd.Dir = k.Dir
 	return cmd
 }
@@ -238,12 +198,13 @@ func (n *KafkaNode) addr() string { return fmt.Sprintf("127.0.0.1:%d", n.Port) }
 
 func (n *KafkaNode) await() error {
 	return n.p.wait(2*time.Minute, func() bool {
-		c, err := net.DialTimeout("tcp", n.addr(), time.Second)
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
+		return listens(n.Port) && (n.SecurePort == 0 || listens(n.SecurePort))
 	})
+}
+
+func listens(port int) bool {
+	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+	return err == nil && c.Close() == nil
 }
 
 // Start starts a node again.

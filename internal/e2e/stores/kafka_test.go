@@ -3,7 +3,9 @@ package stores
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/edgelog/edgelog/hub/store"
@@ -67,4 +69,28 @@ func TestKafkaBackup(t *testing.T) {
 		Restore: func(t *testing.T) { stopped(t, k.Restore) },
 	})
 	t.Logf("ends of transactions that the broker lost: %d", k.LostEnds())
+}
+
+// TestKafkaRefusals: what Kafka cannot do is refused with the reason and with what to do instead.
+func TestKafkaRefusals(t *testing.T) {
+	k := kafkaServer(t)
+	prefix := newPrefix()
+	openKafka(t, kafka.Options{Brokers: k.Brokers(), Prefix: prefix}).Close() // makes the topics
+	file := filepath.Join(t.TempDir(), "hub.yaml")
+	text := fmt.Sprintf("embedded_broker: {listen: '127.0.0.1:0'}\nrun_dir: %s\nstore: {kafka: {brokers: ['%s'], prefix: %s}}\n", t.TempDir(), k.Brokers()[0], prefix)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for words, want := range map[string][]string{
+		"count":                    {"no index", "edge-hub account"},
+		"purge --before 90d --yes": {"retention.ms", "kafka-configs.sh"},
+		"quarantine resolve box s 00000000000000e1": {"transactional id", "nothing waits"},
+	} {
+		out := command(t, 2, append(strings.Fields(words), "--config", file)...)
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s says %s, want %q in it", words, out, w)
+			}
+		}
+	}
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/edgelog/edgelog/internal/term"
 )
 
-// TestMigrate carries a device through all engines with the command, and goes on in each where the one before stood.
+// TestMigrate carries a device through all engines with the command, by each of the six ways from one to another, and goes
+// on in each where the one before stood.
 func TestMigrate(t *testing.T) {
 	pg, k := postgresServer(t), kafkaServer(t)
 	dir := t.TempDir()
@@ -31,23 +32,27 @@ func TestMigrate(t *testing.T) {
 		}
 		return file
 	}
-	schema, prefix := newSchema(), newPrefix()
-	db := filepath.Join(dir, "hub.db")
-	stops := []struct {
+	type stop struct {
 		file string
 		open func() (store.Store, error)
-	}{
-		{config("a", "{sqlite: "+db+"}"), func() (store.Store, error) { return sqlite.Open(db, sqlite.Options{}) }},
-		{config("b", fmt.Sprintf("{postgres: {url: '%s', schema: %s}}", pg.URL(), schema)), func() (store.Store, error) {
-			return postgres.Open(context.Background(), postgres.Options{URL: pg.URL(), Schema: schema})
-		}},
-		{config("c", fmt.Sprintf("{kafka: {brokers: ['%s'], prefix: %s, shards: 2, partitions: 2}}", k.Brokers()[0], prefix)), func() (store.Store, error) {
-			return kafka.Open(context.Background(), kafka.Options{Brokers: k.Brokers(), Prefix: prefix})
-		}},
-		{config("d", "{sqlite: "+filepath.Join(dir, "back.db")+"}"), func() (store.Store, error) {
-			return sqlite.Open(filepath.Join(dir, "back.db"), sqlite.Options{})
-		}},
 	}
+	lite := func(name string) stop {
+		db := filepath.Join(dir, name+".db")
+		return stop{config(name, "{sqlite: "+db+"}"), func() (store.Store, error) { return sqlite.Open(db, sqlite.Options{}) }}
+	}
+	inPostgres := func(name string) stop {
+		schema := newSchema()
+		return stop{config(name, fmt.Sprintf("{postgres: {url: '%s', schema: %s}}", pg.URL(), schema)), func() (store.Store, error) {
+			return postgres.Open(context.Background(), postgres.Options{URL: pg.URL(), Schema: schema})
+		}}
+	}
+	inKafka := func(name string) stop {
+		prefix := newPrefix()
+		return stop{config(name, fmt.Sprintf("{kafka: {brokers: ['%s'], prefix: %s, shards: 2, partitions: 2}}", k.Brokers()[0], prefix)), func() (store.Store, error) {
+			return kafka.Open(context.Background(), kafka.Options{Brokers: k.Brokers(), Prefix: prefix})
+		}}
+	}
+	stops := []stop{lite("a"), inPostgres("b"), inKafka("c"), lite("d"), inKafka("e"), inPostgres("f"), lite("g")}
 	d := newDevice(1)
 	for i, stop := range stops {
 		if i > 0 {
@@ -100,7 +105,7 @@ func TestMigrate(t *testing.T) {
 		}
 	}
 	// A store that went on is no place to move an older one to.
-	if out := command(t, 1, "migrate", "--config", stops[1].file, "--to", config("e", "{sqlite: "+db+"}")); !strings.Contains(out, "other positions") {
+	if out := command(t, 1, "migrate", "--config", stops[1].file, "--to", stops[0].file); !strings.Contains(out, "other positions") {
 		t.Errorf("an older store takes the positions: %s", out)
 	}
 }

@@ -2,6 +2,7 @@ package stores
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -77,4 +78,41 @@ func stopped(t *testing.T, pg *servers.Postgres, f func() error) {
 	if err := pg.Start(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestPostgresSchema: hubs that start at the same time make one schema between them; one that a newer program wrote, or
+// that is somebody else's, is left alone.
+func TestPostgresSchema(t *testing.T) {
+	pg := postgresServer(t)
+	schema := newSchema()
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s, err := postgres.Open(context.Background(), postgres.Options{URL: pg.URL(), Schema: schema})
+			if err != nil {
+				t.Errorf("one of six that start at once: %v", err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for sql, want := range map[string]error{
+		"UPDATE " + schema + ".meta SET value = 99 WHERE name = 'schema'": postgres.ErrNewer,
+		"DELETE FROM " + schema + ".meta WHERE name = 'schema'":           postgres.ErrForeign,
+	} {
+		if err := pg.SQL(sql); err != nil {
+			t.Fatal(err)
+		}
+		_, err := postgres.Open(context.Background(), postgres.Options{URL: pg.URL(), Schema: schema})
+		if !errors.Is(err, want) || errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("after %s: %v, want %v", sql, err, want)
+		}
+		if err := pg.SQL("INSERT INTO " + schema + ".meta (name, value) VALUES ('schema', 1) ON CONFLICT (name) DO UPDATE SET value = 1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openPostgres(t, pg, schema).Close()
 }

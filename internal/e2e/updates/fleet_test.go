@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -56,8 +57,10 @@ func (v *virtual) run(ctx context.Context, port int) {
 	}
 }
 
-// TestFleet: 200 boxes speak the real protocol through a real Mosquitto; 5 % of them do worse with the release. The rollout
-// stops where it should: after the wave that passes, in the one where the share shows, and the other boxes never hear of it.
+// TestFleet: 200 boxes speak the real protocol through a real Mosquitto, five of them real agents with readings and updaters;
+// 5 % of all do worse with the release, one real one among them. The rollout stops where it should: after the wave that
+// passes, in the one where the share shows, and the other boxes never hear of it. Across all of it the accounts of the real
+// boxes balance.
 func TestFleet(t *testing.T) {
 	dir := t.TempDir()
 	f := repotest.New(t, filepath.Join(dir, "releases"), time.Now())
@@ -65,6 +68,7 @@ func TestFleet(t *testing.T) {
 		content := make([]byte, 150_000)
 		rand.NewChaCha8([32]byte{byte(i)}).Read(content)
 		f.Release(release.Manifest{Release: name, Counter: uint64(i + 1), Compatible: map[string][]string{"product": {"edgebox-2"}},
+			Probation:  release.Probation{DeadlineSeconds: 60, Checks: []string{"ingest", "acks"}},
 			Components: []release.Component{f.Component(release.Model, "model/defect", name, "models/"+name, bytes.NewReader(content), true)}})
 	}
 	f.Publish()
@@ -88,7 +92,21 @@ func TestFleet(t *testing.T) {
 	defer stop()
 	boxes := map[string]*virtual{}
 	root := f.FactoryRoot()
+	real := map[string]*realBox{}
+	for _, i := range []int{1, 10, 12, 60, 150} { // in the lab; bad, in the canary; in the canary; in the last wave, early and late
+		r := newDevice(t, byCohort[i], b.port, root)
+		if bad[r.device] {
+			write(t, r.path("worse-with"), "2026.11.2\n")
+		}
+		r.up()
+		u := &updaters{b: r, env: append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"))}
+		all.Go(func() { u.run(ctx) })
+		real[r.device] = r
+	}
 	for _, name := range names {
+		if real[name] != nil {
+			continue
+		}
 		v := &virtual{name: name, Box: updatetest.New(mqtt.Options{Topics: updatetest.Topics(name), Root: root, Facts: updatetest.Facts(),
 			Now: func() (time.Time, bool) { return time.Now(), true }})}
 		v.Took = 100 * time.Millisecond
@@ -151,20 +169,30 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 		t.Errorf("%s in wave %s after %d boxes", v.State, v.Wave, told)
 	}
 	inForce := 0
-	for name, x := range boxes {
-		p := x.Public()
+	for _, name := range names {
+		stable := ""
+		if r := real[name]; r != nil {
+			stable = r.updaterStatus().Stable
+		} else {
+			stable = boxes[name].Public().Stable
+		}
 		switch {
-		case p.Stable == "2026.11.2":
+		case stable == "2026.11.2":
 			inForce++
 			if bad[name] {
 				t.Errorf("%s is bad and kept the release", name)
 			}
-		case p.Stable != "2026.11.1":
-			t.Errorf("%s runs %q", name, p.Stable)
+		case stable != "2026.11.1":
+			t.Errorf("%s runs %q", name, stable)
 		}
 	}
 	if inForce != v.Done {
 		t.Errorf("%d boxes run the release, the hub knows of %d", inForce, v.Done)
+	}
+	for _, name := range byCohort {
+		if r := real[name]; r != nil {
+			t.Logf("%s (bad: %t): %d records, all delivered", name, bad[name], r.delivered(100))
+		}
 	}
 	// Everybody can see who did what, and that nobody has changed it.
 	h.rollout(0, "audit", "R-2")
@@ -174,4 +202,6 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 	if again := show("R-2"); again.State != rollout.Aborted || again.Done != v.Done {
 		t.Errorf("after a restart: %+v", again)
 	}
+	h.stop()
+	run(t, 0, program("edge-hub"), "verify", "--config", h.file)
 }

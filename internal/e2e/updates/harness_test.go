@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		for _, p := range []struct{ name, cgo string }{{"edge-agent", "0"}, {"edge-updater", "0"}, {"edgectl", "0"}, {"edge-hub", "1"}} {
+		for _, p := range []struct{ name, cgo string }{{"edge-agent", "0"}, {"edge-updater", "0"}, {"edgectl", "0"}, {"edge-npu", "0"}, {"edge-hub", "1"}} {
 			cmd := exec.Command("go", "build", "-tags", "netgo,osusergo,sqlite_omit_load_extension", "-o", filepath.Join(bin, p.name), "../../../cmd/"+p.name)
 			cmd.Env = append(os.Environ(), "CGO_ENABLED="+p.cgo)
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -43,6 +43,15 @@ func TestMain(m *testing.M) {
 }
 
 func program(name string) string { return filepath.Join(bin, name) }
+
+// shipped is a file of the repository.
+func shipped(name string) string {
+	path, err := filepath.Abs(filepath.Join("../../..", name))
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
 
 // process is one program under test; what it prints goes to a file that is shown when the test fails.
 type process struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,32 +25,51 @@ import (
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
 )
 
-// systemctl stands in for systemd, which the tests of deploy/systemd boot for real: it starts the one agent with the
-// configuration of candidate or stable, in place of whichever runs.
+// systemctl stands in for systemd, which the tests of deploy/systemd boot for real: it starts agent and NPU worker of
+// candidate or stable, in place of whichever runs, by the shipped edge-release.
 const systemctl = `#!/bin/sh
 box=%s
-start() {
-	old=$(cat "$box/pid" 2>/dev/null)
-	if [ -n "$old" ]; then kill "$old" 2>/dev/null; while kill -0 "$old" 2>/dev/null; do sleep 0.05; done; fi
-	config=$box/agent.yaml
-	if [ -e "$box/edge/$1/config/base" ]; then config=$box/edge/$1/config/base; fi
-	%s run --config "$config" >>"$box/edge-agent.log" 2>&1 &
-	echo $! >"$box/pid"
+exec 9>"$box/lock"
+flock 9
+export EDGE_ROOT=$box/edge EDGE_PROGRAMS=%s EDGE_CONFIG=$box/agent.yaml
+alive() { [ -n "$1" ] && [ -e "/proc/$1/status" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
+end() {
+	old=$(cat "$box/pid.$1" 2>/dev/null)
+	if [ -n "$old" ]; then kill "$old" 2>/dev/null; while alive "$old"; do sleep 0.05; done; fi
+	rm -f "$box/pid.$1" "$box/unit.$1"
+}
+start() { # edge-agent or edge-npu, stable or candidate
+	end "$1"
+	%s "$2" "$1" run >>"$box/$1.log" 2>&1 9>&- &
+	echo $! >"$box/pid.$1"
+	echo "$2" >"$box/unit.$1"
+}
+active() {
+	if [ "$(cat "$box/unit.$1" 2>/dev/null)" = candidate ] && alive "$(cat "$box/pid.$1")"; then echo active; else echo inactive; exit 3; fi
 }
 case "$1 $2" in
-"start edge-agent-exp.service") start candidate; echo exp >"$box/unit" ;;
-"restart edge-agent.service") start stable; echo stable >"$box/unit" ;;
-"is-active edge-agent-exp.service")
-	if [ "$(cat "$box/unit")" = exp ] && kill -0 "$(cat "$box/pid")" 2>/dev/null; then echo active; else echo inactive; exit 3; fi ;;
+"start edge-agent-exp.service")
+	# A box that does worse with a release: its candidate ends at once, and stable is started again.
+	if [ "$(readlink "$box/edge/candidate")" = "releases/$(cat "$box/worse-with" 2>/dev/null)" ]; then start edge-agent stable; exit 1; fi
+	start edge-agent candidate ;;
+"start edge-npu-exp.service") start edge-npu candidate ;;
+"restart edge-agent.service") if [ "$(cat "$box/unit.edge-npu" 2>/dev/null)" = candidate ]; then end edge-npu; fi; start edge-agent stable ;;
+"restart edge-npu.service") start edge-npu stable ;;
+"is-active edge-agent-exp.service") active edge-agent ;;
+"is-active edge-npu-exp.service") active edge-npu ;;
+"crashed edge-agent") # as Restart= and OnFailure= do
+	if ! alive "$(cat "$box/pid.edge-agent")"; then start edge-agent stable; fi ;;
+"is-enabled edge-npu.service") if [ -e "$box/npu" ]; then echo enabled; else echo not-found; exit 1; fi ;;
 esac
 `
 
 // realBox is an edge-agent with its updater on this machine.
 type realBox struct {
-	t   *testing.T
-	dir string
-	bin string // with the stand-in for systemctl
-	api *api.Client
+	t      *testing.T
+	device string
+	dir    string
+	bin    string // with the stand-in for systemctl
+	api    *api.Client
 }
 
 func (b *realBox) path(parts ...string) string {
@@ -58,30 +78,39 @@ func (b *realBox) path(parts ...string) string {
 
 // config is the agent's configuration, as a file or as a component of a release.
 func (b *realBox) config(port int) string {
-	return fmt.Sprintf(`device: box-1
+	return fmt.Sprintf(`device: %[3]s
 data_dir: %[1]s/data
 run_dir: %[1]s/run
 sources:
   - {name: load, driver: synthetic, interval: 100ms, synthetic: {series: 10}}
-uplink: {mqtt: {broker: "tcp://127.0.0.1:%[2]d", username: box-1}}
+uplink: {mqtt: {broker: "tcp://127.0.0.1:%[2]d", username: %[3]s}}
 update: {trust: %[1]s/root.json, product: %[1]s/product, releases: %[1]s/edge, updater: %[1]s/updater, progress: 1s}
-`, b.dir, port)
+`, b.dir, port, b.device)
 }
 
 func newRealBox(t *testing.T, port int, root []byte) *realBox {
 	t.Helper()
+	return newDevice(t, "box-1", port, root)
+}
+
+func newDevice(t *testing.T, device string, port int, root []byte) *realBox {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "edgelog-box") // short enough for a socket's path
 	must(t, err)
-	b := &realBox{t: t, dir: dir, bin: filepath.Join(dir, "bin"), api: api.NewClient(filepath.Join(dir, "run"))}
+	b := &realBox{t: t, device: device, dir: dir, bin: filepath.Join(dir, "bin"), api: api.NewClient(filepath.Join(dir, "run"))}
 	write(t, b.path("agent.yaml"), b.config(port))
 	write(t, b.path("root.json"), string(root))
 	write(t, b.path("product"), "product=edgebox-2\n")
-	must(t, os.Chmod(write(t, filepath.Join(b.bin, "systemctl"), fmt.Sprintf(systemctl, dir, program("edge-agent"))), 0o755))
+	must(t, os.Chmod(write(t, filepath.Join(b.bin, "systemctl"), fmt.Sprintf(systemctl, dir, bin, shipped("deploy/systemd/edge-release"))), 0o755))
 	must(t, os.Chmod(write(t, filepath.Join(b.bin, "journalctl"), "#!/bin/sh\ntail -n 20 "+dir+"/edge-agent.log\n"), 0o755))
 	t.Cleanup(func() {
 		b.kill()
+		b.killProgram("edge-npu")
 		if t.Failed() {
 			t.Logf("--- last of the agent\n%s", tail(b.path("edge-agent.log"), 40))
+			if exists(b.path("npu")) {
+				t.Logf("--- last of the worker\n%s", tail(b.path("edge-npu.log"), 20))
+			}
 		}
 		os.RemoveAll(dir)
 	})
@@ -111,15 +140,17 @@ func (b *realBox) status() *api.Status {
 }
 
 // kill ends the agent with SIGKILL.
-func (b *realBox) kill() {
-	data, err := os.ReadFile(b.path("pid"))
+func (b *realBox) kill() { b.killProgram("edge-agent") }
+
+func (b *realBox) killProgram(name string) {
+	data, err := os.ReadFile(b.path("pid." + name))
 	if err != nil {
 		return
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	must(b.t, err)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	waitFor(b.t, time.Minute, "the agent is gone", func() bool {
+	waitFor(b.t, time.Minute, name+" is gone", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
@@ -130,7 +161,7 @@ func (b *realBox) updater(want int) string {
 	b.t.Helper()
 	b.t.Setenv("PATH", b.bin+":"+os.Getenv("PATH"))
 	return run(b.t, want, program("edge-updater"), "request", "--from", b.path("data/update"), "--root", b.path("edge"), "--state", b.path("updater"),
-		"--run-dir", b.path("run"), "--trust", b.path("root.json"), "--product", b.path("product"))
+		"--run-dir", b.path("run"), "--npu-dir", b.path("npurun"), "--orders", b.path("data/update/orders.json"), "--trust", b.path("root.json"), "--product", b.path("product"))
 }
 
 func (b *realBox) requested() bool { return exists(b.path("data/update", update.RequestName)) }
@@ -214,11 +245,23 @@ func TestTransfer(t *testing.T) {
 		t.Errorf("%s, %v", link, err)
 	}
 
-	// Nothing ingested is lost during all of it.
-	before := b.status()
-	if before == nil {
-		t.Fatal("the agent does not answer")
-	}
+	sameEvents(t, b, h)
+	b.balance(h, 500)
+}
+
+// balance: everything that was ingested during all of it is at the hub, once.
+func (b *realBox) balance(h *hub, least uint64) {
+	b.t.Helper()
+	records := b.delivered(least)
+	h.stop()
+	run(b.t, 0, program("edge-hub"), "verify", "--config", h.file)
+	b.t.Logf("%d records, each at the hub once", records)
+}
+
+// delivered lets the box deliver all that it has, and counts it.
+func (b *realBox) delivered(least uint64) (records uint64) {
+	t := b.t
+	t.Helper()
 	var account *api.Account
 	b.quiet()
 	waitFor(t, 3*time.Minute, "everything is delivered", func() bool {
@@ -236,20 +279,16 @@ func TestTransfer(t *testing.T) {
 		}
 		return true
 	})
-	records := uint64(0)
 	for _, s := range account.Streams {
 		if !s.Sum.Balance() || len(s.Sum.Dropped) > 0 {
 			t.Errorf("stream %s: %+v", s.Name, s.Sum)
 		}
 		records += s.Sum.Delivered
 	}
-	if records < 500 {
+	if records < least {
 		t.Errorf("%d records are no load", records)
 	}
-	sameEvents(t, b, h)
-	h.stop()
-	run(t, 0, program("edge-hub"), "verify", "--config", h.file)
-	t.Logf("%d records, each at the hub once", records)
+	return records
 }
 
 // sameEvents: what the box noted of its updates is at the hub, every line once, as it stands in the box's log.
@@ -310,6 +349,8 @@ func (b *realBox) quiet() {
 		}
 	}
 	write(b.t, b.path("agent.yaml"), strings.Join(without, "\n"))
-	must(b.t, os.Remove(b.path("edge/stable")))
+	if err := os.Remove(b.path("edge/stable")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.t.Fatal(err)
+	}
 	b.up()
 }

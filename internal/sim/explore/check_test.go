@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/edgelog/edgelog/agent/uplink"
@@ -36,27 +35,30 @@ func (s *state) violation(format string, args ...any) {
 	}
 }
 
-// look notes where the records are.
+// look notes where the records are. Of a box that nothing has touched it is noted already.
 func (s *state) look() {
-	for _, b := range s.boxes {
-		for _, l := range b.logs {
+	for i := range s.boxes {
+		if !s.boxes[i].touched() {
+			continue
+		}
+		for _, l := range s.boxes[i].v.logs {
 			for _, h := range l.Records() {
-				s.truth.note(h.Record.Num, place{l.Name, h.Epoch, h.Offset})
+				s.note(h.Record.Num, place{l.Name, h.Epoch, h.Offset})
 			}
 			for _, e := range l.Epochs() {
-				s.truth.Links[e.Epoch] = link{e.Parent, e.ParentEnd}
+				if to := (link{e.Parent, e.ParentEnd}); s.truth.v.Links[e.Epoch] != to {
+					s.truth.change().Links[e.Epoch] = to
+				}
 			}
 		}
 	}
 }
 
-func (t *truth) note(n int64, p place) {
-	for _, q := range t.Where[n] {
-		if q == p {
-			return
-		}
+func (s *state) note(n int64, p place) {
+	if !s.truth.v.at(n, p) {
+		t := s.truth.change()
+		t.Where[n] = append(t.Where[n], p)
 	}
-	t.Where[n] = append(t.Where[n], p)
 }
 
 // discard: what the old disk holds and the new one does not may be missing from now on.
@@ -68,7 +70,7 @@ func (s *state) discard(old, now []*log) {
 		}
 	}
 	for _, b := range s.boxes[1:] {
-		for _, l := range b.logs {
+		for _, l := range b.v.logs {
 			for _, h := range l.Records() {
 				kept[h.Record.Num] = true
 			}
@@ -77,7 +79,7 @@ func (s *state) discard(old, now []*log) {
 	for _, l := range old {
 		for _, h := range l.Records() {
 			if !kept[h.Record.Num] {
-				s.truth.Free[h.Record.Num] = true
+				s.truth.change().Free[h.Record.Num] = true
 			}
 		}
 	}
@@ -95,24 +97,37 @@ func (s *state) stated(a *wire.Ack) {
 	}
 }
 
-func (s *state) positions() map[receive.Key]*store.Position {
-	st, err := s.store.Positions(context.Background(), device)
-	if err != nil {
-		s.violation("store: %v", err)
-	}
-	out := map[receive.Key]*store.Position{}
-	for i := range st.Positions {
-		p := &st.Positions[i]
-		out[receive.Key{Stream: p.Stream, Epoch: p.Epoch}] = p
-	}
-	return out
-}
-
-// check is what must hold in every state.
+// check is what must hold in every state. What depends on nothing that the last step has touched was checked before.
 func (s *state) check() {
 	s.look()
-	plain := map[int64]int{}
+	boxes := false
+	for i := range s.boxes {
+		boxes = boxes || s.boxes[i].touched()
+	}
+	hub := s.store.touched()
 	at := s.positions()
+	if hub {
+		s.checkRows(at)
+	}
+	if hub || boxes {
+		s.checkParents(at)
+	}
+	for i := range s.boxes {
+		if !hub && !s.boxes[i].touched() {
+			continue
+		}
+		for _, a := range s.boxes[i].v.s.Accounts() {
+			if !a.Balanced {
+				s.violation("account of box %d: %+v", i, a)
+			}
+			s.agree(i, &a, at[receive.Key{Stream: a.Stream, Epoch: a.Epoch}])
+		}
+	}
+}
+
+// checkRows: the account of the hub, and where its rows are.
+func (s *state) checkRows(at map[receive.Key]*store.Position) {
+	plain := map[int64]int{}
 	for k, p := range at {
 		left := int64(p.Next-p.First) - int64(p.Rows)
 		for _, g := range p.Gaps {
@@ -124,20 +139,15 @@ func (s *state) check() {
 		if left != 0 {
 			s.violation("account of the hub: %+v", *p)
 		}
-		if l := s.truth.Links[k.Epoch]; l.Parent != 0 {
-			if q := at[receive.Key{Stream: k.Stream, Epoch: l.Parent}]; q == nil && s.held(l.Parent) || q != nil && q.Next < l.End && !q.Quarantined {
-				s.violation("H2: e%d is taken before its parent e%d has reached %d", uint64(p.Epoch), uint64(l.Parent), l.End)
-			}
-		}
 		last, seen := int64(-1), map[record.Offset]bool{}
-		for _, r := range s.store.Rows(device, k.Stream, k.Epoch) {
+		for _, r := range s.store.v.Rows(device, k.Stream, k.Epoch) {
 			if seen[r.Offset] || !r.Late && int64(r.Offset) <= last {
 				s.violation("order: offset %d of e%d after %d, or twice", r.Offset, uint64(k.Epoch), last)
 			}
 			if seen[r.Offset] = true; !r.Late {
 				last = int64(r.Offset)
 			}
-			if !s.truth.at(r.Record.Num, place{k.Stream, k.Epoch, r.Offset}) {
+			if !s.truth.v.at(r.Record.Num, place{k.Stream, k.Epoch, r.Offset}) {
 				s.violation("wrong offset: record %d at %d of e%d", r.Record.Num, r.Offset, uint64(k.Epoch))
 			}
 			if r.Record.Quality != record.QualityMayRepeat {
@@ -147,12 +157,15 @@ func (s *state) check() {
 			}
 		}
 	}
-	for i, b := range s.boxes {
-		for _, a := range b.s.Accounts() {
-			if !a.Balanced {
-				s.violation("account of box %d: %+v", i, a)
+}
+
+// checkParents: H2.
+func (s *state) checkParents(at map[receive.Key]*store.Position) {
+	for k, p := range at {
+		if l := s.truth.v.Links[k.Epoch]; l.Parent != 0 {
+			if q := at[receive.Key{Stream: k.Stream, Epoch: l.Parent}]; q == nil && s.held(l.Parent) || q != nil && q.Next < l.End && !q.Quarantined {
+				s.violation("H2: e%d is taken before its parent e%d has reached %d", uint64(p.Epoch), uint64(l.Parent), l.End)
 			}
-			s.agree(i, &a, at[receive.Key{Stream: a.Stream, Epoch: a.Epoch}])
 		}
 	}
 }
@@ -160,7 +173,7 @@ func (s *state) check() {
 // held: some box has something of the epoch.
 func (s *state) held(e record.Epoch) bool {
 	for _, b := range s.boxes {
-		for _, l := range b.logs {
+		for _, l := range b.v.logs {
 			for _, x := range l.Epochs() {
 				if x.Epoch == e {
 					return true
@@ -206,7 +219,8 @@ func (s *state) done() bool {
 		return false
 	}
 	at := s.positions()
-	for _, b := range s.boxes {
+	for i := range s.boxes {
+		b := s.boxes[i].v
 		if st := b.s.Status(); !b.connected || st.Phase != uplink.PhaseStreaming || st.InFlight > 0 {
 			return false
 		}
@@ -259,12 +273,12 @@ func (s *state) final() {
 	at := s.positions()
 	stored := map[int64]bool{}
 	for k := range at {
-		for _, r := range s.store.Rows(device, k.Stream, k.Epoch) {
+		for _, r := range s.store.v.Rows(device, k.Stream, k.Epoch) {
 			stored[r.Record.Num] = true
 		}
 	}
-	for n, places := range s.truth.Where {
-		if stored[n] || s.truth.Free[n] {
+	for n, places := range s.truth.v.Where {
+		if stored[n] || s.truth.v.Free[n] {
 			continue
 		}
 		named, repeat := false, false

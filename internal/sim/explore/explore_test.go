@@ -1,18 +1,22 @@
 package explore
 
 import (
+	"cmp"
 	"flag"
-	"fmt"
+	"runtime"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
 	long = flag.Bool("long", false, "the long form: more records, more faults together")
 	most = flag.Int("states", 0, "where a run of many faults together stops; 0: at 200,000 states")
+	last = flag.Duration("for", 0, "how long the runs of many faults together go on, all in all; 0: until -states")
 )
 
 // run is one exploration: what may happen, and how often.
@@ -23,147 +27,158 @@ type run struct {
 	states  int  // stop there; 0: never, the whole space is walked
 	long    bool // not in the short form
 	before  func(s *state)
+	until   time.Duration // stop then; 0: never
+	kept    int           // states of one depth that are kept, instead of mostKept
 }
 
-// node is what is kept of a state that was seen.
-type node struct {
-	parent int32
-	action string
-}
-
-type graph struct {
-	ids      map[id]int32
-	nodes    []node
-	edges    [][2]int32 // fair steps
-	good     []bool     // done, or not looked at
-	complete bool
-	depth    int
-	dones    int
-	wrong    string
-}
-
-// walk goes through the states breadth first, until the space or the bound is reached, or something is wrong.
-func walk(r *run) *graph {
-	bound := r.states
+// bound is how many states a run walks, and for how long.
+func (r *run) bound() (states int, until time.Duration) {
 	switch {
-	case *most > 0 && bound == deep:
-		bound = *most
-	case *long && bound == short:
-		bound = 0
+	case r.states == deep && r.until > 0:
+		return mostStates, r.until
+	case r.states == deep && *most > 0:
+		return *most, 0
+	case r.states == short && *long:
+		return mostStates, 0
+	case r.states == 0:
+		return mostStates, 0
 	}
-	g := &graph{ids: map[id]int32{}, complete: true}
-	s := start(r)
-	s.check()
-	g.add(hash(s), -1, "")
-	frontier, at := []*state{s}, []int32{0}
-	for len(frontier) > 0 {
-		var next []*state
-		var nextAt []int32
-		for i, s := range frontier {
-			frontier[i] = nil
-			if bound > 0 && len(g.nodes) >= bound {
-				g.complete = false
-				g.good[at[i]] = true
-				continue
-			}
-			if s.done() {
-				g.dones++
-				g.good[at[i]] = true
-				if s.final(); s.wrong != "" {
-					g.fail(r, at[i], s.wrong)
-					return g
-				}
-			}
-			for _, a := range append(s.fair(), s.faults()...) {
-				n := copyOf(s)
-				current = n
-				if !a.do(n) {
-					continue
-				}
-				n.check()
-				k := hash(n)
-				to, known := g.ids[k]
-				if !known {
-					to = g.add(k, at[i], a.name)
-					next, nextAt = append(next, n), append(nextAt, to)
-				}
-				if a.fair && to != at[i] {
-					g.edges = append(g.edges, [2]int32{at[i], to})
-				}
-				if n.wrong != "" {
-					g.fail(r, to, n.wrong)
-					return g
-				}
-			}
-		}
-		if len(next) > 0 {
-			g.depth++
-		}
-		frontier, at = next, nextAt
-	}
-	g.live(r)
-	return g
+	return r.states, 0
 }
 
-func (g *graph) add(k id, parent int32, action string) int32 {
-	n := int32(len(g.nodes))
-	g.ids[k] = n
-	g.nodes = append(g.nodes, node{parent, action})
-	g.good = append(g.good, false)
+// step is the state after an action, nil where it is not possible.
+func (s *state) step(a action) *state {
+	n := s.fork()
+	current = n
+	if !a.do(n) {
+		return nil
+	}
+	n.check()
 	return n
 }
 
-// live: from every state the fair steps lead to one where everything is done. Where every fair step that is possible again
-// and again is taken some time, every schedule then ends there: there is no circle, and no dead end, to stay in for ever.
-func (g *graph) live(r *run) {
-	from := make([][]int32, len(g.nodes))
-	for _, e := range g.edges {
-		from[e[1]] = append(from[e[1]], e[0])
+// actions are what may happen next, always in the same order.
+func (s *state) actions() []action { return append(s.fair(), s.faults()...) }
+
+// walk goes through the states breadth first, until the space or the bound is reached, or something is wrong.
+func walk(r *run) *graph {
+	bound, until := r.bound()
+	kept := cmp.Or(r.kept, mostKept)
+	stop := clock(until)
+	g := newGraph()
+	s := start(r)
+	s.check()
+	g.add(hash(s), -1, 0)
+	f := &frontier{g: g, kept: []*state{s}}
+	for from, to := 0, 1; from < to && g.wrong == ""; from, to = to, len(g.sums) {
+		var next []*state // those of the next depth, while they are not too many
+		for n := from; n < to && g.wrong == ""; n++ {
+			if len(g.sums) >= bound || stop() {
+				g.complete = false
+				for ; n < len(g.sums); n++ {
+					g.good[n] = true
+				}
+				g.live(r)
+				return g
+			}
+			s, err := f.state(int32(n))
+			if err != nil {
+				g.fail(r, int32(n), err.Error())
+				return g
+			}
+			next = g.expand(r, int32(n), s, next, to, kept)
+		}
+		if len(g.sums) > to {
+			g.depth++
+		}
+		if len(next) == len(g.sums)-to {
+			f.kept, f.from = next, int32(to)
+		}
+		clear(f.stack)
+		f.stack = f.stack[:0]
 	}
-	var queue []int32
-	for i, ok := range g.good {
-		if ok {
-			queue = append(queue, int32(i))
+	if g.wrong == "" {
+		g.live(r)
+	}
+	return g
+}
+
+// expand takes every step from state n, and keeps the new states in next, which begins with state from, up to kept.
+func (g *graph) expand(r *run, n int32, s *state, next []*state, from, kept int) []*state {
+	g.starts = append(g.starts, uint32(len(g.edges)))
+	if s.done() {
+		g.dones++
+		g.good[n] = true
+		if s.final(); s.wrong != "" {
+			g.fail(r, n, s.wrong)
+			return next
 		}
 	}
-	for len(queue) > 0 {
-		n := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		for _, p := range from[n] {
-			if !g.good[p] {
-				g.good[p] = true
-				queue = append(queue, p)
+	for i, a := range s.actions() {
+		m := s.step(a)
+		if m == nil {
+			continue
+		}
+		to, fresh := g.add(hash(m), n, i)
+		if fresh && int(to)-from == len(next) {
+			if next = append(next, m); len(next) > kept {
+				next = nil
 			}
 		}
-	}
-	for i, ok := range g.good {
-		if !ok {
-			g.fail(r, int32(i), "progress: from here no fair schedule ever ends")
-			return
+		if a.fair && to != n {
+			g.edges = append(g.edges, to)
 		}
+		if m.wrong != "" {
+			g.fail(r, to, m.wrong)
+			return next
+		}
+	}
+	return next
+}
+
+// clock says whether a duration is over, by the system's clock: that of the walk stands still.
+func clock(d time.Duration) func() bool {
+	if d == 0 {
+		return func() bool { return false }
+	}
+	began, looks := systemTime(), 0
+	return func() bool {
+		looks++
+		return looks%256 == 0 && systemTime()-began >= d
 	}
 }
 
-// fail notes what is wrong, with the shortest way to a state.
-func (g *graph) fail(r *run, n int32, why string) {
-	var steps []string
-	for ; g.nodes[n].parent >= 0; n = g.nodes[n].parent {
-		steps = append([]string{g.nodes[n].action}, steps...)
+func systemTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic(err)
 	}
-	g.wrong = fmt.Sprintf("%s: %s, after %d steps:\n  %s", r.name, why, len(steps), strings.Join(steps, "\n  "))
+	return time.Duration(t.Nano())
 }
 
 // TestExplore walks every run. The short form is those that are complete within seconds, and the beginning of others.
 func TestExplore(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	for _, r := range runs() {
+	list, left, many := runs(), *last, 0
+	for _, r := range list {
+		if r.states == deep {
+			many++
+		}
+	}
+	for _, r := range list {
 		if r.long && !*long {
 			continue
+		}
+		if r.states == deep && left > 0 {
+			r.until = left / time.Duration(many)
+			many--
 		}
 		t.Run(r.name, func(t *testing.T) {
 			var g *graph
 			began := time.Now()
 			synctest.Test(t, func(*testing.T) { g = walk(&r) })
+			took := time.Since(began)
+			left -= r.used(took)
 			if g.wrong != "" {
 				t.Error(g.wrong)
 			}
@@ -171,11 +186,43 @@ func TestExplore(t *testing.T) {
 			if !g.complete {
 				space = "stopped"
 			}
-			t.Logf("%-34s %9d states, %9d fair steps, %6d ends, depth %3d, %s, %v", r.name, len(g.nodes), len(g.edges), g.dones, g.depth, space, time.Since(began).Round(time.Millisecond))
+			t.Logf("%-34s %9d states, %9d fair steps, %7d ends, depth %3d, %s, %v, %.0f states/s, %d MiB", r.name, len(g.sums), len(g.edges), g.dones, g.depth, space,
+				took.Round(time.Millisecond), float64(len(g.sums))/took.Seconds(), heap()>>20)
 		})
 	}
 }
 
+// TestMadeAgain: states that were not kept and are made again are the same ones.
+func TestMadeAgain(t *testing.T) {
+	for _, r := range runs() {
+		if r.states != deep {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			r.states = short / 2
+			all := walk(&r)
+			r.kept = 3
+			few := walk(&r)
+			if all.wrong+few.wrong != "" || !slices.Equal(all.sums, few.sums) || !slices.Equal(all.edges, few.edges) {
+				t.Errorf("%s: %d states with those of a depth kept, %d without: %s", r.name, len(all.sums), len(few.sums), few.wrong)
+			}
+		})
+	}
+}
+
+// used is what a run took of the time for runs of many faults.
+func (r *run) used(took time.Duration) time.Duration {
+	if r.states == deep {
+		return took
+	}
+	return 0
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}
 func runs() []run {
 	one := []string{"telemetry"}
 	two := []string{"telemetry", "alarms"}
@@ -218,3 +265,6 @@ const (
 	short = 3000
 	deep  = 200_000
 )
+
+// mostStates bounds the memory of a run that walks its whole space, or goes on for a time: about 50 bytes a state.
+const mostStates = 60_000_000

@@ -9,6 +9,7 @@ import (
 	"github.com/edgelog/edgelog/agent/uplink/uplinktest"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/receive"
+	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/memory"
 	"github.com/edgelog/edgelog/internal/wire"
 )
@@ -21,22 +22,46 @@ const (
 )
 
 // state is everything: boxes, network, hubs and their store, what was saved, the truth, and the faults still allowed.
+// Messages under way never change.
 type state struct {
-	boxes []*box
-	up    []wire.Message
-	down  []*wire.Ack
-	hubs  []*receive.Receiver
-	store *memory.Store
-	save  *memory.Store
-	snap  *box // a snapshot of memory and disk
-	spare []*log
+	boxes []part[box]
+	up    []message
+	down  []message
+	hubs  []part[receive.Receiver]
+	store part[memory.Store]
+	save  part[memory.Store]
+	snap  part[box]  // a snapshot of memory and disk
+	spare part[disk] // what a lying disk really has
 
 	left   budget
-	truth  truth
+	truth  part[truth]
 	now    time.Time
 	num    int64
 	epochs record.Epoch
+	nonces uint64
 	wrong  string
+
+	at map[receive.Key]*store.Position // what the store says, nil: to be asked
+}
+
+// message is one under way.
+type message struct {
+	wire.Message
+	sum *digest
+}
+
+func send(m wire.Message) message {
+	switch m := m.(type) {
+	case *wire.Data:
+		return message{m, digestOf(m)}
+	case *wire.Gap:
+		return message{m, digestOf(m)}
+	case *wire.Hello:
+		return message{m, digestOf(m)}
+	case *wire.Ack:
+		return message{m, digestOf(m)}
+	}
+	panic("explore: unknown message")
 }
 
 // budget is how often each thing may still happen.
@@ -57,11 +82,11 @@ type box struct {
 	sent      int // of the node's messages
 }
 
+// disk is one without a machine.
+type disk struct{ logs []*log }
+
 // log is the model log with real bodies.
-type log struct {
-	*uplinktest.Log
-	enc record.Encoder
-}
+type log struct{ *uplinktest.Log }
 
 func (l *log) At(e record.Epoch, o record.Offset) (uplink.Item, error) {
 	it, err := l.Log.At(e, o)
@@ -73,7 +98,7 @@ func (l *log) At(e record.Epoch, o record.Offset) (uplink.Item, error) {
 	if err != nil {
 		return it, err
 	}
-	body, used, raw, err := l.enc.Encode(nil, recs, record.CodecPlain)
+	body, used, raw, err := codec.Encode(nil, recs, record.CodecPlain)
 	b.Body, b.Codec, b.RawLen, b.CRC = body, used, uint32(raw), wire.Checksum(body)
 	return it, err
 }
@@ -89,9 +114,8 @@ func (l *log) Series(e record.Epoch, id record.SeriesID) (record.Series, bool) {
 // current is the state that is being worked on: closures that cannot be copied look here.
 var (
 	current *state
-	nonces  uint64
 	replies []*wire.Ack
-	broken  func(wire.Message) wire.Message // breaks a rule on the way, nil from it: the message is lost; not set: no rule is broken
+	broken  func(*state, wire.Message) wire.Message // breaks a rule on the way, nil from it: the message is lost; not set: no rule is broken
 	codec   = new(uplink.Bodies)
 )
 
@@ -101,12 +125,14 @@ func mint() record.Epoch {
 }
 
 func random() uint64 {
-	nonces++
-	return nonces
+	current.nonces++
+	return current.nonces
 }
 
+func reply(a *wire.Ack) { replies = append(replies, through(a).(*wire.Ack)) }
+
 func (s *state) newLog(name string) *log {
-	return &log{Log: uplinktest.NewLog(name, 1, mint)}
+	return &log{uplinktest.NewLog(name, 1, mint)}
 }
 
 // sender is a new process on the logs.
@@ -118,20 +144,21 @@ func (s *state) sender(logs []*log) *uplink.Sender {
 	return uplink.New(uplink.Options{Window: maxWay * frameMax, FrameCost: frameMax, NoGather: true, Codec: codec, Random: random}, src...)
 }
 
-func (s *state) hub() *receive.Receiver {
-	return receive.New(receive.Options{Store: s.store, CreditBytes: credit, Linger: -1})
+func newHub() part[receive.Receiver] {
+	return whole(receive.New(receive.Options{Store: hubStore{}, CreditBytes: credit, Linger: -1}))
 }
 
 func start(r *run) *state {
-	s := &state{store: memory.New(nil), left: r.budget, now: time.Now(), truth: truth{Where: map[int64][]place{}, Free: map[int64]bool{}, Links: map[record.Epoch]link{}}}
+	s := &state{store: whole(memory.New(nil)), left: r.budget, now: time.Now(),
+		truth: whole(&truth{Where: map[int64][]place{}, Free: map[int64]bool{}, Links: map[record.Epoch]link{}})}
 	current = s
 	b := &box{}
 	for _, name := range r.streams {
 		b.logs = append(b.logs, s.newLog(name))
 	}
 	b.s = s.sender(b.logs)
-	s.boxes = []*box{b}
-	s.hubs = []*receive.Receiver{s.hub()}
+	s.boxes = []part[box]{whole(b)}
+	s.hubs = []part[receive.Receiver]{newHub()}
 	if r.before != nil {
 		r.before(s)
 	}
@@ -157,30 +184,33 @@ func (s *state) settle() {
 // restarted is a machine that was resumed from a snapshot, has appended a record where the hub has two others, and was
 // restarted before it heard of that.
 func restarted(s *state) {
-	b := s.boxes[0]
 	plain := record.Record{Type: record.TypeInt}
-	s.append(b, 0, plain)
+	s.append(0, 0, plain)
 	s.settle()
-	s.snap = copyOf(b)
-	s.append(b, 0, plain)
-	s.append(b, 0, plain)
+	s.snap = s.boxes[0].shared()
+	s.append(0, 0, plain)
+	s.append(0, 0, plain)
 	s.settle()
-	s.discard(b.logs, s.snap.logs)
-	s.boxes[0], s.snap = s.snap, nil
-	s.left.snaps++
-	b = s.boxes[0]
-	b.connected = false
-	b.s.Disconnected(s.now, nil)
-	s.append(b, 0, plain)
+	s.resume()
+	s.append(0, 0, plain)
 	s.check()
-	s.restart(b)
+	s.restart(0)
 }
 
 // action is one thing that may happen next.
 type action struct {
-	name string
-	fair bool // the world does it by itself, sooner or later: no fault, nothing new
+	name func() string // while the state is as it was before
+	fair bool          // the world does it by itself, sooner or later: no fault, nothing new
 	do   func(s *state) bool
+}
+
+func named(format string, args ...any) func() string {
+	return func() string { return fmt.Sprintf(format, args...) }
+}
+
+// told names an action after a message.
+func told(format string, m message) func() string {
+	return func() string { return fmt.Sprintf(format, tell(m.Message)) }
 }
 
 // through is the message as its bytes say it.
@@ -204,52 +234,55 @@ func through(m wire.Message) wire.Message {
 }
 
 // take lets a hub take a message and answer.
-func (s *state) take(hub int, m wire.Message) {
+func (s *state) take(hub int, m message) {
 	replies = nil
-	h := s.hubs[hub]
-	h.Handle(device, m, func(a *wire.Ack) { replies = append(replies, through(a).(*wire.Ack)) })
+	h := s.hubs[hub].change()
+	h.Handle(device, through(m.Message), reply)
 	h.Work(context.Background())
 	for _, a := range replies {
 		s.stated(a)
 		if broken != nil {
-			a = broken(a).(*wire.Ack)
+			a = broken(s, a).(*wire.Ack)
 		}
-		s.down = append(s.down, a)
+		s.down = append(s.down, send(a))
 	}
 }
 
 // hear gives an answer to every box: all are one device.
-func (s *state) hear(a *wire.Ack) {
-	for _, b := range s.boxes {
-		if b.connected {
-			b.s.Received(through(a), s.now)
+func (s *state) hear(a message) {
+	for i := range s.boxes {
+		if s.boxes[i].v.connected {
+			s.boxes[i].change().s.Received(through(a.Message), s.now)
 		}
 	}
 }
 
+// without is a list without one of its messages.
+func without(list []message, i int) []message { return append(list[:i:i], list[i+1:]...) }
+
 // fair are the steps of the world without faults.
 func (s *state) fair() (out []action) {
 	for i := range s.boxes {
-		b := s.boxes[i]
-		if !b.connected {
-			out = append(out, action{fmt.Sprintf("connect %d", i), true, func(s *state) bool {
-				s.boxes[i].connected = true
-				s.boxes[i].s.Connected(s.now)
+		if !s.boxes[i].v.connected {
+			out = append(out, action{named("connect %d", i), true, func(s *state) bool {
+				b := s.boxes[i].change()
+				b.connected = true
+				b.s.Connected(s.now)
 				return true
 			}})
 			continue
 		}
 		if len(s.up) < maxWay {
-			out = append(out, action{fmt.Sprintf("send %d", i), true, func(s *state) bool {
-				m, ok := s.boxes[i].s.Next(s.now)
+			out = append(out, action{named("send %d", i), true, func(s *state) bool {
+				m, ok := s.boxes[i].change().s.Next(s.now)
 				if !ok {
 					return false
 				}
 				if m = through(m); broken != nil {
-					m = broken(m)
+					m = broken(s, m)
 				}
 				if m != nil {
-					s.up = append(s.up, m)
+					s.up = append(s.up, send(m))
 				}
 				return true
 			}})
@@ -258,9 +291,9 @@ func (s *state) fair() (out []action) {
 	for i := range s.up {
 		for h := range s.hubs {
 			if len(s.down) < maxWay {
-				out = append(out, action{fmt.Sprintf("hub %d takes %s", h, tell(s.up[i])), true, func(s *state) bool {
+				out = append(out, action{told(fmt.Sprint("hub ", h, " takes %s"), s.up[i]), true, func(s *state) bool {
 					m := s.up[i]
-					s.up = append(s.up[:i:i], s.up[i+1:]...)
+					s.up = without(s.up, i)
 					s.take(h, m)
 					return true
 				}})
@@ -268,9 +301,9 @@ func (s *state) fair() (out []action) {
 		}
 	}
 	for i := range s.down {
-		out = append(out, action{"box hears " + tell(s.down[i]), true, func(s *state) bool {
+		out = append(out, action{told("box hears %s", s.down[i]), true, func(s *state) bool {
 			a := s.down[i]
-			s.down = append(s.down[:i:i], s.down[i+1:]...)
+			s.down = without(s.down, i)
 			s.hear(a)
 			return true
 		}})
@@ -285,8 +318,8 @@ func (s *state) fair() (out []action) {
 
 // tick is the next time-out of a box.
 func (s *state) tick(i int, fair bool) action {
-	return action{fmt.Sprintf("time-out of %d", i), fair, func(s *state) bool {
-		b := s.boxes[i]
+	return action{named("time-out of %d", i), fair, func(s *state) bool {
+		b := s.boxes[i].v
 		at := b.s.Wake()
 		if !b.connected || at.IsZero() {
 			return false
@@ -294,7 +327,7 @@ func (s *state) tick(i int, fair bool) action {
 		if at.After(s.now) {
 			s.now = at
 		}
-		b.s.Tick(s.now)
+		s.boxes[i].change().s.Tick(s.now)
 		return true
 	}}
 }

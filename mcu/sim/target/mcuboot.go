@@ -57,6 +57,9 @@ func NewMCUboot(image []byte) *MCUboot {
 // Runs is the file in the slot that runs, by its hash; nil if no whole image is there.
 func (m *MCUboot) Runs() []byte { return hashOf(m.Slots[0].Cells) }
 
+// Confirmed tells whether the image that runs stays after a restart.
+func (m *MCUboot) Confirmed() bool { return m.trailer.confirmed }
+
 func hashOf(cells []byte) []byte {
 	size := sizeOf(cells)
 	if size == 0 {

@@ -30,7 +30,7 @@ type Fleet struct {
 }
 
 // Roles are the delegated ones; each signs what lies below a directory of its name.
-var Roles = []string{"agent", "config", "models", "releases"}
+var Roles = []string{"agent", "config", "firmware", "models", "releases", "sites"}
 
 // New makes an empty repository in dir, signed at now.
 func New(tb TB, dir string, now time.Time) *Fleet {

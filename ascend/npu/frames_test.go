@@ -1,0 +1,128 @@
+package npu_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/edgelog/edgelog/internal/api"
+)
+
+// results are the records of a frame's inference, good ones and failures.
+func (b *box) resultsOf(frame string) (good, failed int) {
+	b.t.Helper()
+	for _, name := range []string{"npu.inference", "npu.failed"} {
+		for _, r := range b.records(name) {
+			var body struct{ Input struct{ Ref string } }
+			if json.Unmarshal(r.Value, &body) != nil || body.Input.Ref != frame {
+				continue
+			}
+			if name == "npu.failed" {
+				failed++
+			} else {
+				good++
+			}
+		}
+	}
+	return good, failed
+}
+
+// post posts a frame until the worker does not say any more that it is being worked on.
+func (b *box) post(frame string, data []byte) *api.NPUResult {
+	b.t.Helper()
+	var res *api.NPUResult
+	b.until("an answer to "+frame, func() bool {
+		var err error
+		res, err = b.client().Infer(context.Background(), "colours", frame, data)
+		var no *api.Error
+		if err != nil && (!errors.As(err, &no) || no.Code != api.CodeBusy) {
+			b.t.Fatal(err)
+		}
+		return err == nil
+	})
+	return res
+}
+
+// Who does not wait for the answer and posts the frame again has one result, however often: while it waits in the queue, while
+// it is on the device, and afterwards.
+func TestFramePostedByTheImpatient(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	b.worker(b.config(colours))
+	b.ready("colours")
+	control("set execute_us 300000")
+	defer control("set execute_us 0")
+	for i := range 4 { // work before it
+		go b.client().Infer(context.Background(), "colours", fmt.Sprint("before-", i), picture(red, 8)) //nolint:errcheck // its record is not looked at
+	}
+	for range 8 {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		_, err := b.client().Infer(ctx, "colours", "one", picture(blue, 8))
+		cancel()
+		if err == nil {
+			break
+		}
+	}
+	if res := b.post("one", picture(blue, 8)); !res.Recorded || res.Quality != "good" {
+		t.Errorf("%+v", res)
+	}
+	if good, failed := b.resultsOf("one"); good != 1 || failed != 0 {
+		t.Errorf("%d results, %d failures of one frame", good, failed)
+	}
+}
+
+// A frame that got no result may be posted again: one that is no picture, and one that was in the memory of a worker that
+// was killed. Nobody is told that it is recorded already.
+func TestFrameWithoutResultIsPostedAgain(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	b.config(colours)
+	b.rules("")
+	cmd, done := b.process()
+	b.ready("colours")
+	for range 2 {
+		if res := b.post("bad", []byte("no picture")); res.Repeated || res.Quality != "bad:malformed" {
+			t.Errorf("%+v", res)
+		}
+	}
+	if res := b.post("bad", picture(red, 8)); res.Repeated || res.Quality != "good" {
+		t.Errorf("corrected: %+v", res)
+	}
+	b.rules("set execute_us 60000000")
+	time.Sleep(50 * time.Millisecond) // the library looks every 10 ms; a rule that comes late makes the test pass as well
+	bound := func() uint64 {
+		s, err := b.client().Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Sequence
+	}
+	was := bound()
+	go b.client().Infer(context.Background(), "colours", "lost", picture(green, 8)) //nolint:errcheck // the worker is killed
+	b.until("the frame is bound", func() bool { return bound() > was })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	b.rules("set execute_us 0")
+	cmd, done = b.process()
+	b.ready("colours")
+	if res := b.post("lost", picture(green, 8)); res.Repeated || res.Quality != "good" || !strings.Contains(string(res.Result), "green") {
+		t.Errorf("%+v", res)
+	}
+	if res := b.post("lost", picture(green, 8)); !res.Repeated || !res.Recorded {
+		t.Errorf("posted once more: %+v", res)
+	}
+	if good, failed := b.resultsOf("lost"); good != 1 || failed > 1 { // none, if the frame was faster than the rule
+		t.Errorf("%d results, %d failures", good, failed)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+}
