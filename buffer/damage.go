@@ -27,8 +27,11 @@ func (l *Log) examine(s *seg, why *segment.CorruptionError) error {
 	}
 	var gaps []record.Gap
 	for _, d := range c.Damage {
-		if d.To > end {
+		if d.From >= end {
 			continue // above what counts of this file
+		}
+		if d.To > end { // a batch that the end of what counts divides
+			d.To, d.ChainTo = end, chainEnd
 		}
 		gaps = append(gaps, record.Gap{Epoch: s.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
 	}

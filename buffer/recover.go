@@ -235,6 +235,9 @@ func (r *recovery) clip() {
 		s := &seg{path: c.Path, epoch: f.epoch, opening: c.Header.Opening, seq: c.Header.Seq, salt: c.Header.Salt, start: c.Start,
 			limit: c.EndPos, bytes: c.Size, base: f.base, end: c.Index.End, chainBase: c.Header.ChainBase, chainEnd: c.Index.ChainEnd,
 			boot: c.Index.Boot, utc: c.Index.UTC, key: c.Key, held: f.lock, known: f.lock != nil}
+		if l.set.readOnly && !c.Sealed && len(c.Notes) == 0 {
+			s.bytes = c.EndPos // the rest is room that is reserved; a recovery gives it back
+		}
 		if c.Lost {
 			s.base, s.chainBase = c.Index.Base, c.Index.ChainBase
 		}
@@ -291,7 +294,11 @@ func (r *recovery) gaps() {
 			if c, ok := l.gaps.chain(d.From); ok && f.c.Lost {
 				d.ChainFrom = c // what a segment without its header begins with was guessed from its blocks
 			}
-			if d.To = min(d.To, ends[f.epoch].To); d.From < d.To {
+			s := r.segOf(f)
+			if s != nil && d.To > s.end { // the rest of it does not count: a later segment, or another epoch, has it
+				d.To, d.ChainTo = s.end, s.chainEnd
+			}
+			if s != nil && d.From < d.To {
 				l.gaps = l.gaps.with(record.Gap{Epoch: f.epoch, Range: d.Range, Reason: record.ReasonCorrupt, ChainFrom: d.ChainFrom, ChainTo: d.ChainTo})
 			}
 		}
@@ -301,6 +308,16 @@ func (r *recovery) gaps() {
 	}
 	l.gaps = l.gaps.bounded()
 	l.dirty.gaps = len(l.gaps) != found
+}
+
+// segOf is what counts of a file, nil if nothing does or gaps take its place.
+func (r *recovery) segOf(f *file) *seg {
+	for _, s := range r.l.segs {
+		if s.path == f.c.Path {
+			return s
+		}
+	}
+	return nil
 }
 
 // dropCovered leaves out segments of which every record is already a gap: their removal was interrupted.

@@ -23,8 +23,9 @@ type storedRow struct {
 // agree lets boxes that share epochs hear of each other. Any of them may fill a gap that another one has named, and the
 // hub skip there what it knows as a repeat; whoever did not send it knows with its next answer (docs/protocol.md, "The
 // account"). Until then its account is the older truth. It may take several turns, as a hello can lead to a fill. One that
-// changes nothing at the hub is the last: what differs then, differs for good. An epoch that one box has alone has no
-// such excuse: that box has sent everything of it and was told what became of it.
+// changes nothing at the hub is the last: what differs then, differs for good. An epoch that one box has alone has this
+// excuse only where a frame of its own came after the gap that it has sent in its place, and filled it, under a nonce that
+// does not count any more; else that box has sent everything of it and was told what became of it.
 func (w *world) agree() {
 	for len(w.bad) == 0 {
 		before, err := w.store.Positions(context.Background(), device)
@@ -35,7 +36,7 @@ func (w *world) agree() {
 		differ := 0
 		for _, b := range w.boxes {
 			for _, d := range b.differs(byKey(before.Positions)) {
-				if !w.shared(d.Key) {
+				if !w.shared(d.Key) && !w.filled[d.Key] {
 					return
 				}
 				differ++

@@ -201,6 +201,7 @@ func (w *world) committed(st store.DeviceState, changes []store.Change, res []st
 		}
 		next[k], closed[k] = c.To, closed[k] || c.Quarantine
 		w.reached[k] = max(w.reached[k], c.To)
+		w.filled[k] = w.filled[k] || c.Late
 		w.checkPosition(&res[i].Position)
 		for j := range c.Rows {
 			if n := number(&c.Rows[j]); n >= 0 {

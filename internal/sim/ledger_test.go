@@ -14,6 +14,7 @@ type ledger struct {
 	entries  []*entry
 	links    map[receive.Key][]link        // by the boxes that hold the epoch
 	reached  map[receive.Key]record.Offset // highest position that the store ever had
+	filled   map[receive.Key]bool          // a frame has filled a gap of it
 	lineages []*lineage
 	notices  map[string]int
 	killed   []*hub // by themselves, to be replaced
@@ -71,7 +72,7 @@ type link struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, notices: map[string]int{}}
+	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, filled: map[receive.Key]bool{}, notices: map[string]int{}}
 }
 
 func (l *ledger) newLineage() *lineage {
