@@ -136,7 +136,7 @@ bench-npu: build ## figures of the NPU worker on the stand-in: calls, pipeline (
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench
 soak-npu: build ## an hour of simulated load; fails if memory, handles or threads grow (SOAK=1h PACE=100ms)
 	@CGO_ENABLED=1 $(GO) run ./internal/bench/npubench -soak $(SOAK) -pace $(PACE)
-standin: ## the stand-in libraries and two small models into bin/standin/ (needs gcc)
+standin: ## the stand-in libraries, two small models and three pictures into bin/standin/ (needs gcc)
 	@CGO_ENABLED=0 $(GO) run ./internal/bench/npubench -build bin/standin && ls bin/standin
 
 # --- sensors ---------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.ingest = newIngester(a.set, a.clock.stamp, o.Config.Control.Producers)
-	if err := CheckNodes(o.Config.Nodes); err != nil {
+	if err := Check(o.Config); err != nil {
 		return nil, err
 	}
 	a.nodes = newNodes(a)

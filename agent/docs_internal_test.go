@@ -53,7 +53,7 @@ func TestGuidesConfigurations(t *testing.T) {
 			}
 			c, err := config.Parse("/etc/edge-agent/agent.yaml", []byte("device: x\n"+b), reader{profile: profile})
 			if err == nil {
-				err = CheckSources(c.Sources)
+				err = Check(c)
 			}
 			if err != nil {
 				t.Errorf("%s: %v\n%s", file, err, b)

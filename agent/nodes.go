@@ -19,20 +19,6 @@ import (
 	"github.com/edgelog/edgelog/mcu"
 )
 
-// CheckNodes finds the mistakes in lines of nodes that only their driver knows. Nothing is opened.
-func CheckNodes(lines []config.NodeLine) error {
-	for i := range lines {
-		o, err := lineOptions(&lines[i])
-		if err == nil {
-			_, err = mcu.New(o)
-		}
-		if err != nil {
-			return fmt.Errorf("nodes: %w", err)
-		}
-	}
-	return nil
-}
-
 // lineOptions are a line's without what the agent gives it.
 func lineOptions(c *config.NodeLine) (mcu.Options, error) {
 	o := mcu.Options{Name: c.Name, Baud: c.Baud, Poll: c.Poll, Discover: c.Discover,

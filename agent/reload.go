@@ -23,10 +23,7 @@ func (a *Agent) Reload(ctx context.Context, by string) (*api.Reload, error) {
 	}
 	now, err := config.Load(a.o.File, config.OS{})
 	if err == nil {
-		_, err = planOf(now.Sources, a.surroundings())
-	}
-	if err == nil {
-		err = CheckNodes(now.Nodes)
+		err = Check(now)
 	}
 	if err != nil {
 		a.faults.raise(health.ReloadFailed, "config", a.o.File, err.Error())

@@ -17,12 +17,28 @@ import (
 	"github.com/edgelog/edgelog/drivers/synthetic"
 	"github.com/edgelog/edgelog/drivers/system"
 	"github.com/edgelog/edgelog/drivers/w1"
+	"github.com/edgelog/edgelog/mcu"
 )
 
-// CheckSources finds the mistakes in sources that only their drivers know. Nothing is opened.
-func CheckSources(sources []config.Source) error {
-	_, err := planOf(sources, surroundings{log: slog.New(slog.DiscardHandler)})
-	return err
+// Check is what a configuration must pass beyond its own checks: all of its sources and lines of nodes can be made.
+// Nothing is opened. The error is a *strictyaml.Error with the place of each problem.
+func Check(c *config.Config) error {
+	r := c.Report()
+	for i, s := range c.Sources {
+		if _, err := sourceOf(s, surroundings{log: slog.New(slog.DiscardHandler)}); err != nil {
+			r.Addf(fmt.Sprintf("sources[%d]", i), "source %s: %v", s.Name, err)
+		}
+	}
+	for i := range c.Nodes {
+		o, err := lineOptions(&c.Nodes[i])
+		if err == nil {
+			_, err = mcu.New(o)
+		}
+		if err != nil {
+			r.Addf(fmt.Sprintf("nodes[%d]", i), "%v", err)
+		}
+	}
+	return r.Err()
 }
 
 // surroundings are what sources need of the agent.

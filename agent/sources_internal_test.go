@@ -40,7 +40,7 @@ func TestSourcesAreCheckedByTheirDrivers(t *testing.T) {
 		{"{name: a, driver: mqtt, mqtt: {broker: 'tcp://h:1883', client_id: a, subscriptions: [{format: zigbee2mqtt}]}}", ""},
 		{"{name: a, driver: mqtt, mqtt: {broker: 'tcp://h:1883', client_id: a, subscriptions: [{format: zigbee}]}}", "subscriptions[0]"},
 	} {
-		err := CheckSources(parse(t, c.yaml).Sources)
+		err := Check(parse(t, c.yaml))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n got %v\nwant %s", c.yaml, err, c.want)
 		}

@@ -5,7 +5,7 @@ import "time"
 const (
 	wearMarks   = 24            // what is kept to say what a day costs
 	wearEvery   = time.Hour     // between two of them
-	wearAtLeast = time.Minute   // shorter says nothing
+	wearAtLeast = time.Hour     // shorter says little of a day
 	wearJudge   = 3 * time.Hour // a fault is declared on no less
 )
 

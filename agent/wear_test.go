@@ -18,9 +18,9 @@ func TestWear(t *testing.T) {
 		}
 	}
 	w.add(at, 5_000_000_000) // the disk was in use before
-	step(30*time.Second, 1000)
+	step(30*time.Minute, 1000)
 	if b, _ := w.perDay(); b != 0 {
-		t.Fatalf("%.0f after half a minute", b)
+		t.Fatalf("%.0f after half an hour", b)
 	}
 	step(time.Hour, 1000)
 	if b, over := w.perDay(); b != 86_400_000 || over < time.Hour {

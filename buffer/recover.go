@@ -235,6 +235,9 @@ func (r *recovery) clip() {
 		s := &seg{path: c.Path, epoch: f.epoch, opening: c.Header.Opening, seq: c.Header.Seq, salt: c.Header.Salt, start: c.Start,
 			limit: c.EndPos, bytes: c.Size, base: f.base, end: c.Index.End, chainBase: c.Header.ChainBase, chainEnd: c.Index.ChainEnd,
 			boot: c.Index.Boot, utc: c.Index.UTC, key: c.Key, held: f.lock, known: f.lock != nil}
+		if l.set.readOnly && !c.Sealed && len(c.Notes) == 0 {
+			s.bytes = c.EndPos // the rest is room that is reserved; a recovery gives it back
+		}
 		if c.Lost {
 			s.base, s.chainBase = c.Index.Base, c.Index.ChainBase
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
@@ -107,6 +108,8 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.err }
 
+func usage(err error) error { return &exit{ExitUsage, err} }
+
 func usagef(format string, args ...any) error { return &exit{ExitUsage, fmt.Errorf(format, args...)} }
 
 // Main runs the program and returns its exit code.
@@ -161,13 +164,12 @@ func (a *app) main(ctx context.Context) error {
 		}
 		names = append(names, c.name)
 	}
-	return usagef("there is no command %q%s. edge-hub help lists all", name, strictyaml.Suggest(name, names))
+	return usage(cmdline.Then(cmdline.Unknown("command", name, names), "edge-hub help lists all"))
 }
 
 // parse reads a command's flags, which may stand before and after its other arguments. At most max of those are allowed.
 func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet)) ([]string, error) {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	output := ""
 	f.StringVar(&a.file, "config", DefaultFile, "")
 	f.StringVar(&a.db, "db", "", "")
@@ -177,24 +179,15 @@ func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet
 	if more != nil {
 		more(f)
 	}
-	var words []string
-	for rest := args; ; {
-		if err := f.Parse(rest); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				if err := a.cmdHelp(context.Background(), []string{name}); err != nil {
-					return nil, err
-				}
-				return nil, &exit{code: ExitOK}
-			}
-			return nil, usagef("%w; edge-hub help %s shows its flags", err, name)
+	words, err := cmdline.Parse(f, args, max)
+	if errors.Is(err, flag.ErrHelp) {
+		if err := a.cmdHelp(context.Background(), []string{name}); err != nil {
+			return nil, err
 		}
-		if rest = f.Args(); len(rest) == 0 {
-			break
-		}
-		words, rest = append(words, rest[0]), rest[1:]
+		return nil, &exit{code: ExitOK}
 	}
-	if len(words) > max {
-		return nil, usagef("%s: %q is too much; edge-hub help %s shows its form", name, words[max], name)
+	if err != nil {
+		return nil, usage(cmdline.Then(fmt.Errorf("%s: %w", name, err), "edge-hub help "+name+" shows its form"))
 	}
 	switch output {
 	case "":

@@ -12,6 +12,7 @@ import (
 	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/kafka"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 )
@@ -124,7 +125,7 @@ func (a *app) cmdPurge(ctx context.Context, args []string) error {
 	}
 	o := sqlite.PurgeOptions{DryRun: true}
 	if before != "" {
-		t, err := parseTime(before, a.now())
+		t, err := cmdline.Time(before, a.now())
 		if err != nil {
 			return usagef("--before %w", err)
 		}
@@ -284,20 +285,4 @@ func (a *app) listQuarantine(ctx context.Context) error {
 		t.Row(q.Device, q.Stream, q.Epoch, term.CommaU(q.Next), term.Clock(q.LastStored.In(a.Zone), a.now()))
 	}
 	return a.text(t.String() + "\nThe devices have closed these epochs and go on in new ones: nothing waits.\nedge-hub help quarantine says more.\n")
-}
-
-// parseTime reads a time as people type it: RFC 3339, "2026-11-23 02:14", "2026-11-23", or a length of time ago: "90d".
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	if d, err := strictyaml.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time; write 2026-11-23T02:14:00Z, 2026-11-23, or 90d (ago)", s)
 }

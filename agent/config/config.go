@@ -26,7 +26,12 @@ type Config struct {
 	NPU     *NPU              `yaml:"npu"`
 	Update  *Update           `yaml:"update"`
 	Log     Log               `yaml:"log"`
+
+	pos *strictyaml.Positions // of Parse
 }
+
+// Report begins a report of what else is wrong: problems are told with their place in the file.
+func (c *Config) Report() *strictyaml.Report { return strictyaml.NewReport(c.pos, nil) }
 
 // NPU says that this box has an NPU worker (edge-npu), whose faults the agent declares.
 type NPU struct {

@@ -33,6 +33,12 @@ func (m machine) Stat(name string) (fs.FileInfo, error) {
 func (m machine) Hostname() (string, error) { return "box-17", nil }
 
 func certificate(t *testing.T, cn string) []byte {
+	cert, _ := pair(t, cn)
+	return cert
+}
+
+// pair is a certificate and its key.
+func pair(t *testing.T, cn string) (certificate, privateKey []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,7 +49,11 @@ func certificate(t *testing.T, cn string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	text, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
 }
 
 func TestShippedExampleLoads(t *testing.T) {
@@ -136,10 +146,16 @@ func TestMistakes(t *testing.T) {
 		{"stream name", "streams: {A_b: {}}", `agent.yaml:1:11  stream "A_b": a name has 1 to 32 of a-z 0-9 -`},
 		{"device", "device: a/b", `agent.yaml:1:9  device "a/b" cannot name a device: the characters / + # have a meaning in topics`},
 		{"producer", "control: {producers: {'a b': {}}}", `agent.yaml:1:23  producer "a b": a name has 1 to 64 of a-z A-Z 0-9 . _ : -`},
+		{"tab", "log:\n\tlevel: info", "agent.yaml:2  not valid YAML: a tab stands here; YAML is indented with blanks only"},
+		{"quote", "device: \"box", "agent.yaml:1  not valid YAML: a quotation mark that was opened is not closed before the file ends"},
+		{"another key", "uplink: {mqtt: {broker: 'ssl://b', cert_file: /cert, key_file: /other}}", `agent.yaml:1:64  uplink.mqtt.key_file "/other" is not the key of cert_file "/cert": private key does not match public key`},
+		{"password itself", "uplink: {mqtt: {broker: 'ssl://b', password: x}}", `agent.yaml:1:36  unknown key "password" in uplink.mqtt; did you mean "password_file"?`},
 		{"level", "log: {level: inf}", `agent.yaml:1:14  log.level "inf" is not a level; did you mean "info"?`},
 		{"two at once", "device: a/b\nlog: {lvl: x}", "agent.yaml:1:9  device \"a/b\" cannot name a device: the characters / + # have a meaning in topics\nagent.yaml:2:7  unknown key \"lvl\" in log; known are level"},
 	}
-	host := machine{fstest.MapFS{"cert": {Data: certificate(t, "x")}, "text": {Data: []byte("hello")}}}
+	cert, _ := pair(t, "x")
+	_, other := pair(t, "x")
+	host := machine{fstest.MapFS{"cert": {Data: cert}, "other": {Data: other}, "text": {Data: []byte("hello")}}}
 	for _, c := range cases {
 		_, err := config.Parse("/etc/agent.yaml", []byte(c.yaml), host)
 		var e *strictyaml.Error
@@ -150,7 +166,8 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestDeviceComesFromTheCertificate(t *testing.T) {
-	host := machine{fstest.MapFS{"cert": {Data: certificate(t, "box-4711")}, "key": {Data: []byte("-----BEGIN X-----\n-----END X-----\n")}}}
+	cert, key := pair(t, "box-4711")
+	host := machine{fstest.MapFS{"cert": {Data: cert}, "key": {Data: key}}}
 	text := "uplink: {mqtt: {broker: 'ssl://b.example', cert_file: /cert, key_file: /key}}"
 	c, err := config.Parse("/etc/a.yaml", []byte(text), host)
 	if err != nil || c.Device != "box-4711" {
@@ -292,5 +309,43 @@ func TestModbusIsCompleted(t *testing.T) {
 	}
 	if p := config.NewPlan(a, b); len(p.StopSources) != 1 || len(p.StartSources) != 1 {
 		t.Errorf("a changed profile is not seen: %+v", p)
+	}
+}
+
+// TestNotes: what is no mistake and worth knowing before a start.
+func TestNotes(t *testing.T) {
+	cert, key := pair(t, "box-17")
+	host := machine{fstest.MapFS{"cert": {Data: cert}, "key": {Data: key}, "dev/here": {}}}
+	c, err := config.Parse("/etc/a.yaml", []byte(`device: box-18
+sources:
+  - {name: gps, driver: nmea, nmea: {port: /dev/ttyUSB7}}
+  - {name: there, driver: nmea, nmea: {port: /dev/here}}
+  - {name: smart, driver: exec, exec: {command: [/usr/bin/absent, x]}}
+  - {name: meters, driver: modbus, modbus: {tcp: '10.0.0.7:502', devices: [{unit: 1, profile: xy-md02}]}}
+nodes:
+  - {line: cellar, port: /dev/ttyUSB8}
+uplink: {mqtt: {broker: 'ssl://b', cert_file: /cert, key_file: /key}}
+`), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Notes(host, []string{"/dev/serial/by-id/a"})
+	for i, want := range []string{
+		`device is "box-18" and the certificate's common name "box-17"`,
+		"source gps: /dev/ttyUSB7 does not exist now; serial ports that are there: /dev/serial/by-id/a",
+		"source smart: /usr/bin/absent does not exist now",
+		"line cellar: /dev/ttyUSB8 does not exist now; serial",
+	} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Errorf("note %d of %q\nwant %s", i, got, want)
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("%d notes", len(got))
+	}
+	// Relative paths do not depend on where somebody asks later.
+	c, err = config.Parse("a.yaml", []byte("data_dir: data"), host)
+	if err != nil || !filepath.IsAbs(c.DataDir) {
+		t.Errorf("data_dir %q, %v", c.DataDir, err)
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -67,11 +68,15 @@ func Parse(file string, data []byte, host Host) (*Config, error) {
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
+	c.pos = pos
 	return c, nil
 }
 
 // absolute makes the paths that a person wrote independent of the working directory.
 func (c *Config) absolute(dir string) {
+	if abs, err := filepath.Abs(dir); err == nil { // an error: there is no working directory, and nothing better than dir
+		dir = abs
+	}
 	fix := func(p *string) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -160,6 +165,30 @@ func (c *Config) check(r *strictyaml.Report, host Host) {
 		case !hasPEM(data):
 			r.Addf(f.path, "%s %q is not a PEM file", f.path, f.name)
 		}
+	}
+	if m := c.Uplink.MQTT; m != nil {
+		checkPair(r, host, "uplink.mqtt", m.CertFile, m.KeyFile)
+	}
+	if k := c.Uplink.Kafka; k != nil && k.TLS != nil {
+		checkPair(r, host, "uplink.kafka.tls", k.TLS.CertFile, k.TLS.KeyFile)
+	}
+}
+
+// checkPair refuses a key that is not that of the certificate. What cannot be read was said before.
+func checkPair(r *strictyaml.Report, host Host, path, certFile, keyFile string) {
+	if certFile == "" || keyFile == "" {
+		return
+	}
+	cert, err := host.ReadFile(certFile)
+	if err != nil || !hasPEM(cert) {
+		return
+	}
+	key, err := host.ReadFile(keyFile)
+	if err != nil || !hasPEM(key) {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		r.Addf(path+".key_file", "%s.key_file %q is not the key of cert_file %q: %s", path, keyFile, certFile, strings.TrimPrefix(err.Error(), "tls: "))
 	}
 }
 

@@ -273,6 +273,7 @@ func (l *Library) units(c Chip) []Gauge {
 	if a.ECC != nil {
 		err = l.check("dcmi_get_device_ecc_info", fill(l, &e, func(p unsafe.Pointer) int32 { return a.ECC(c.Card, c.Device, eccDDR, p) }))
 	}
+	out = append(out, Gauge{"ecc.enabled", "1", float64(e.Enable), err}, Gauge{"ecc.single", "1", float64(e.Single), err}, Gauge{"ecc.double", "1", float64(e.Double), err})
 	out = append(out, Gauge{"ecc.single_total", "1", float64(e.TotalSingle), err}, Gauge{"ecc.double_total", "1", float64(e.TotalDouble), err},
 		Gauge{"ecc.isolated_pages", "1", float64(e.IsoSingle + e.IsoDouble), err})
 	var cpu aicpuInfo

@@ -39,7 +39,10 @@ func TestAgentDeclares(t *testing.T) {
 	if _, err := b.client().Infer(context.Background(), "colours", "frame-1", picture(red, 64)); err != nil {
 		t.Fatal(err)
 	}
-	b.until("the inference", func() bool { n := status().NPU; return n.Done == 1 && n.Bad == 0 && n.Temperature == 47 })
+	b.until("the inference", func() bool {
+		n := status().NPU
+		return n.Done == 1 && n.Bad == 0 && n.Temperature != nil && *n.Temperature == 47
+	})
 	stop()
 	b.until("the silence", func() bool { return status().NPU.State == api.NPUSilent && declared("N001", "") })
 	b.worker(b.config(colours))

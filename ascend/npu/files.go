@@ -191,10 +191,14 @@ func (w *Worker) scanDir(ctx context.Context, r *runner, f Files, fresh map[stri
 			return true
 		}
 		path := filepath.Join(f.Dir, name)
-		ready := fresh[name]
 		info, err := os.Stat(path)
-		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".tmp") ||
-			len(path) > maxPathBytes || !ready && time.Since(info.ModTime()) < settle || !w.claim(path) {
+		if err != nil || !takes(path, info, fresh[name]) || !w.claim(path) {
+			delete(fresh, name)
+			continue
+		}
+		// It may have been put away before the claim: a look from before that says nothing.
+		if info, err = os.Stat(path); err != nil {
+			w.release(path)
 			delete(fresh, name)
 			continue
 		}
@@ -207,6 +211,13 @@ func (w *Worker) scanDir(ctx context.Context, r *runner, f Files, fresh map[stri
 		delete(fresh, name)
 	}
 	return true
+}
+
+// takes reports whether a file is complete and meant for the model.
+func takes(path string, info fs.FileInfo, announced bool) bool {
+	name := filepath.Base(path)
+	return info.Mode().IsRegular() && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".part") && !strings.HasSuffix(name, ".tmp") &&
+		len(path) <= maxPathBytes && (announced || time.Since(info.ModTime()) >= settle)
 }
 
 // prune keeps the newest finished files.

@@ -62,7 +62,7 @@ func (s Series) Label(key string) string {
 // Normalize sorts the labels and checks every bound; it returns an error that wraps ErrDefinition.
 func (s *Series) Normalize() error {
 	if !validName(s.Name) {
-		return fmt.Errorf("%w: name %q", ErrDefinition, s.Name)
+		return fmt.Errorf("%w: name %q: a name begins with a-z and goes on with a-z 0-9 _ .", ErrDefinition, s.Name)
 	}
 	if len(s.Labels) > MaxLabels {
 		return fmt.Errorf("%w: %s has %d labels, at most %d", ErrDefinition, s.Name, len(s.Labels), MaxLabels)
@@ -73,7 +73,7 @@ func (s *Series) Normalize() error {
 	}
 	for i, l := range s.Labels {
 		if !validLabelKey(l.Key) || !utf8.ValidString(l.Value) || i > 0 && s.Labels[i-1].Key == l.Key {
-			return fmt.Errorf("%w: label %q of %s", ErrDefinition, l.Key, s.Name)
+			return fmt.Errorf("%w: label %q of %s: a label's key has a-z 0-9 _, does not begin with a digit and is there once", ErrDefinition, l.Key, s.Name)
 		}
 	}
 	if !s.Type.Valid() || !utf8.ValidString(s.Unit) {

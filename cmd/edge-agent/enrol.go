@@ -14,6 +14,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/wire"
 )
@@ -38,7 +39,6 @@ const exitTrust = 5
 func enrolCommand(args []string, stdout, stderr io.Writer) int {
 	var o agent.EnrolOptions
 	f := flag.NewFlagSet("edge-agent enrol", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	file := f.String("config", config.DefaultFile, "")
 	f.StringVar(&o.Device, "device", "", "")
 	f.StringVar(&o.Broker, "broker", "", "")
@@ -46,17 +46,15 @@ func enrolCommand(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.ClaimCert, "claim-cert", "/etc/edge-agent/claim.crt", "")
 	f.StringVar(&o.ClaimKey, "claim-key", "/etc/edge-agent/claim.key", "")
 	f.StringVar(&o.Dir, "dir", "", "")
-	var words []string
-	for rest := args; len(rest) > 0; {
-		if err := f.Parse(rest); err != nil {
-			fmt.Fprintf(stderr, "edge-agent: %v\n\n%s", err, enrolUsage)
-			return exitUsage
-		}
-		if rest = f.Args(); len(rest) > 0 {
-			words, rest = append(words, rest[0]), rest[1:]
-		}
-	}
-	if len(words) != 1 {
+	words, err := cmdline.Parse(f, args, 1)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, enrolUsage)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "edge-agent: enrol: %v\n\n%s", err, enrolUsage)
+		return exitUsage
+	case len(words) == 0:
 		fmt.Fprint(stderr, enrolUsage)
 		return exitUsage
 	}

@@ -2,7 +2,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -10,15 +12,18 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/edgelog/edgelog/agent"
 	"github.com/edgelog/edgelog/agent/config"
+	"github.com/edgelog/edgelog/drivers/bus/serial"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
-	"github.com/edgelog/edgelog/internal/version"
+	"github.com/edgelog/edgelog/internal/vfs"
 )
 
 const usage = `edge-agent: sensors to a durable log to the central broker
@@ -45,55 +50,59 @@ const recentBytes = 64 << 10
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
-	}
-	if args[0] == "enrol" {
+	if len(args) > 0 && args[0] == "enrol" {
 		return enrolCommand(args[1:], stdout, stderr)
 	}
-	flags := flag.NewFlagSet("edge-agent "+args[0], flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	file := flags.String("config", config.DefaultFile, "configuration `FILE`")
-	command := args[0]
-	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
-	}
-	switch command {
-	case "run", "check":
-	case "version", "--version":
-		fmt.Fprintln(stdout, "edge-agent", version.String())
-		return exitOK
-	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	default:
-		fmt.Fprintf(stderr, "edge-agent: unknown command %q\n\n%s", command, usage)
-		return exitUsage
+	flags := flag.NewFlagSet("edge-agent", flag.ContinueOnError)
+	file := flags.String("config", config.DefaultFile, "")
+	command, status := cmdline.Program{Name: "edge-agent", Usage: usage, Commands: []string{"run", "check", "enrol"}}.Command(args, flags, stdout, stderr)
+	if command == "" {
+		return status
 	}
 	c, err := config.Load(*file, config.OS{})
+	if err == nil {
+		err = agent.Check(c)
+	}
 	if err != nil {
 		strictyaml.Tell(stderr, err)
-		return exitError
-	}
-	err = agent.CheckSources(c.Sources)
-	if err == nil {
-		err = agent.CheckNodes(c.Nodes)
-	}
-	if err != nil {
-		strictyaml.Tell(stderr, fmt.Errorf("%s: %w", *file, err))
+		if errors.Is(err, os.ErrNotExist) {
+			fmt.Fprintln(stderr, "Name another file with --config, or begin with the commented example, deploy/agent.yaml.")
+		}
 		return exitError
 	}
 	if command == "check" {
-		fmt.Fprintf(stdout, "%s: fine. Device %s, %d sources, %d lines of nodes, %d streams.\n", *file, c.Device, len(c.Sources), len(c.Nodes), len(c.Streams))
+		check(stdout, *file, c)
 		return exitOK
 	}
 	if err := serve(c, *file, stderr); err != nil {
 		fmt.Fprintln(stderr, "edge-agent:", err)
+		if errors.Is(err, vfs.ErrLocked) {
+			fmt.Fprintf(stderr, "Another agent runs on %s (edgectl status --run-dir %s): stop it, or give this one another data_dir and run_dir.\n", c.DataDir, c.RunDir)
+		}
 		return exitError
 	}
 	return exitOK
+}
+
+// check tells what a good configuration makes, and what is worth knowing of it.
+func check(w io.Writer, file string, c *config.Config) {
+	ports, _ := serial.List("/dev") // where they cannot be listed none are named
+	var names []string
+	for _, p := range ports {
+		names = append(names, cmp.Or(p.Stable, p.Path, p.Kernel))
+	}
+	to := "no uplink: records stay on this box"
+	switch {
+	case c.Uplink.MQTT != nil:
+		to = "delivers to " + c.Uplink.MQTT.Broker
+	case c.Uplink.Kafka != nil:
+		to = "delivers to Kafka at " + strings.Join(c.Uplink.Kafka.Brokers, ", ")
+	}
+	fmt.Fprintf(w, "%s: fine. Device %s, %s, %s, %s; %s.\n", file, c.Device, term.Count(len(c.Sources), "source"),
+		term.Count(len(c.Nodes), "line")+" of nodes", term.Count(len(c.Streams), "stream"), to)
+	for _, n := range c.Notes(config.OS{}, names) {
+		fmt.Fprintln(w, "note: "+term.Wrap(n, 80, "      "))
+	}
 }
 
 func serve(c *config.Config, file string, stderr io.Writer) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/edgelog/edgelog/ascend/acl"
 	"github.com/edgelog/edgelog/ascend/npu"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/sdnotify"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/version"
@@ -33,43 +34,25 @@ FILE is /etc/edge-agent/npu.yaml if not given. Exit status: 0 fine, 1 error, 2 u
 const (
 	exitOK    = 0
 	exitError = 1
-	exitUsage = 2
 	exitFound = 3
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
-	}
-	flags := flag.NewFlagSet("edge-npu "+args[0], flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	file := flags.String("config", npu.DefaultFile, "configuration `FILE`")
-	report := flags.String("report", "", "write the report to `FILE`")
-	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
-	}
-	switch args[0] {
-	case "run", "check", "doctor":
-	case "version", "--version":
-		fmt.Fprintln(stdout, "edge-npu", version.String())
-		return exitOK
-	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	default:
-		fmt.Fprintf(stderr, "edge-npu: unknown command %q\n\n%s", args[0], usage)
-		return exitUsage
+	flags := flag.NewFlagSet("edge-npu", flag.ContinueOnError)
+	file := flags.String("config", npu.DefaultFile, "")
+	report := flags.String("report", "", "")
+	command, status := cmdline.Program{Name: "edge-npu", Usage: usage, Commands: []string{"run", "check", "doctor"}}.Command(args, flags, stdout, stderr)
+	if command == "" {
+		return status
 	}
 	c, err := npu.Load(*file)
 	if err != nil {
 		strictyaml.Tell(stderr, err)
 		return exitError
 	}
-	switch args[0] {
+	switch command {
 	case "check":
 		fmt.Fprintf(stdout, "%s: fine. %d models, %d directories, %d windows.\n", *file, len(c.Models), len(c.Files), len(c.Windows))
 		return exitOK

@@ -37,6 +37,7 @@ finish() {
 	rm -rf "$root" "$root.log"
 }
 trap finish EXIT
+trap 'exit 1' INT TERM
 in_box() { nsenter -t "$leader" -m -u -i -n -p -- "$@"; }
 fail() {
 	echo "FAIL: $*"
@@ -55,7 +56,15 @@ until_true() { # seconds, what, command
 echo "systemd test: making a Debian root in $root"
 sources=/etc/apt/sources.list.d/debian.sources
 [ -f $sources ] || sources=/etc/apt/sources.list
-mmdebstrap -q --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$root" $sources
+# The root of today is kept for the next run.
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/edgelog/debian-$(date +%F).tar
+if [ ! -f "$kept" ]; then
+	mkdir -p "${kept%/*}"
+	rm -f "${kept%/*}"/debian-*.tar
+	mmdebstrap -q --format=tar --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$kept.$$" $sources
+	mv "$kept.$$" "$kept"
+fi
+tar -C "$root" --numeric-owner -xpf "$kept"
 install -m 755 "$bin/edge-agent" "$bin/edge-hub" "$bin/edgectl" "$bin/edge-updater" "$root/usr/bin/"
 install -D -m 755 "$here/edge-release" "$root/usr/lib/edge-agent/edge-release"
 install -D -m 644 "$here/edgelog.sysusers" "$root/usr/lib/sysusers.d/edgelog.conf"

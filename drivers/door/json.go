@@ -54,6 +54,9 @@ func (m *Mapping) JSON(dst []Reading, text []byte, labels []record.Label) ([]Rea
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return dst, errors.New("not JSON: more than one value")
 	}
+	if _, list := v.([]any); list && m.Prefix == "" {
+		return dst, errors.New("a list has no names: send one object, or give the source json.prefix")
+	}
 	w := walk{m: m, labels: labels, out: dst, from: len(dst), seen: map[string]bool{}}
 	if o, ok := v.(map[string]any); ok {
 		if err := w.prepare(o); err != nil {

@@ -118,19 +118,19 @@ const (
 
 // NPUSummary is what the agent's status says of the NPU worker: one line.
 type NPUSummary struct {
-	State       string  `json:"state"`
-	Simulated   bool    `json:"simulated,omitempty"`
-	Chips       int     `json:"chips"`
-	ChipsOK     int     `json:"chips_ok"`
-	Temperature float64 `json:"temperature_celsius,omitempty"` // of the hottest chip; 0 where none tells
-	Load        float64 `json:"load_percent"`                  // of the AI cores of the busiest chip
-	Models      int     `json:"models"`
-	Ready       int     `json:"models_ready"`
-	Done        uint64  `json:"done"`    // inferences since the worker's start
-	Bad         uint64  `json:"bad"`     // of them without a result
-	Waiting     int     `json:"waiting"` // inputs in queues and results that the agent has not taken
-	Dropped     uint64  `json:"dropped"`
-	Restarts    int     `json:"restarts"`
+	State       string   `json:"state"`
+	Simulated   bool     `json:"simulated,omitempty"`
+	Chips       int      `json:"chips"`
+	ChipsOK     int      `json:"chips_ok"`
+	Temperature *float64 `json:"temperature_celsius,omitempty"` // of the hottest chip; not there if none tells
+	Load        *float64 `json:"load_percent,omitempty"`        // of the AI cores of the busiest chip; not there if none tells
+	Models      int      `json:"models"`
+	Ready       int      `json:"models_ready"`
+	Done        uint64   `json:"done"`    // inferences since the worker's start
+	Bad         uint64   `json:"bad"`     // of them without a result
+	Waiting     int      `json:"waiting"` // inputs in queues and results that the agent has not taken
+	Dropped     uint64   `json:"dropped"`
+	Restarts    int      `json:"restarts"`
 }
 
 // Summary is the line of the agent's status.
@@ -140,8 +140,8 @@ func (s *NPUStatus) Summary() *NPUSummary {
 		if c.Health == "ok" {
 			out.ChipsOK++
 		}
-		out.Temperature = max(out.Temperature, c.Gauges["temperature"])
-		out.Load = max(out.Load, c.Gauges["utilization.aicore"])
+		out.Temperature = largest(out.Temperature, c.Gauges, "temperature")
+		out.Load = largest(out.Load, c.Gauges, "utilization.aicore")
 	}
 	for _, m := range s.Models {
 		if m.State == "ready" {
@@ -153,6 +153,14 @@ func (s *NPUStatus) Summary() *NPUSummary {
 		}
 	}
 	return out
+}
+
+// largest is the larger of a figure and a gauge, nil where there is neither.
+func largest(so *float64, gauges map[string]float64, name string) *float64 {
+	if x, told := gauges[name]; told && (so == nil || x > *so) {
+		return &x
+	}
+	return so
 }
 
 // NPUResult is the answer to one input.
@@ -216,6 +224,9 @@ func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, ou
 		}
 		if isPermission(err) {
 			return fmt.Errorf("%w: %s", ErrForbidden, c.path)
+		}
+		if isNotThere(err) {
+			return fmt.Errorf("%w: nothing listens on %s", ErrNPUSilent, c.path)
 		}
 		return fmt.Errorf("%w on %s: %w", ErrNPUSilent, c.path, err)
 	}

@@ -65,10 +65,17 @@ func (o Options) user(p port) string {
 		slices.Contains(strings.Fields(string(active)), filepath.Base(p.kernel)) {
 		return "the console of the kernel"
 	}
+	here, err := os.Stat(p.kernel)
+	if err != nil {
+		here = nil // unplugged meanwhile: the name is all there is to go by
+	}
 	fds, _ := filepath.Glob(filepath.Join(o.Proc, "[0-9]*/fd/*"))
 	for _, fd := range fds {
 		if to, err := os.Readlink(fd); err != nil || to != p.kernel {
 			continue
+		}
+		if theirs, err := os.Stat(fd); err == nil && here != nil && !os.SameFile(theirs, here) {
+			continue // of the same name in a container
 		}
 		pid := filepath.Base(filepath.Dir(filepath.Dir(fd)))
 		if pid == strconv.Itoa(os.Getpid()) {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/api"
@@ -45,6 +47,17 @@ func total(m map[string]uint64) uint64 {
 	return n
 }
 
+// accountRank orders streams from the worst.
+func accountRank(s api.StreamAccount) int {
+	switch {
+	case s.Sum.Remainder != 0:
+		return 0
+	case len(s.Sum.Dropped)+len(s.Sum.Skipped) > 0:
+		return 1
+	}
+	return 2
+}
+
 func (v view) account(acc *api.Account) string {
 	t := term.Table{Head: []string{"STREAM", "TAKEN", "DELIVERED", "SKIPPED", "DROPPED", "IN FLIGHT", "BUFFERED", "REST"},
 		Right: []bool{false, true, true, true, true, true, true, true}, Gap: 2}
@@ -53,7 +66,9 @@ func (v view) account(acc *api.Account) string {
 		t.Row(name, term.CommaU(e.End-e.First), term.CommaU(e.Delivered), term.CommaU(total(e.Skipped)), term.CommaU(total(e.Dropped)),
 			term.CommaU(e.InFlight), term.CommaU(e.Buffered), term.Comma(e.Remainder))
 	}
-	for _, s := range acc.Streams {
+	worst := slices.Clone(acc.Streams)
+	slices.SortStableFunc(worst, func(a, b api.StreamAccount) int { return cmp.Compare(accountRank(a), accountRank(b)) })
+	for _, s := range worst {
 		row(s.Name, s.Sum)
 		if v.wide {
 			for _, e := range s.Epochs {
@@ -63,12 +78,18 @@ func (v view) account(acc *api.Account) string {
 		if total(s.Sum.Dropped) > 0 {
 			why = append(why, s.Name+" dropped: "+reasons(s.Sum.Dropped))
 		}
+		if s.Sum.Owed > 0 {
+			why = append(why, s.Name+" owed: "+term.CommaU(s.Sum.Owed)+" of these are still here; the hub has only a gap of another copy of this disk in their place")
+		}
 		if total(s.Sum.Skipped) > 0 {
 			why = append(why, s.Name+" skipped by the hub: "+reasons(s.Sum.Skipped))
 		}
 	}
-	b := t.String()
+	b := v.table(&t)
 	if len(why) > 0 {
+		for i, w := range why {
+			why[i] = term.Wrap(w, v.style.Width(), "   ")
+		}
 		b += "\n" + strings.Join(why, "\n") + "\n"
 	}
 	if len(acc.Sources) > 0 {
@@ -76,11 +97,11 @@ func (v view) account(acc *api.Account) string {
 		for _, src := range acc.Sources {
 			s.Row(src.Name, term.CommaU(src.Taken), term.CommaU(total(src.Missed)), reasons(src.Missed))
 		}
-		b += "\n" + s.String()
+		b += "\n" + v.table(&s)
 	}
 	b = v.clean(b) + "\n"
 	if acc.Balanced {
 		return b + v.style.Paint(term.Green, "The account balances.") + "\n"
 	}
-	return b + v.style.Paint(term.Red, "THE ACCOUNT DOES NOT BALANCE.") + " edgectl explain A003\n"
+	return b + v.fields(0, v.style.Paint(term.Red, "THE ACCOUNT DOES NOT BALANCE."), "edgectl explain A003")
 }

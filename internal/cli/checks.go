@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/buffer"
+	"github.com/edgelog/edgelog/drivers/bus/serial"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
@@ -101,6 +103,27 @@ func (d *doctor) configuration() {
 	}
 }
 
+// places looks whether what the configuration names is there: ports, buses, programs.
+func (d *doctor) places() {
+	if d.conf == nil {
+		return
+	}
+	var ports []string
+	list, err := serial.List("/dev")
+	if err == nil { // else there is nothing to name beside a missing one
+		for _, n := range list {
+			ports = append(ports, cmp.Or(n.Stable, n.Path, n.Kernel))
+		}
+	}
+	notes := d.conf.Notes(d.Host, ports)
+	for _, n := range notes {
+		d.warn("config", n, "Correct the configuration, or plug it in: nothing needs to be restarted then", "")
+	}
+	if len(notes) == 0 && len(d.conf.Sources)+len(d.conf.Nodes) > 0 {
+		d.ok("sources", "every port, bus and program that the configuration names is there")
+	}
+}
+
 func (d *doctor) dataDir() {
 	info, err := d.Host.Stat(d.dir)
 	switch {
@@ -168,7 +191,7 @@ func (d *doctor) log(ctx context.Context) {
 }
 
 func (d *doctor) stream(name string, info buffer.Info) {
-	text := fmt.Sprintf("stream %s: %s records, %s in %d %s", name, term.CommaU(uint64(info.Durable-info.Low)), term.Bytes(info.Bytes), info.Segments, plural(info.Segments, "file"))
+	text := fmt.Sprintf("stream %s: %s, %s in %s", name, term.Count(uint64(info.Durable-info.Low), "record"), term.Bytes(info.Bytes), term.Count(info.Segments, "file"))
 	var lost uint64
 	why := map[string]uint64{}
 	for _, g := range info.Gaps {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -142,6 +143,8 @@ func (e *exit) Error() string {
 
 func (e *exit) Unwrap() error { return e.err }
 
+func usage(err error) error { return &exit{ExitUsage, err} }
+
 func usagef(format string, args ...any) error {
 	return &exit{ExitUsage, fmt.Errorf(format, args...)}
 }
@@ -174,6 +177,9 @@ func Main(ctx context.Context, env Env) int {
 		return ExitError
 	default:
 		a.complain(err)
+		if errors.Is(err, fs.ErrPermission) {
+			fmt.Fprintln(a.Stderr, "This user may not: use sudo.")
+		}
 		return ExitError
 	}
 }
@@ -199,7 +205,7 @@ func (a *app) main(ctx context.Context) error {
 			return c.run(a, ctx, rest[1:])
 		}
 	}
-	return usagef("there is no command %q%s", rest[0], suggestCommand(rest[0]))
+	return usage(unknownCommand(rest[0]))
 }
 
 // open takes over the flags: zone, sockets.

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,6 +34,10 @@ func TestWhatPeopleSee(t *testing.T) {
 		{"status-npu.txt", "npu", []string{"status"}, utf8, cli.ExitOK, 80},
 		{"sensors.txt", "degraded", []string{"sensors"}, utf8, cli.ExitOK, 80},
 		{"sensors-one.txt", "degraded", []string{"sensors", "room 1"}, utf8, cli.ExitOK, 80},
+		{"sensors-one.txt", "degraded", []string{"sensors", "ROOM 1"}, utf8, cli.ExitOK, 80},
+		{"sensors-source.txt", "degraded", []string{"sensors", "hos"}, utf8, cli.ExitOK, 80},
+		{"sensors-narrow.txt", "degraded", []string{"sensors"}, term.Style{UTF8: true, Columns: 44}, cli.ExitOK, 0},
+		{"account-narrow.txt", "degraded", []string{"account"}, term.Style{UTF8: true, Columns: 40}, cli.ExitDegraded, 40},
 		{"sensors-wide.txt", "degraded", []string{"sensors", "cold-rooms", "-o", "wide"}, utf8, cli.ExitOK, 0},
 		{"help-modbus.txt", "healthy", []string{"help", "modbus"}, utf8, cli.ExitOK, 80},
 		{"help-scan.txt", "healthy", []string{"help", "scan"}, utf8, cli.ExitOK, 80},
@@ -137,11 +142,31 @@ func TestAck(t *testing.T) {
 	}
 }
 
+// A question that no record answers is answered in words, beside an output for programs that stays empty.
+func TestNoRecord(t *testing.T) {
+	b := degradedBox()
+	b.records = nil
+	dir := serve(t, b)
+	code, out, stderr := run{args: []string{"--run-dir", dir, "query", "--series", "nothing"}, style: utf8}.do(t)
+	if code != cli.ExitOK || out != "" || !strings.HasPrefix(stderr, "edgectl: no record is like that") {
+		t.Errorf("exit %d %q %q", code, out, stderr)
+	}
+	if _, out, stderr := (run{args: []string{"--run-dir", dir, "query", "--json"}, style: utf8}).do(t); stderr != "" || !strings.Contains(out, `"records":0`) {
+		t.Errorf("%q %q", out, stderr)
+	}
+}
+
 func TestMistakesOfUsage(t *testing.T) {
 	for args, want := range map[string]string{
 		"statsu":                         `there is no command "statsu"; did you mean "status"?`,
-		"status extra":                   `status: "extra" is too much; edgectl help status shows its form`,
-		"status --jsn":                   `flag provided but not defined: -jsn; edgectl help status shows its flags`,
+		"status extra":                   `status: "extra" is one word too many; edgectl help status shows its form`,
+		"status --jsn":                   `status: there is no flag --jsn; did you mean "--json"? edgectl help status shows its form`,
+		"--jsn status":                   `there is no flag --jsn; did you mean "--json"? edgectl help lists all`,
+		"stat":                           `there is no command "stat"; did you mean "status"? edgectl help lists all`,
+		"tail -n":                        `tail: -n wants a value; edgectl help tail`,
+		"tail -n ten":                    `tail: -n "ten": want a whole number; edgectl help tail`,
+		"sensors --every 5":              `sensors: --every "5": want a length of time such as 500ms`,
+		"explain S01":                    `there is no code "S01"; did you mean "S001"? edgectl explain lists all`,
 		"explain S999":                   `there is no code "S999"; edgectl explain lists all`,
 		"query --since gestern":          `--since: "gestern" is not a time; write`,
 		"query --since today --until 9h": `--since today is not before --until 9h`,
@@ -214,6 +239,11 @@ func TestDoctor(t *testing.T) {
 	if code != cli.ExitOK || !strings.Contains(out, "broker.example:1883 accepts connections") {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
+	unplugged := fstest.MapFS{"etc/agent.yaml": {Data: []byte("sources:\n  - {name: gps, driver: nmea, nmea: {port: /dev/ttyUSB7}}\n")}}
+	code, out, _ = run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: unplugged}.do(t)
+	if code != cli.ExitDegraded || !strings.HasPrefix(out, "WARN  config      source gps: /dev/ttyUSB7 does not exist now") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
 	bad := fstest.MapFS{"etc/agent.yaml": {Data: []byte("sources:\n  - name: a\n    driver: w1\n    intervall: 1s\n")}}
 	code, out, _ = run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: bad}.do(t)
 	if code != cli.ExitDegraded || !strings.HasPrefix(out, "FAIL  config") || !strings.Contains(out, `"intervall"`) {
@@ -244,6 +274,24 @@ func TestCompletion(t *testing.T) {
 		if strings.Join(got, " ") != strings.Join(exp, " ") {
 			t.Errorf("%s: %q", kind, out)
 		}
+	}
+}
+
+// Names are asked of the box that the line is about.
+func TestCompletionInBash(t *testing.T) {
+	const script = `edgectl() { printf '%s,' "$@"; }
+. ../../deploy/completions/edgectl.bash
+for line in "--run-dir /x tail " "query --series " "status --js" "log erase --k" "node --config /y show "; do
+	read -ra words <<<"$line"
+	COMP_WORDS=(edgectl "${words[@]}"); [[ $line == *" " ]] && COMP_WORDS+=("")
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_edgectl
+	echo "${COMPREPLY[*]}"
+done`
+	out, err := exec.Command("bash", "-c", script).CombinedOutput()
+	const want = "--run-dir,/x,__complete,streams,\n__complete,series,\n--json\n--key --key-file\n--config,/y,__complete,nodes,\n"
+	if err != nil || string(out) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
 }
 

@@ -63,6 +63,7 @@ func (d *doctor) examine(ctx context.Context) examination {
 		e.Journal = d.journal(ctx)
 	}
 	d.configuration()
+	d.places()
 	d.dataDir()
 	d.space()
 	if e.State == api.StateDown {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/internal/api"
-	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -78,7 +78,12 @@ func (v view) fault(f api.Fault) string {
 	case f.ID != 0 && !f.Active:
 		next += fmt.Sprintf("   edgectl faults ack %d", f.ID)
 	}
-	return b + "   " + v.style.Paint(term.Dim, v.clean(next)) + "\n"
+	for _, line := range strings.SplitAfter(v.fields(0, strings.Split(next, "   ")...), "\n") {
+		if line = strings.TrimSuffix(line, "\n"); line != "" {
+			b += "   " + v.style.Paint(term.Dim, v.clean(line)) + "\n"
+		}
+	}
+	return b
 }
 
 func firstSentence(s string) string {
@@ -208,7 +213,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 		for _, d := range health.Table() {
 			codes = append(codes, string(d.Code))
 		}
-		return usagef("there is no code %q%s; edgectl explain lists all", words[0], strictyaml.Suggest(strings.ToUpper(words[0]), codes))
+		return usage(cmdline.Then(cmdline.Unknown("code", strings.ToUpper(words[0]), codes), "edgectl explain lists all"))
 	}
 	out.Faults = []faultText{textOf(d)}
 	if a.g.json {

@@ -148,6 +148,7 @@ func degradedBox() *box {
 		{Stream: "telemetry", Epoch: "00000000000000aa", Offset: 8, Kind: "observation", Time: ago(time.Minute).UTC(), Series: `temperature{name="cold room 2"}`, Unit: "Cel", Value: []byte("null"), Quality: "bad:power-on", Detail: "550500007fff0c10"},
 		{Stream: "telemetry", Epoch: "00000000000000aa", Offset: 9, Kind: "gap", Time: ago(30 * time.Second).UTC(), Gap: &api.Gap{To: 1009, Count: 1000, Reason: "retention"}},
 		{Stream: "telemetry", Epoch: "00000000000000aa", Offset: 1009, Kind: "boot", Value: []byte(`{"boot":"x"}`), Quality: "good", Type: "json"},
+		{Stream: "telemetry", Epoch: "00000000000000aa", Offset: 1010, Kind: "config", Value: []byte(`{"event":"reload","by":"uid 0 (root) pid 7","applied":["sources.host is gone"],"needs_restart":["device is box-18"]}`), Quality: "good", Type: "json"},
 		{Stream: "events", Epoch: "00000000000000aa", Offset: 1, Kind: "observation", Time: ago(time.Second).UTC(), Series: "door", Value: []byte(`"open \u001b[31m"`), Quality: "good", Type: "string"},
 	}
 	return b

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
-	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/cmdline"
 )
 
 // globals are the flags of every command.
@@ -45,7 +43,7 @@ func parseGlobals(args []string, getenv func(string) string) (globals, []string,
 	f := newFlags("edgectl")
 	g.register(f)
 	if err := f.Parse(args); err != nil {
-		return g, nil, usagef("%w; edgectl help lists all", err)
+		return g, nil, usage(cmdline.Then(cmdline.Explain(f, err), "edgectl help lists all"))
 	}
 	return g, f.Args(), nil
 }
@@ -83,19 +81,12 @@ func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet
 	if more != nil {
 		more(f)
 	}
-	var words []string
-	for rest := args; ; {
-		if err := f.Parse(rest); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				a.g.help = true
-				break
-			}
-			return nil, usagef("%w; edgectl help %s shows its flags", err, name)
-		}
-		if rest = f.Args(); len(rest) == 0 {
-			break
-		}
-		words, rest = append(words, rest[0]), rest[1:]
+	words, err := cmdline.Parse(f, args, max)
+	if errors.Is(err, flag.ErrHelp) {
+		a.g.help, err = true, nil
+	}
+	if err != nil {
+		return nil, usage(cmdline.Then(fmt.Errorf("%s: %w", name, err), "edgectl help "+name+" shows its form"))
 	}
 	if a.g.help {
 		if err := a.helpOn(name); err != nil {
@@ -103,43 +94,9 @@ func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet
 		}
 		return nil, &exit{code: ExitOK}
 	}
-	if len(words) > max {
-		return nil, usagef("%s: %q is too much; edgectl help %s shows its form", name, words[max], name)
-	}
 	if err := a.g.complete(); err != nil {
 		return nil, err
 	}
 	a.open()
 	return words, nil
-}
-
-// parseTime reads a time as people type it: RFC 3339, "2026-11-23 02:14", "2026-11-23", "02:14" (today), "now",
-// "today", "yesterday", or a length of time ago: "90m", "1h30m", "7d".
-func parseTime(s string, now time.Time) (time.Time, error) {
-	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
-	switch s {
-	case "now":
-		return now, nil
-	case "today":
-		return midnight, nil
-	case "yesterday":
-		return midnight.AddDate(0, 0, -1), nil
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	for _, layout := range []string{"2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	for _, layout := range []string{"15:04:05", "15:04"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
-		}
-	}
-	if d, err := strictyaml.ParseDuration(strings.TrimSuffix(strings.TrimSuffix(s, "ago"), " ")); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time; write 2026-11-23T02:14:00Z, \"2026-11-23 02:14\", 02:14, yesterday, or 90m (ago)", s)
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -26,7 +26,8 @@ unreachable, 5 trust error.
 func examples(name string) string {
 	switch name {
 	case "tail":
-		return "  edgectl tail -f              what comes in now\n  edgectl tail -n 100 alarms   the last 100 alarms\n"
+		return "  edgectl tail -f              what comes in now\n  edgectl tail -n 100 alarms   the last 100 alarms\n\n" +
+			"~ before a time: the box had no clock then, and its time is a guess. -o wide shows\nwhere a record stands and the raw bytes of a bad reading.\n"
 	case "query":
 		return "  edgectl query --since 1h --series temperature\n  edgectl query --since yesterday --until today --json > day.ndjson\n\n" +
 			"Times: 2026-11-23T02:14:00Z, \"2026-11-23 02:14\", 02:14, today, 90m (ago).\n" +
@@ -83,13 +84,13 @@ func (a *app) helpOn(name string) error {
 			return a.text(text + flagHelp)
 		}
 	}
-	return usagef("there is no command %q%s", name, suggestCommand(name))
+	return usage(unknownCommand(name))
 }
 
-func suggestCommand(word string) string {
+func unknownCommand(word string) error {
 	var names []string
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	return strictyaml.Suggest(word, names)
+	return cmdline.Then(cmdline.Unknown("command", word, names), "edgectl help lists all")
 }

@@ -130,7 +130,7 @@ func form(verb string) string {
 
 // logTool is the log in a directory, "" for that of this box, with a progress bar.
 func (a *app) logTool(dir, label, keyFile string) (logtool.Dir, error) {
-	e := config.Encryption{KeyFile: keyFile}
+	e, named := config.Encryption{KeyFile: keyFile}, dir != ""
 	if dir == "" {
 		if c, err := config.Load(a.g.config, a.Host); err == nil && keyFile == "" {
 			e = c.Storage.Encryption
@@ -140,7 +140,7 @@ func (a *app) logTool(dir, label, keyFile string) (logtool.Dir, error) {
 		dir = config.LogDir(dir)
 	}
 	if info, err := a.Host.Stat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return logtool.Dir{}, &noLogError{dir}
+		return logtool.Dir{}, &noLogError{dir, named}
 	} else if err != nil {
 		return logtool.Dir{}, fmt.Errorf("read log directory: %w", err)
 	}

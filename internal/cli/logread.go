@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/logtool"
 	"github.com/edgelog/edgelog/internal/term"
 )
@@ -80,7 +81,7 @@ func verifyText(r *logtool.VerifyReport) string {
 			case g.Known:
 				fmt.Fprintf(&b, "   %s: offsets %s to %s are a recorded gap (%s)\n", s.Stream, term.CommaU(g.From), term.CommaU(g.To), g.Reason)
 			default:
-				fmt.Fprintf(&b, "!  %s: offsets %s to %s are lost (%s, %s)\n", s.Stream, term.CommaU(g.From), term.CommaU(g.To), g.Reason, records(g.Count))
+				fmt.Fprintf(&b, "!  %s: offsets %s to %s are lost (%s, %s)\n", s.Stream, term.CommaU(g.From), term.CommaU(g.To), g.Reason, term.Count(g.Count, "record"))
 			}
 		}
 	}
@@ -93,8 +94,6 @@ func verifyText(r *logtool.VerifyReport) string {
 	}
 	return out + "\nThe agent goes on with such a log: it delivers what is whole and names the rest.\nInto a fresh directory: edgectl log salvage " + r.Dir + " DST\n"
 }
-
-func records(n uint64) string { return term.CommaU(n) + " " + plural(int(min(n, 2)), "record") }
 
 func verifyFiles(b *strings.Builder, s *logtool.StreamCheck) {
 	for _, f := range s.Files {
@@ -116,7 +115,7 @@ func verifyFiles(b *strings.Builder, s *logtool.StreamCheck) {
 			if len(f.Faults) == 0 {
 				break // recorded damage of a file that was written anew
 			}
-			fmt.Fprintf(b, "   takes offsets %s to %s (%s)\n", term.CommaU(l.From), term.CommaU(l.To), records(l.Count))
+			fmt.Fprintf(b, "   takes offsets %s to %s (%s)\n", term.CommaU(l.From), term.CommaU(l.To), term.Count(l.Count, "record"))
 		}
 		if f.TornBytes > 0 {
 			fmt.Fprintf(b, "   an unfinished tail of %s: normal after a power cut, or while the agent writes\n", term.Bytes(f.TornBytes))
@@ -156,7 +155,7 @@ func (a *app) inspectText(r *logtool.InspectReport) string {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "%s   %s in %d %s   %s\n", strings.ToUpper(s.Stream), term.Bytes(s.Bytes), len(s.Segments), plural(len(s.Segments), "segment"), a.span(s.First, s.Last))
+		fmt.Fprintf(&b, "%s   %s in %s   %s\n", strings.ToUpper(s.Stream), term.Bytes(s.Bytes), term.Count(len(s.Segments), "segment"), a.span(s.First, s.Last))
 		fmt.Fprintf(&b, "  offsets   low %s   delivered %s   end %s\n", term.CommaU(s.Low), term.CommaU(s.Delivered), term.CommaU(s.Durable))
 		fmt.Fprintf(&b, "  records   %s of %d series in %s batches   %s each in a body\n", term.CommaU(s.Records), s.Series, term.CommaU(s.Batches), perRecord(s.BodyBytes, s.Records))
 		if s.RawBytes > 0 {
@@ -169,7 +168,7 @@ func (a *app) inspectText(r *logtool.InspectReport) string {
 			fmt.Fprintf(&b, "  producer  %s %s at %s\n", p.Name, p.Incarnation, term.CommaU(p.Sequence))
 		}
 		for _, g := range s.Gaps {
-			fmt.Fprintf(&b, "  gap       %s to %s (%s), %s\n", term.CommaU(g.From), term.CommaU(g.To), records(g.Count), g.Reason)
+			fmt.Fprintf(&b, "  gap       %s to %s (%s), %s\n", term.CommaU(g.From), term.CommaU(g.To), term.Count(g.Count, "record"), g.Reason)
 		}
 		t := term.Table{Head: []string{"  EPOCH", "PARENT", "FIRST", "END", "SERIES"}, Right: []bool{false, false, true, true, true}, Gap: 2}
 		for _, e := range s.Epochs {
@@ -218,7 +217,7 @@ func (a *app) logDump(ctx context.Context, args []string) error {
 		if t.text == "" {
 			continue
 		}
-		if *t.into, err = parseTime(t.text, a.now()); err != nil {
+		if *t.into, err = cmdline.Time(t.text, a.now()); err != nil {
 			return usagef("%s: %w", t.flag, err)
 		}
 	}

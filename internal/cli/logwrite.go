@@ -136,6 +136,9 @@ func (a *app) logSalvage(ctx context.Context, args []string) error {
 		return usagef("log salvage: --stream goes with --portable or --lines; a directory takes all streams")
 	}
 	r, err := d.Salvage(ctx, filepath.ToSlash(words[1]))
+	if _, e := a.Host.Stat(words[1]); errors.Is(err, fs.ErrExist) && e == nil {
+		return fmt.Errorf("%s exists: what is saved goes into a fresh directory; name another one", words[1])
+	}
 	if err != nil {
 		return err
 	}
@@ -173,7 +176,7 @@ func (a *app) showSalvage(r *logtool.SalvageReport) error {
 			lost := uint64(0)
 			for _, g := range s.Lost {
 				lost += g.Count
-				fmt.Fprintf(&notes, "!  %s: offsets %s to %s (%s): %s\n", s.Stream, term.CommaU(g.From), term.CommaU(g.To), records(g.Count), g.Reason)
+				fmt.Fprintf(&notes, "!  %s: offsets %s to %s (%s): %s\n", s.Stream, term.CommaU(g.From), term.CommaU(g.To), term.Count(g.Count, "record"), g.Reason)
 			}
 			for _, h := range s.Held {
 				notes.WriteString("   " + s.Stream + "/" + filepath.Base(h) + ": not readable by this program, kept as it is\n")
@@ -212,7 +215,7 @@ func (a *app) logErase(ctx context.Context, args []string) error {
 	}
 	if !f.dryRun {
 		if !f.yes {
-			what := fmt.Sprintf("%s of %s will be erased for good, %s of them not delivered.", records(plan.Records), f.stream, term.CommaU(plan.Undelivered))
+			what := fmt.Sprintf("%s of %s will be erased for good, %s of them not delivered.", term.Count(plan.Records, "record"), f.stream, term.CommaU(plan.Undelivered))
 			if err := a.confirm(what, "erase"); err != nil {
 				return err
 			}
@@ -229,7 +232,7 @@ func eraseText(p *logtool.ErasePlan) string {
 	for _, s := range p.Segments {
 		t.Row(s.File, term.CommaU(s.From), term.CommaU(s.To), term.Bytes(s.Bytes))
 	}
-	sum := fmt.Sprintf("%s of %s, %s; %s of them not delivered.", records(p.Records), p.Stream, term.Bytes(p.Bytes), term.CommaU(p.Undelivered))
+	sum := fmt.Sprintf("%s of %s, %s; %s of them not delivered.", term.Count(p.Records, "record"), p.Stream, term.Bytes(p.Bytes), term.CommaU(p.Undelivered))
 	if p.DryRun {
 		return t.String() + "\nWould erase " + sum + "\nNothing was changed.\n"
 	}

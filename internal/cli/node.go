@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 )
@@ -114,7 +115,7 @@ func (a *app) nodeList(ctx context.Context, args []string) error {
 
 func (v view) nodes(n *api.Nodes) string {
 	if len(n.Lines) == 0 {
-		return "No line of nodes is configured; docs/node.md shows how.\n"
+		return "No line of nodes is configured: nodes: in agent.yaml (docs/node-agent.md).\n"
 	}
 	var b strings.Builder
 	for i, l := range n.Lines {
@@ -170,7 +171,7 @@ func (a *app) findNode(ctx context.Context, name string) (*api.NodeLine, *api.No
 			names = append(names, n.Name)
 		}
 	}
-	return nil, nil, usagef("there is no node %q%s; edgectl node list shows all", name, strictyaml.Suggest(name, names))
+	return nil, nil, usage(cmdline.Then(cmdline.Unknown("node", name, names), "edgectl node list shows all"))
 }
 
 // nodeJSON is the JSON of `node show`.

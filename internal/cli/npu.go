@@ -42,7 +42,7 @@ func (a *app) npu(ctx context.Context, args []string) error {
 func (a *app) npuStatus(ctx context.Context, client *api.NPUClient) error {
 	s, err := client.Status(ctx)
 	if errors.Is(err, api.ErrNPUSilent) {
-		return &exit{ExitUnreachable, fmt.Errorf("%w. `systemctl status edge-npu` says why; is it another directory? See --npu-dir", err)}
+		return &exit{ExitUnreachable, fmt.Errorf("%w; `systemctl status edge-npu` says why. Is it another directory? See --npu-dir", err)}
 	}
 	if err != nil {
 		return err
@@ -88,7 +88,10 @@ func (v view) npu(s *api.NPUStatus) string {
 	for _, c := range s.Chips {
 		memory := "-"
 		if total := c.Gauges["memory.total"]; total > 0 {
-			memory = term.Bytes(int64(c.Gauges["memory.used"])) + " of " + term.Bytes(int64(total))
+			if used, told := c.Gauges["memory.used"]; told {
+				memory = term.Bytes(int64(used))
+			}
+			memory += " of " + term.Bytes(int64(total))
 		}
 		chips.Row(v.clean(c.ID), v.clean(c.Name), v.clean(c.Health), gauge(c, "temperature", "%.0f °C"), power(c), gauge(c, "utilization.aicore", "%.0f %%"), memory)
 	}
@@ -173,9 +176,14 @@ func npuFields(n *api.NPUSummary) []string {
 	if n.Chips == 0 {
 		out[0] = "NPU      " + simulated + " no chip seen"
 	}
-	if n.Temperature > 0 {
-		out = append(out, fmt.Sprintf("%.0f °C, load %.0f %%", n.Temperature, n.Load))
+	var chip []string
+	if n.Temperature != nil {
+		chip = append(chip, fmt.Sprintf("%.0f °C", *n.Temperature))
 	}
+	if n.Load != nil {
+		chip = append(chip, fmt.Sprintf("load %.0f %%", *n.Load))
+	}
+	out = append(out, strings.Join(chip, ", "))
 	out = append(out, fmt.Sprintf("%d of %d models ready", n.Ready, n.Models), term.CommaU(n.Done)+" inferences")
 	for _, k := range []struct {
 		n    uint64
@@ -186,7 +194,7 @@ func npuFields(n *api.NPUSummary) []string {
 		}
 	}
 	if n.Restarts > 0 {
-		out = append(out, fmt.Sprintf("%d %s", n.Restarts, plural(n.Restarts, "restart")))
+		out = append(out, term.Count(n.Restarts, "restart"))
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 // npuBox is a healthy box with a worker on a stand-in.
 func npuBox() *box {
 	b := healthyBox()
-	b.status.NPU = &api.NPUSummary{State: api.NPUOnline, Simulated: true, Chips: 2, ChipsOK: 2, Temperature: 47.4, Load: 3, Models: 2, Ready: 2, Done: 12345}
+	b.status.NPU = &api.NPUSummary{State: api.NPUOnline, Simulated: true, Chips: 2, ChipsOK: 2, Temperature: number(47.4), Load: number(3.0), Models: 2, Ready: 2, Done: 12345}
 	return b
 }
 
@@ -25,7 +26,7 @@ func TestStatusOfTheNPU(t *testing.T) {
 		want []string
 	}{
 		"well":     {api.NPUSummary{State: api.NPUOnline, Chips: 1, ChipsOK: 1, Models: 1, Ready: 1}, []string{"NPU       1 chip ok   1 of 1 models ready   0 inferences"}},
-		"troubled": {api.NPUSummary{State: api.NPUOnline, Chips: 2, ChipsOK: 1, Temperature: 88, Load: 100, Models: 3, Ready: 1, Done: 9, Bad: 2, Waiting: 7, Dropped: 1234, Restarts: 1}, []string{"1 of 2 chips ok   88 °C, load 100 %", "1 of 3 models ready", "2 bad", "7 waiting", "1,234 dropped", "1 restart"}},
+		"troubled": {api.NPUSummary{State: api.NPUOnline, Chips: 2, ChipsOK: 1, Temperature: number(88.0), Load: number(100.0), Models: 3, Ready: 1, Done: 9, Bad: 2, Waiting: 7, Dropped: 1234, Restarts: 1}, []string{"1 of 2 chips ok   88 °C, load 100 %", "1 of 3 models ready", "2 bad", "7 waiting", "1,234 dropped", "1 restart"}},
 		"no chip":  {api.NPUSummary{State: api.NPUOnline, Models: 1}, []string{"NPU       no chip seen   0 of 1 models ready"}},
 		"silent":   {api.NPUSummary{State: api.NPUSilent}, []string{"NPU       edge-npu does not answer   systemctl status edge-npu"}},
 	} {
@@ -70,8 +71,14 @@ func TestNPUSummary(t *testing.T) {
 	s := api.NPUStatus{Simulated: true, Waiting: 2, Restarts: 1,
 		Chips:  []api.NPUChip{{Health: "ok", Gauges: map[string]float64{"temperature": 40, "utilization.aicore": 90}}, {Health: "critical", Gauges: map[string]float64{"temperature": 70}}},
 		Models: []api.NPUModel{{State: "ready", Done: 5, Bad: 1, Queue: 3, Dropped: map[string]uint64{"queue full": 4}}, {State: "failed"}}}
-	want := api.NPUSummary{State: api.NPUOnline, Simulated: true, Chips: 2, ChipsOK: 1, Temperature: 70, Load: 90, Models: 2, Ready: 1, Done: 5, Bad: 1, Waiting: 5, Dropped: 4, Restarts: 1}
-	if got := *s.Summary(); got != want {
+	want := api.NPUSummary{State: api.NPUOnline, Simulated: true, Chips: 2, ChipsOK: 1, Temperature: number(70.0), Load: number(90.0), Models: 2, Ready: 1, Done: 5, Bad: 1, Waiting: 5, Dropped: 4, Restarts: 1}
+	if got := *s.Summary(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+	s.Chips = []api.NPUChip{{Health: "unknown", Gauges: map[string]float64{}}}
+	if got := s.Summary(); got.Temperature != nil || got.Load != nil {
+		t.Errorf("a chip that tells nothing: %+v", got)
+	}
 }
+
+func number(x float64) *float64 { return &x }

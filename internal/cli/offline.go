@@ -38,9 +38,15 @@ func (a *app) logDir() string {
 }
 
 // noLogError says that there is no log directory. It is an fs.ErrNotExist.
-type noLogError struct{ dir string }
+type noLogError struct {
+	dir   string
+	named bool // as an argument of its own
+}
 
 func (e *noLogError) Error() string {
+	if e.named {
+		return "there is no log in " + e.dir
+	}
 	return "there is no log in " + e.dir + "; --dir names another data directory"
 }
 
@@ -64,7 +70,7 @@ func (a *app) keys() buffer.Keys {
 func (a *app) openLog(ctx context.Context) (*buffer.Set, error) {
 	dir := a.logDir()
 	if _, err := a.Host.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, &noLogError{dir}
+		return nil, &noLogError{dir: dir}
 	} else if err != nil {
 		return nil, fmt.Errorf("read log directory: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/logquery"
 	"github.com/edgelog/edgelog/internal/term"
 )
@@ -49,14 +50,33 @@ func (p *printer) end(e api.QueryEnd) error {
 	if err := p.out.Flush(); err != nil {
 		return fmt.Errorf("write answer: %w", err)
 	}
+	if e.Records == 0 && !p.a.g.json {
+		fmt.Fprintln(p.a.Stderr, "edgectl: no record is like that; edgectl status lists the streams, edgectl sensors the series")
+	}
 	if e.Truncated && !p.a.g.json {
 		fmt.Fprintf(p.a.Stderr, "edgectl: stopped after %s records; --limit N shows more\n", term.CommaU(e.Records))
 	}
 	return nil
 }
 
-// markText says what a boot or anchor mark means; other marks stay as they are.
+// configMark is what the agent writes down of a reload.
+type configMark struct {
+	Event   string   `json:"event"`
+	By      string   `json:"by"`
+	Applied []string `json:"applied"`
+	Restart []string `json:"needs_restart"`
+}
+
+// markText says what a boot, anchor or configuration mark means; other marks stay as they are.
 func markText(r *api.Record, value string) string {
+	var c configMark
+	if json.Unmarshal(r.Value, &c) == nil && c.Event == "reload" {
+		text := "reload by " + c.By + ": " + strings.Join(c.Applied, ", ")
+		if len(c.Restart) > 0 {
+			text += "; needs a restart: " + strings.Join(c.Restart, ", ")
+		}
+		return text
+	}
 	var m record.BootMark
 	if json.Unmarshal(r.Value, &m) != nil || m.State == "" {
 		return value
@@ -81,7 +101,7 @@ func (v view) record(r *api.Record) string {
 		}
 	}
 	if g := r.Gap; g != nil {
-		return v.clean(fmt.Sprintf("%s  GAP of %s %s in %s: %s", at, term.CommaU(g.Count), plural(int(min(g.Count, 2)), "record"), r.Stream, g.Reason))
+		return v.clean(fmt.Sprintf("%s  GAP of %s in %s: %s", at, term.Count(g.Count, "record"), r.Stream, g.Reason))
 	}
 	if line, ok := npuLine(r); ok && !v.wide {
 		return v.clean(at + "  " + line)
@@ -100,6 +120,9 @@ func (v view) record(r *api.Record) string {
 	}
 	if r.Kind != record.KindObservation.String() {
 		value = markText(r, value)
+	}
+	if r.Unit != "" && text == "" {
+		value = term.Decimal(value)
 	}
 	line := at + "  " + name + "  " + value
 	if unit := unitText(r.Unit); unit != "" && value != "-" {
@@ -181,7 +204,7 @@ func (a *app) query(ctx context.Context, args []string) error {
 		if t.text == "" {
 			continue
 		}
-		if *t.into, err = parseTime(t.text, a.now()); err != nil {
+		if *t.into, err = cmdline.Time(t.text, a.now()); err != nil {
 			return usagef("%s: %w", t.flag, err)
 		}
 	}

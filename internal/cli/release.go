@@ -233,6 +233,9 @@ func (a *app) releasePublish(dir, snapshot, timestamp string) error {
 	if err != nil {
 		return err
 	}
+	if err := repo.At(dir).Unsigned(); err != nil {
+		return fmt.Errorf("nothing was published: %w: `edgectl release sign` it first", err)
+	}
 	if err := repo.At(dir).Publish(s, t, a.Now()); err != nil {
 		return err
 	}

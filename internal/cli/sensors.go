@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,17 +93,19 @@ func (a *app) watchSensors(ctx context.Context, text string, every time.Duration
 	}
 }
 
-// filterSensors keeps what has the text in its source, id, name or series.
+// filterSensors keeps what has the text in its source, id, name or series; small and large letters are alike.
 func filterSensors(sources []api.Source, text string) []api.Source {
+	text = strings.ToLower(text)
+	has := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
 	var out []api.Source
 	for _, src := range sources {
-		if src.Name == text {
+		if has(src.Name) {
 			out = append(out, src)
 			continue
 		}
 		var keep []api.Sensor
 		for _, s := range src.Sensors {
-			if strings.Contains(s.Series, text) || strings.Contains(s.ID, text) || strings.Contains(s.Label, text) {
+			if has(s.Series) || has(s.ID) || has(s.Label) {
 				keep = append(keep, s)
 			}
 		}
@@ -203,14 +206,17 @@ func reasons(m map[string]uint64) string {
 	return strings.Join(parts, ", ")
 }
 
-// sensorTable is the widest table that fits: names are cut and the trend goes before a line is broken.
+// sensorTable is the widest table that fits: the trend goes, names are cut and the age goes before a line is broken.
 func (v view) sensorTable(sensors []api.Sensor) string {
 	if v.wide {
-		return v.sensorRows(sensors, 200, 20)
+		return v.sensorRows(sensors, 200, 20, true)
 	}
 	out := ""
-	for _, try := range []struct{ name, trend int }{{40, 10}, {32, 10}, {32, 0}, {24, 0}, {16, 0}, {10, 0}} {
-		out = v.sensorRows(sensors, try.name, try.trend)
+	for _, try := range []struct {
+		name, trend int
+		age         bool
+	}{{40, 10, true}, {32, 10, true}, {32, 0, true}, {24, 0, true}, {16, 0, true}, {16, 0, false}, {12, 0, false}} {
+		out = v.sensorRows(sensors, try.name, try.trend, try.age)
 		fits := true
 		for line := range strings.Lines(out) {
 			fits = fits && term.Columns(strings.TrimSuffix(line, "\n")) <= v.style.Width()
@@ -222,8 +228,9 @@ func (v view) sensorTable(sensors []api.Sensor) string {
 	return out
 }
 
-// sensorRows draws the sensors, worst first, with names of at most nameWidth and trends of at most trend columns.
-func (v view) sensorRows(sensors []api.Sensor, nameWidth, trend int) string {
+// sensorRows draws the sensors, worst first, with names of at most nameWidth and trends of at most trend columns, and how old
+// each reading is.
+func (v view) sensorRows(sensors []api.Sensor, nameWidth, trend int, age bool) string {
 	list := append([]api.Sensor(nil), sensors...)
 	sort.SliceStable(list, func(i, j int) bool { return rank(list[i].Quality) < rank(list[j].Quality) })
 	t := term.Table{Right: []bool{false, false, true, false, false, true}, Gap: 2}
@@ -235,20 +242,23 @@ func (v view) sensorRows(sensors []api.Sensor, nameWidth, trend int) string {
 		case 1:
 			mark, colour = "-", term.Yellow
 		}
-		value, unit := s.Value, unitText(s.Unit)
-		if value == "" {
-			value, unit = "-", ""
+		value, unit := shown(s.Value, s.Unit)
+		old := ""
+		if age {
+			old = term.Ago(s.Time, v.now)
 		}
-		t.Row(v.style.Paint(colour, mark), v.style.Clip(v.clean(sensorName(s)), nameWidth), v.style.Clip(v.clean(value), 16), v.clean(unit),
-			v.style.Clip(v.clean(strings.TrimPrefix(s.Quality, "good")), 17), term.Ago(s.Time, v.now), v.style.Sparkline(s.Recent, trend))
+		t.Row(v.style.Paint(colour, mark), v.style.Clip(v.clean(sensorName(s, nameWidth)), nameWidth), v.style.Clip(v.clean(value), 16), v.clean(unit),
+			v.style.Clip(v.clean(strings.TrimPrefix(s.Quality, "good")), 17), old, v.style.Sparkline(s.Recent, trend))
 	}
 	return t.String()
 }
 
-// sensorName puts the name that a person gave first, the id beside it; without either the series.
-func sensorName(s api.Sensor) string {
+// sensorName puts the name that a person gave first, the id beside it where width has room for both; without either the series.
+func sensorName(s api.Sensor, width int) string {
 	quantity, _, _ := strings.Cut(s.Series, "{")
 	switch {
+	case s.Label != "" && s.ID != "" && term.Columns(s.Label+s.ID)+3 > width:
+		return s.Label
 	case s.Label != "" && s.ID != "":
 		return s.Label + " (" + s.ID + ")"
 	case s.Label != "":
@@ -257,6 +267,21 @@ func sensorName(s api.Sensor) string {
 		return s.ID + " " + quantity
 	}
 	return s.Series
+}
+
+// shown is a value as people read it in a table: no more precision of sizes than is meant. Records are shown exactly.
+func shown(value, unit string) (string, string) {
+	if value == "" {
+		return "-", ""
+	}
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil && (unit == "By" || unit == "By/s") {
+		size, binary, _ := strings.Cut(term.Bytes(n), " ")
+		return size, strings.Replace(unit, "By", binary, 1)
+	}
+	if unit == "" {
+		return value, unitText(unit) // a version, a serial number
+	}
+	return term.Decimal(value), unitText(unit)
 }
 
 // unitText is a UCUM unit as people write it.

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,9 +106,17 @@ func (v view) status(s *api.Status) string {
 		b.WriteString(v.clean(v.streams(s.Streams)))
 	}
 	if n := past(s.Faults); n > 0 {
-		b.WriteString(v.clean(fmt.Sprintf("%d past %s nobody has acknowledged: edgectl faults\n", n, plural(n, "fault"))))
+		b.WriteString(v.clean(term.Wrap(fmt.Sprintf("%d past %s nobody has acknowledged: edgectl faults", n, plural(n, "fault")), v.style.Width(), "   ")) + "\n")
 	}
 	return b.String()
+}
+
+// table fits the terminal, unless all columns were asked for.
+func (v view) table(t *term.Table) string {
+	if v.wide {
+		return t.String()
+	}
+	return t.Fit(v.style.Width())
 }
 
 func plural(n int, word string) string {
@@ -237,13 +247,26 @@ func yesNo(b bool) string {
 	return "NO"
 }
 
+// streamRank orders streams from the worst.
+func streamRank(s api.Stream) int {
+	switch {
+	case !s.Balanced:
+		return 0
+	case s.Error != "" || s.Dropped > 0:
+		return 1
+	}
+	return 2
+}
+
 func (v view) streams(streams []api.Stream) string {
 	t := term.Table{Head: []string{"STREAM", "END", "DELIVERED", "IN FLIGHT", "BUFFERED", "DROPPED", "BALANCED"},
 		Right: []bool{false, true, true, true, true, true, false}, Gap: 2}
 	if v.wide {
 		t.Head = append(t.Head, "STATE", "BYTES", "OF", "ERROR")
 	}
-	for _, s := range streams {
+	worst := slices.Clone(streams)
+	slices.SortStableFunc(worst, func(a, b api.Stream) int { return cmp.Compare(streamRank(a), streamRank(b)) })
+	for _, s := range worst {
 		row := []string{s.Name, term.CommaU(s.Durable), term.CommaU(s.Delivered), term.CommaU(s.InFlight), term.CommaU(s.Buffered),
 			term.CommaU(s.Dropped), yesNo(s.Balanced)}
 		if v.wide {
@@ -251,5 +274,5 @@ func (v view) streams(streams []api.Stream) string {
 		}
 		t.Row(row...)
 	}
-	return t.String()
+	return v.table(&t)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/chainlog"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/vfs"
@@ -252,9 +253,9 @@ func until(t, now time.Time) string {
 	return " until " + t.In(now.Location()).Format("2006-01-02 15:04 -0700")
 }
 
-// parseUntil reads a time to come: what parseTime reads, of which 18:00 is the next one and 2h is ahead.
+// parseUntil reads a time to come: what cmdline.Time reads, of which 18:00 is the next one and 2h is ahead.
 func parseUntil(s string, now time.Time) (time.Time, error) {
-	t, err := parseTime(s, now)
+	t, err := cmdline.Time(s, now)
 	if err != nil {
 		return t, err
 	}

@@ -192,7 +192,7 @@ func (v view) gates(u *api.Update) string {
 	case closed == 0:
 		b.WriteString("Nothing stands in the way of an update.\n\n")
 	default:
-		fmt.Fprintf(&b, "No install can start: %d %s closed.\n\n", closed, plural(closed, "gate"))
+		fmt.Fprintf(&b, "No install can start: %s closed.\n\n", term.Count(closed, "gate"))
 	}
 	for _, g := range u.Gates {
 		mark, colour := map[string]string{api.GateOpen: "ok", api.GateClosed: "NO", api.GateUnknown: "?"}[g.Verdict], ""

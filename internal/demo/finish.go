@@ -45,7 +45,8 @@ func finish(s *stage) error {
 	db := filepath.Join(s.dir, "hub.db")
 	fmt.Printf("\nEvery stream balances: 0 duplicates, 0 gaps, every source has records.\n\nThe store is %s. Try:\n\n"+
 		"  sqlite3 -box %s \"SELECT time, labels, value, unit, quality FROM readings\n"+
-		"    WHERE series = 'temperature' ORDER BY t DESC LIMIT 10\"\n", db, db)
+		"    WHERE series = 'temperature' ORDER BY t DESC LIMIT 10\"\n\n"+
+		"or ask the log of the box itself, its agent ended:\n\n  bin/edgectl --dir %s tail\n", db, db, filepath.Join(s.dir, "agent"))
 	return nil
 }
 

@@ -11,12 +11,13 @@ import (
 
 // screen is the live table: redrawn in place on a terminal, a line every two seconds elsewhere.
 type screen struct {
-	style   term.Style
-	text    string // what happens now
-	lines   int    // drawn last time
-	last    time.Time
-	backlog []float64
-	end     uint64 // highest end seen, shown while the agent is dead
+	style              term.Style
+	text               string // what happens now
+	lines              int    // drawn last time
+	last               time.Time
+	backlog            []float64
+	end                uint64 // as last seen, shown while the agent is dead; so are the others
+	waiting, delivered uint64
 }
 
 func newScreen(style term.Style) *screen { return &screen{style: style} }
@@ -29,15 +30,14 @@ func (s *screen) say(text string) {
 }
 
 func (s *screen) draw(v view, now, length time.Duration) {
-	waiting, delivered := uint64(0), uint64(0)
 	if v.status != nil {
-		s.end = 0
+		s.end, s.waiting, s.delivered = 0, 0, 0
 		for _, st := range v.status.Streams {
-			waiting += st.Buffered + st.InFlight
-			delivered += st.Durable - st.Buffered - st.InFlight
+			s.waiting += st.Buffered + st.InFlight
+			s.delivered += st.Durable - st.Buffered - st.InFlight
 			s.end += st.Durable
 		}
-		s.backlog = append(s.backlog, float64(waiting))
+		s.backlog = append(s.backlog, float64(s.waiting))
 		s.backlog = s.backlog[max(0, len(s.backlog)-60):]
 	}
 	if !s.style.TTY {
@@ -48,7 +48,7 @@ func (s *screen) draw(v view, now, length time.Duration) {
 				npu = "  simulated NPU score " + v.scoreText()
 			}
 			fmt.Printf("%4.0f s  link %-4s  agent %-7s  records %s  delivered %s  backlog %s%s\n", now.Seconds(), linkWord(v.linked), agentWord(v),
-				term.CommaU(s.end), term.CommaU(delivered), term.CommaU(waiting), npu)
+				term.CommaU(s.end), term.CommaU(s.delivered), term.CommaU(s.waiting), npu)
 		}
 		return
 	}
@@ -72,9 +72,9 @@ func (s *screen) draw(v view, now, length time.Duration) {
 		}
 		b.WriteString(t.String())
 	} else {
-		fmt.Fprintf(&b, "The agent does not answer; its log holds %s records.\n", term.CommaU(s.end))
+		fmt.Fprintf(&b, "The agent does not answer. Its log has %s records as last seen.\n", term.CommaU(s.end))
 	}
-	fmt.Fprintf(&b, "\nBACKLOG   %s  %s\n", s.style.Sparkline(s.backlog, 60), term.CommaU(waiting))
+	fmt.Fprintf(&b, "\nBACKLOG   %s  %s\n", s.style.Sparkline(s.backlog, 60), term.CommaU(s.waiting))
 	b.WriteString(s.readings(v))
 	b.WriteString(s.npu(v))
 	text := b.String()

@@ -36,7 +36,7 @@ var rows = []row{
 		"internal/fleetwire", "internal/enrolwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot", "internal/chainlog"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync"}},
+		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync", "internal/cmdline"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -49,6 +49,7 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
+	"internal/cmdline":        {"internal/strictyaml", "internal/version"},
 	"internal/logtool":        {"internal/logquery"},
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},

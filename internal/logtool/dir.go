@@ -123,6 +123,15 @@ func (f *segFile) peek(d *Dir) error {
 	return errors.Join(err, h.Close())
 }
 
+// written is how many bytes of the file hold something: the rest of an open one is room that is reserved. It is known once
+// the file was looked through; an unfinished tail counts as room.
+func (f *segFile) written() int64 {
+	if f.held != nil || f.blank != nil || f.c == nil || f.c.Sealed || f.c.EndPos == 0 {
+		return f.size
+	}
+	return f.c.EndPos
+}
+
 // order sorts by opening and number, files without a readable header by their name (which is their base).
 func (s *streamFiles) order() {
 	headed := func(f *segFile) bool { return f.c != nil && !f.c.Lost }

@@ -227,6 +227,7 @@ func (d Dir) inspectFile(f *segFile, l *buffer.Log) (SegmentContent, error) {
 		}
 		return nil
 	})
+	c.Bytes = f.written()
 	c.First, c.Last = times(l, f.c.Header.Epoch, f.c.Index.Boot, f.c.Index.UTC)
 	return c, err
 }

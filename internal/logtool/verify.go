@@ -161,7 +161,7 @@ func (d Dir) checkFiles(ctx context.Context, s *streamFiles, out *StreamCheck, p
 			}
 		}
 		out.Segments++
-		out.Bytes += f.size
+		out.Bytes += f.written()
 		if len(fc.Faults) > 0 || len(fc.Lost) > 0 || fc.Held != "" || fc.TornBytes > 0 {
 			out.Files = append(out.Files, fc)
 		}

@@ -1,6 +1,7 @@
 package mqttclient
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -12,13 +13,14 @@ import (
 // ErrPacketTooLarge is the reason of a connection that ended because the other side announced a packet over the limit.
 var ErrPacketTooLarge = errors.New("incoming MQTT packet is over the limit")
 
-// guard stands between the transport and paho. It counts bytes, keeps the write deadline, tells when a PUBLISH has
-// left, and reads along with the fixed headers of incoming packets: paho allocates what a header claims (up to
+// guard stands between the transport and paho. It reads in larger pieces than paho, which asks for a packet's header byte
+// by byte; it counts bytes, keeps the write deadline, tells when a PUBLISH has left, and reads along with the fixed headers of incoming packets: paho allocates what a header claims (up to
 // 256 MiB), so a header over the limit must never reach it.
 //
 //	fixed header: type and flags u8 | remaining length, 1–4 bytes of 7 bits, low first, high bit: more follow
 type guard struct {
 	net.Conn
+	reader       *bufio.Reader // over Conn
 	limit        int
 	writeTimeout time.Duration
 	in, out      atomic.Uint64
@@ -34,11 +36,11 @@ type guard struct {
 }
 
 func newGuard(c net.Conn, limit int, writeTimeout time.Duration) *guard {
-	return &guard{Conn: c, limit: limit, writeTimeout: writeTimeout, wrote: make(chan struct{}, 1)}
+	return &guard{Conn: c, reader: bufio.NewReaderSize(c, readBytes), limit: limit, writeTimeout: writeTimeout, wrote: make(chan struct{}, 1)}
 }
 
 func (g *guard) Read(p []byte) (int, error) {
-	n, err := g.Conn.Read(p)
+	n, err := g.reader.Read(p)
 	g.in.Add(uint64(n))
 	if bad := g.follow(p[:n]); bad != nil {
 		g.mu.Lock()

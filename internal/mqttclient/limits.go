@@ -11,6 +11,7 @@ const (
 	DefaultMaxUnacked     = 256              // publishes at QoS 1 without a PUBACK
 
 	unackedLook     = time.Second     // between looks at publishes whose acknowledgement may have been lost
+	readBytes       = 16 << 10        // read from the transport at once; larger packets go straight to where they belong
 	maxQueued       = 16              // publishes waiting for the writer
 	handoverTimeout = 5 * time.Second // for paho to take a packet when its writer is free
 	disconnectWait  = 250             // ms for a DISCONNECT to leave

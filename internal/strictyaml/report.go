@@ -116,6 +116,8 @@ func (r *Report) add(pos Pos, path, text string) {
 	r.problems = append(r.problems, Problem{Line: pos.Line, Col: pos.Col, Path: path, Text: text})
 }
 
+const minBeginning = 3 // letters that tell which word is meant
+
 // Suggest is the end of a sentence on an unknown word: "; did you mean …?" if a known one is near, else the list
 // of known ones if it is short, else nothing.
 func Suggest(word string, known []string) string {
@@ -125,6 +127,11 @@ func Suggest(word string, known []string) string {
 			if d := distance(word, k); d < bestDist {
 				best, bestDist = k, d
 			}
+		}
+	}
+	for _, k := range known { // the beginning of one, if nothing is nearer
+		if best == "" && len(word) >= minBeginning && strings.HasPrefix(k, word) {
+			best = k
 		}
 	}
 	switch {

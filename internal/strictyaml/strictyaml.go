@@ -93,14 +93,14 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil
 	} else if err != nil {
-		d.syntax(err)
+		d.syntax(data, err)
 		return nil
 	}
 	if err := dec.Decode(&second); err == nil {
 		d.add(Pos{second.Line, second.Column}, "", "a second document begins here; a configuration is one document")
 		return nil
 	} else if !errors.Is(err, io.EOF) {
-		d.syntax(err)
+		d.syntax(data, err)
 		return nil
 	}
 	root := &doc
@@ -116,7 +116,7 @@ func (d *decoder) parse(data []byte) *yaml.Node {
 	return root
 }
 
-func (d *decoder) syntax(err error) {
+func (d *decoder) syntax(data []byte, err error) {
 	text := err.Error()
 	m := yamlLine.FindStringSubmatch(text)
 	pos := Pos{Line: 1} // the parser leaves line 1 out
@@ -126,7 +126,22 @@ func (d *decoder) syntax(err error) {
 			pos.Line = line
 		}
 	}
+	switch line := lineOf(data, pos.Line); {
+	case strings.Contains(text, "cannot start any token") && strings.HasPrefix(strings.TrimLeft(line, " -"), "\t"):
+		text = "a tab stands here; YAML is indented with blanks only"
+	case strings.Contains(text, "unexpected end of stream"):
+		text = "a quotation mark that was opened is not closed before the file ends"
+	}
 	d.add(pos, "", "not valid YAML: "+text)
+}
+
+// lineOf is a line by its number, which counts from 1.
+func lineOf(data []byte, n int) string {
+	lines := bytes.Split(data, []byte{'\n'})
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return string(lines[n-1])
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

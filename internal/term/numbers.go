@@ -3,6 +3,7 @@ package term
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,29 @@ func CommaU(n uint64) string {
 		out = append(out, s[i])
 	}
 	return string(out)
+}
+
+// Decimal is a number in text, exact, with thousands separators from five digits on: "81,234,567,890", "21.0625". Other text
+// stays as it is.
+func Decimal(s string) string {
+	digits := strings.TrimPrefix(s, "-")
+	whole, part, _ := strings.Cut(digits, ".")
+	if len(whole) < 5 || strings.Trim(whole+part, "0123456789") != "" {
+		return s
+	}
+	n, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || whole[0] == '0' {
+		return s
+	}
+	return strings.TrimSuffix(s, digits) + CommaU(n) + digits[len(whole):]
+}
+
+// Count is a number of things: "1 source", "24 sources", "1,200 records".
+func Count[T int | int64 | uint64](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return CommaU(uint64(n)) + " " + thing + "s"
 }
 
 var byteUnits = []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
@@ -95,11 +119,15 @@ func Clock(t, now time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
-// Rate is a count per second: "118", "0.2", "250,000".
+// Rate is a count per second: "118", "0.2", "0.02", "250,000".
 func Rate(perSecond float64) string {
 	switch {
 	case perSecond <= 0:
 		return "0"
+	case perSecond < 0.001:
+		return "<0.001"
+	case perSecond < 0.095:
+		return strconv.FormatFloat(perSecond, 'g', 1, 64)
 	case perSecond < 9.95:
 		return strconv.FormatFloat(perSecond, 'f', 1, 64)
 	default:

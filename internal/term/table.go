@@ -55,6 +55,38 @@ func (t *Table) String() string {
 	return b.String()
 }
 
+// Fit is the table, if no line of it is longer than width; else each row stands by itself: its first cell, and the others
+// with their heads, broken between them.
+func (t *Table) Fit(width int) string {
+	out := t.String()
+	wide := false
+	for line := range strings.Lines(out) {
+		wide = wide || Columns(strings.TrimRight(line, "\n")) > width
+	}
+	if !wide || len(t.Head) == 0 {
+		return out
+	}
+	var b strings.Builder
+	for _, r := range t.Rows {
+		const indent = "  "
+		line := strings.TrimSpace(r[0])
+		for i, cell := range r[1:] {
+			if strings.TrimSpace(cell) == "" {
+				continue
+			}
+			part := strings.TrimSpace(t.Head[i+1] + " " + cell)
+			if Columns(line)+3+Columns(part) > width {
+				b.WriteString(line + "\n")
+				line = indent + part
+				continue
+			}
+			line += "   " + part
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
 // Sparkline draws the values from oldest to newest, one column each, at most width (the newest are kept). NaN is a
 // space. Equal values are drawn in the middle.
 func (s Style) Sparkline(values []float64, width int) string {

@@ -45,6 +45,13 @@ func TestNumbers(t *testing.T) {
 	check(t, "Clock", term.Clock(now.Add(-30*time.Hour), now), "2026-11-21 23:20")
 	check(t, "Rate", term.Rate(117.6), "118")
 	check(t, "Rate", term.Rate(0.2), "0.2")
+	check(t, "Rate", term.Rate(1.0/60), "0.02")
+	check(t, "Rate", term.Rate(1.0/86400), "<0.001")
+	for s, want := range map[string]string{"81234567890": "81,234,567,890", "-12345.50": "-12,345.50", "1234": "1234", "21.0625": "21.0625",
+		"99999999999999999999": "99999999999999999999", "00123": "00123", "ace6a2c1": "ace6a2c1", "": "", "12345e6": "12345e6"} {
+		check(t, "Decimal", term.Decimal(s), want)
+	}
+	check(t, "Count", term.Count(1, "source")+term.Count(1200, "record"), "1 source1,200 records")
 }
 
 func TestStyle(t *testing.T) {
@@ -77,6 +84,15 @@ func TestTable(t *testing.T) {
 	tab.Row("telemetry", "1,000")
 	tab.Row(term.Style{Colour: true}.Paint(term.Red, "冷"), "7")
 	check(t, "Table", tab.String(), "STREAM        END\ntelemetry   1,000\n\x1b[31m冷\x1b[0m              7\n")
+}
+
+// A table that is too wide for the terminal says the same in more lines.
+func TestTableFits(t *testing.T) {
+	tab := term.Table{Head: []string{"STREAM", "END", "DELIVERED", ""}, Right: []bool{false, true}}
+	tab.Row("telemetry", "104,882,113", "7", "yes")
+	tab.Row("  aaaa", "1", "", "")
+	check(t, "wide", tab.Fit(80), tab.String())
+	check(t, "narrow", tab.Fit(30), "telemetry   END 104,882,113\n  DELIVERED 7   yes\naaaa   END 1\n")
 }
 
 func TestSparkline(t *testing.T) {

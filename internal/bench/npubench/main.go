@@ -2,7 +2,7 @@
 // to try the worker.
 //
 //	npubench                    every figure, as "bench NAME VALUE UNIT"; needs bin/edge-agent and bin/edge-npu
-//	npubench -build DIR         libascendcl.so, libdcmi.so and two small models into DIR
+//	npubench -build DIR         libascendcl.so, libdcmi.so, two small models and three pictures into DIR
 //	npubench -soak 1h           load for so long; fails if memory, handles or threads grow
 //
 // Everything runs on a simulated device: the figures say what the host side costs, nothing about an NPU.
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"image/color"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,8 +69,9 @@ func buildInto(dir, arch string) error {
 			return err
 		}
 	}
-	for name, m := range map[string]*standin.Model{"colours.om": standin.Classifier(32, 32, 1, 2, 4, 8, 16), "window.om": standin.Anomaly(2, 32)} {
-		if err := os.WriteFile(filepath.Join(dir, name), m.Bytes(), 0o644); err != nil {
+	for name, data := range map[string][]byte{"colours.om": standin.Classifier(32, 32, 1, 2, 4, 8, 16).Bytes(), "window.om": standin.Anomaly(2, 32).Bytes(),
+		"red.jpg": plain(color.RGBA{220, 20, 20, 255}), "green.jpg": plain(color.RGBA{20, 200, 20, 255}), "blue.jpg": plain(color.RGBA{20, 20, 220, 255})} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
 			return err
 		}
 	}

@@ -157,10 +157,17 @@ func (s *stage) rules(lines string) error {
 
 // photo is a JPEG of n by n pixels with some texture.
 func photo(n int) []byte {
+	return picture(n, func(x, y int) color.Color { return color.RGBA{byte(200 + x/2), byte(y), byte(x * y), 255} })
+}
+
+// plain is a JPEG of one colour.
+func plain(c color.Color) []byte { return picture(320, func(int, int) color.Color { return c }) }
+
+func picture(n int, at func(x, y int) color.Color) []byte {
 	img := image.NewRGBA(image.Rect(0, 0, n, n))
 	for y := range n {
 		for x := range n {
-			img.Set(x, y, color.RGBA{byte(200 + x/2), byte(y), byte(x * y), 255})
+			img.Set(x, y, at(x, y))
 		}
 	}
 	var b bytes.Buffer

@@ -32,9 +32,10 @@ box=%s
 exec 9>"$box/lock"
 flock 9
 export EDGE_ROOT=$box/edge EDGE_PROGRAMS=%s EDGE_CONFIG=$box/agent.yaml
+alive() { [ -n "$1" ] && [ -e "/proc/$1/status" ] && ! grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"; }
 end() {
 	old=$(cat "$box/pid.$1" 2>/dev/null)
-	if [ -n "$old" ]; then kill "$old" 2>/dev/null; while kill -0 "$old" 2>/dev/null; do sleep 0.05; done; fi
+	if [ -n "$old" ]; then kill "$old" 2>/dev/null; while alive "$old"; do sleep 0.05; done; fi
 	rm -f "$box/pid.$1" "$box/unit.$1"
 }
 start() { # edge-agent or edge-npu, stable or candidate
@@ -44,7 +45,7 @@ start() { # edge-agent or edge-npu, stable or candidate
 	echo "$2" >"$box/unit.$1"
 }
 active() {
-	if [ "$(cat "$box/unit.$1" 2>/dev/null)" = candidate ] && kill -0 "$(cat "$box/pid.$1")" 2>/dev/null; then echo active; else echo inactive; exit 3; fi
+	if [ "$(cat "$box/unit.$1" 2>/dev/null)" = candidate ] && alive "$(cat "$box/pid.$1")"; then echo active; else echo inactive; exit 3; fi
 }
 case "$1 $2" in
 "start edge-agent-exp.service")
@@ -57,7 +58,7 @@ case "$1 $2" in
 "is-active edge-agent-exp.service") active edge-agent ;;
 "is-active edge-npu-exp.service") active edge-npu ;;
 "crashed edge-agent") # as Restart= and OnFailure= do
-	if ! kill -0 "$(cat "$box/pid.edge-agent")" 2>/dev/null; then start edge-agent stable; fi ;;
+	if ! alive "$(cat "$box/pid.edge-agent")"; then start edge-agent stable; fi ;;
 "is-enabled edge-npu.service") if [ -e "$box/npu" ]; then echo enabled; else echo not-found; exit 1; fi ;;
 esac
 `

@@ -115,17 +115,24 @@ func (r *Repo) Targets(delegations []Delegation, now time.Time) (file string, er
 	if err != nil {
 		return "", err
 	}
+	if err := delegate(t, delegations); err != nil {
+		return "", err
+	}
+	return file, save(file, t, true)
+}
+
+func delegate(t *metadata.Metadata[metadata.TargetsType], delegations []Delegation) error {
 	t.Signed.Delegations = &metadata.Delegations{Keys: map[string]*metadata.Key{}}
 	for _, d := range delegations {
 		role := metadata.DelegatedRole{Name: d.Name, Threshold: d.Threshold, Terminating: true, Paths: d.Paths}
 		t.Signed.Delegations.Roles = append(t.Signed.Delegations.Roles, role)
 		for _, k := range d.Keys {
 			if err := t.Signed.AddKey(k, d.Name); err != nil {
-				return "", fmt.Errorf("targets: add key to %s: %w", d.Name, err)
+				return fmt.Errorf("targets: add key to %s: %w", d.Name, err)
 			}
 		}
 	}
-	return file, save(file, t, true)
+	return nil
 }
 
 // Add copies content into the repository and returns its pin; the path must be free or hold the same content.

@@ -1,6 +1,8 @@
 package repo
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -74,7 +76,8 @@ func (r Role) holders() (Holders, error) {
 	return h, nil
 }
 
-// Prepare makes the next root and the next targets file from the roles, both unsigned, and returns their names.
+// Prepare makes the next root and the next targets file from the roles, both unsigned, and returns their names. A targets
+// file that says the same, is signed by those who hold the role now, and has more than half of its life left stays as it is.
 func (r *Repo) Prepare(roles *Roles, now time.Time) (files []string, err error) {
 	top := map[string]Holders{}
 	var delegations []Delegation
@@ -99,8 +102,86 @@ func (r *Repo) Prepare(roles *Roles, now time.Time) (files []string, err error) 
 	if err != nil {
 		return nil, err
 	}
+	if r.stands(root, delegations, now) {
+		return []string{root}, nil
+	}
 	targets, err := r.Targets(delegations, now)
 	return []string{root, targets}, err
+}
+
+// stands tells whether the present targets file will do under a new root.
+func (r *Repo) stands(rootFile string, delegations []Delegation, now time.Time) bool {
+	root, err := readAs(rootFile, metadata.Root())
+	if err != nil {
+		return false
+	}
+	old, err := readAs(r.metadata("targets.json"), metadata.Targets())
+	if err != nil || old.Signed.Expires.Before(now.Add(TargetsLife/2)) || root.VerifyDelegate("targets", old) != nil {
+		return false
+	}
+	next := metadata.Targets(now)
+	if delegate(next, delegations) != nil {
+		return false
+	}
+	was, err := json.Marshal(old.Signed.Delegations)
+	if err != nil {
+		return false
+	}
+	is, err := json.Marshal(next.Signed.Delegations)
+	return err == nil && bytes.Equal(was, is)
+}
+
+func readAs[T metadata.Roles](file string, m *metadata.Metadata[T]) (*metadata.Metadata[T], error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return m.FromBytes(data)
+}
+
+// Unsigned names the first file that has too few signatures, so that boxes would refuse what is published; nil if all have
+// enough.
+func (r *Repo) Unsigned() error {
+	var root *metadata.Metadata[metadata.RootType]
+	for version := 1; ; version++ {
+		next, err := readAs(r.metadata(fmt.Sprintf("%d.root.json", version)), metadata.Root())
+		if errors.Is(err, os.ErrNotExist) && root != nil {
+			break
+		}
+		if err == nil && root != nil {
+			err = root.VerifyDelegate("root", next)
+		}
+		if err == nil {
+			err = next.VerifyDelegate("root", next)
+		}
+		if err != nil {
+			return fmt.Errorf("%d.root.json: %w", version, err)
+		}
+		root = next
+	}
+	targets, err := readAs(r.metadata("targets.json"), metadata.Targets())
+	if err == nil {
+		err = root.VerifyDelegate("targets", targets)
+	}
+	if err != nil {
+		return fmt.Errorf("targets.json: %w", err)
+	}
+	if targets.Signed.Delegations == nil {
+		return nil
+	}
+	for _, role := range targets.Signed.Delegations.Roles {
+		file, err := readAs(r.metadata(role.Name+".json"), metadata.Targets())
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has signed nothing yet
+		}
+		if err == nil {
+			err = targets.VerifyDelegate(role.Name, file)
+		}
+		if err != nil {
+			return fmt.Errorf("%s.json: %w", role.Name, err)
+		}
+	}
+	return nil
 }
 
 // ErrNoRole is the refusal of a path that no role may sign for.

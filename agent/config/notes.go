@@ -1,0 +1,51 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+// Notes are things that are no mistakes and worth knowing before the agent starts: a device that is not plugged in now,
+// a name that is not the certificate's. ports are those that are there, to be named beside one that is not.
+func (c *Config) Notes(host Host, ports []string) (notes []string) {
+	if m := c.Uplink.MQTT; m != nil && m.CertFile != "" {
+		if cert, err := ReadCertificate(host, m.CertFile); err == nil && cert.Subject.CommonName != c.Device {
+			notes = append(notes, fmt.Sprintf("device is %q and the certificate's common name %q: a broker that knows devices by their certificates, as the shipped configuration does, lets it send nothing", c.Device, cert.Subject.CommonName))
+		}
+	}
+	missing := func(what, place string) {
+		if !filepath.IsAbs(place) {
+			return
+		}
+		if _, err := host.Stat(place); !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		text := what + ": " + place + " does not exist now"
+		if strings.HasPrefix(place, "/dev/") {
+			text += "; serial ports that are there: " + or(strings.Join(ports, ", "), "none with a name of its own")
+		}
+		notes = append(notes, text)
+	}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Exec != nil {
+			missing("source "+s.Name, s.Exec.Command[0])
+		} else if s.Listen == nil { // it makes its socket itself
+			missing("source "+s.Name, s.Place())
+		}
+	}
+	for i := range c.Nodes {
+		missing("line "+c.Nodes[i].Name, c.Nodes[i].Port)
+	}
+	return notes
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
