@@ -85,6 +85,9 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	if a.set, err = a.open(ctx); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Config.LogDir(), err)
 	}
+	if a.faults.unclean {
+		a.faults.note(health.CrashRestart, "agent", "agent", "the log was not closed in order the last time")
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.set.Close(), a.events.close())
@@ -274,12 +277,17 @@ func (a *Agent) mark(ctx context.Context, kind record.Kind, v any) {
 func (a *Agent) keepView(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	j, judged := judge{raise: a.faults.raise, clear: a.faults.clear}, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
 			a.view.tick(now)
+			if now.Sub(judged) >= judgeEvery {
+				judged = now
+				a.look(&j, now)
+			}
 			a.desk.refresh(now)
 			a.deliver.publishValues(ctx, now, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
 		}

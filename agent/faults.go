@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/edgelog/edgelog/agent/collect"
@@ -23,8 +25,18 @@ import (
 // faults turns what the parts report into declared faults and log lines: the one place where their events stop.
 type faults struct {
 	health.Tracker
-	log *slog.Logger
+	log     *slog.Logger
+	unclean bool // the log was not closed in order the last time; known once it is open
+
+	mu   sync.Mutex // guards said
+	said map[string]time.Time
 }
+
+// noteEvery is the least time between two log lines of one thing that is noted again and again.
+const (
+	noteEvery = time.Minute
+	maxSaid   = 1024
+)
 
 func (f *faults) raise(code health.Code, key, subject, text string) {
 	if f.Raise(time.Now(), code, key, subject, text) {
@@ -41,7 +53,19 @@ func (f *faults) clear(code health.Code, key string) {
 func (f *faults) note(code health.Code, key, subject, text string) {
 	now := time.Now()
 	f.Note(now, now, code, key, subject, text)
-	f.log.Warn(text, "code", string(code), "subject", subject)
+	f.mu.Lock()
+	id := string(code) + " " + key
+	again := now.Sub(f.said[id]) < noteEvery
+	if !again {
+		if f.said == nil || len(f.said) >= maxSaid {
+			f.said = map[string]time.Time{}
+		}
+		f.said[id] = now
+	}
+	f.mu.Unlock()
+	if !again {
+		f.log.Warn(text, "code", string(code), "subject", subject)
+	}
 }
 
 // badReading is the code of each quality.
@@ -107,7 +131,7 @@ func (f *faults) collectEvents() collect.Events {
 			f.note(health.SeriesOverflow, source, source, "makes more new series than a source may; the first refused is "+first.Key())
 		},
 		LogRefused: func(source, stream string, err error) {
-			f.raise(health.LogFull, stream, "stream "+stream, "takes no readings of "+source+": "+err.Error())
+			f.raise(health.LogFull, stream, "stream "+stream, "takes no readings of "+source+": "+whyFull(err))
 		},
 		LogBack: func(_, stream string) { f.clear(health.LogFull, stream) },
 	}
@@ -117,6 +141,7 @@ func (f *faults) bufferEvents() buffer.Events {
 	return buffer.Events{
 		Recovered: func(stream string, r buffer.Recovery) {
 			f.log.Info("log opened", "stream", stream, "segments", r.Segments, "scanned", r.Scanned, "torn_bytes", r.TornBytes, "damaged", r.Damaged)
+			f.unclean = f.unclean || r.Scanned > 0
 			if r.Held > 0 {
 				f.raise(health.LogHeld, stream, "stream "+stream, held(r))
 			}
@@ -133,7 +158,7 @@ func (f *faults) bufferEvents() buffer.Events {
 		StateChanged: func(stream string, s buffer.State, err error) {
 			switch s {
 			case buffer.StateFull:
-				f.raise(health.LogFull, stream, "stream "+stream, text(err, "is full"))
+				f.raise(health.LogFull, stream, "stream "+stream, whyFull(err))
 			case buffer.StateFailing:
 				f.raise(health.DiskFailing, stream, "stream "+stream, text(err, "the disk fails"))
 			default:
@@ -164,6 +189,17 @@ func held(r buffer.Recovery) string {
 		return fmt.Sprintf("%d segments %s; %d %s", r.Held-r.Locked, newer, r.Locked, locked)
 	}
 	return fmt.Sprintf("%d segments %s", r.Held, newer)
+}
+
+// whyFull tells a full disk from a stream that has filled its own room.
+func whyFull(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no space is left on the disk. Free some of it first (`edgectl explain B006`)"
+	case err == nil, errors.Is(err, buffer.ErrFull), errors.Is(err, collect.ErrFull):
+		return "its max_bytes are filled with records that are not delivered"
+	}
+	return err.Error()
 }
 
 func text(err error, otherwise string) string {
@@ -218,7 +254,11 @@ func (f *faults) linkFailed(broker string, err error) {
 			f.Clear(time.Now(), c, "uplink")
 		}
 	}
-	f.raise(code, "uplink", "uplink", broker+": "+err.Error())
+	text := err.Error()
+	if !strings.Contains(text, broker) {
+		text = broker + ": " + text
+	}
+	f.raise(code, "uplink", "uplink", text)
 }
 
 func (f *faults) linkUp() {

@@ -72,7 +72,9 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 			return fmt.Errorf("sources: %w", err)
 		}
 		for _, name := range plan.StopSources {
-			a.faults.clear(health.SourceDead, name)
+			for _, code := range []health.Code{health.SourceDead, health.SourceMissed, health.RecordRefused} {
+				a.faults.clear(code, name)
+			}
 		}
 	}
 	a.mu.Lock()

@@ -104,3 +104,62 @@ func TestEpochWithoutAHeader(t *testing.T) {
 		})
 	}
 }
+
+// TestStaleBlocksInAHeadlessSegment: blocks of a segment that is gone resurfaced in a file that has lost its header. What they
+// say is missing below them is damage of that file only up to where the next segment of the epoch begins.
+func TestStaleBlocksInAHeadlessSegment(t *testing.T) {
+	live := vfs.NewMem()
+	s, l := open(t, live, small)
+	defer closeSet(t, s)
+	id := define(t, l)
+	for n := 0; l.Info().Segments < 3; n++ {
+		if err := put(t, l, record.Draft{Records: []record.Record{text(id, n, 3000), value(id, 1, 1)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 3 {
+		if err := put(t, l, record.Draft{Records: []record.Record{text(id, 100+n, 3000)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs := live.CrashClone(vfs.CrashOptions{Keep: vfs.KeepAll})
+	infos, err := fs.List("log/telemetry")
+	if err != nil || len(infos) < 3 {
+		t.Fatal(infos, err)
+	}
+	var second, third uint64
+	for i, at := range []*uint64{&second, &third} {
+		if _, err := fmt.Sscanf(infos[i+1].Name, "%x-", at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stale, err := vfs.ReadFile(fs, path.Join("log/telemetry", infos[2].Name), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(stale[:3000])
+	f, err := fs.OpenRW(path.Join("log/telemetry", infos[0].Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(stale, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.Remove(path.Join("log/telemetry", infos[2].Name)); err != nil {
+		t.Fatal(err)
+	}
+	want := readAll(t, l, record.Offset(second))
+	s2, l2 := open(t, fs, small)
+	defer closeSet(t, s2)
+	verify(t, l2)
+	if g := l2.Info().Gaps; len(g) != 1 || g[0].From != 0 || uint64(g[0].To) != second {
+		t.Fatalf("gaps %+v, want one [0, %d)", g, second)
+	}
+	got := readAll(t, l2, record.Offset(second))
+	if n := int(third - second); len(got) < n || fmt.Sprint(got[:n]) != fmt.Sprint(want[:n]) {
+		t.Fatalf("%v, want %v", got, want[:n])
+	}
+}

@@ -45,3 +45,6 @@ const (
 	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )
+
+// DiskReserve is the free space, in bytes, below which a file system of total bytes is called nearly full.
+func DiskReserve(total uint64) uint64 { return min(256<<20, total/20) }

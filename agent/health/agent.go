@@ -10,7 +10,6 @@ const (
 	Stalled        Code = "A001"
 	CrashRestart   Code = "A002"
 	Unbalanced     Code = "A003"
-	SocketFailed   Code = "A004"
 	AgentNotActive Code = "A005"
 )
 
@@ -56,11 +55,6 @@ func agentFaults() []Declared {
 			Found: "The sums are compared all the time; `edgectl account` shows them.",
 			Do:    "Save `edgectl account --json` here and `edge-hub status --json` at the hub, and report it.",
 			Risk:  "As many records as the remainder says are not accounted for."},
-		{Code: SocketFailed, Severity: Degraded, Title: "control socket cannot be opened",
-			Means: "The agent runs, but edgectl or local producers cannot reach it over one of its sockets.",
-			Found: "Opening the socket in the run directory fails.",
-			Do:    "Check that /run/edge-agent exists and belongs to edge-agent (RuntimeDirectory= in the unit), then restart the agent.",
-			Risk:  "Local producers cannot deliver; readings of sensors go on."},
 		{Code: AgentNotActive, Severity: Failed, Title: "agent is not running",
 			Means: "Nothing answers on the agent's socket. No readings are taken.",
 			Found: "edgectl could not connect.",

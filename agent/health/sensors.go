@@ -7,7 +7,6 @@ const (
 	SensorNeverSeen Code = "S003"
 	SourceMissed    Code = "S004"
 	SeriesOverflow  Code = "S005"
-	ProducerIdle    Code = "S006"
 	RecordRefused   Code = "S007"
 
 	SensorBad          Code = "S010"
@@ -60,14 +59,9 @@ func sensorFaults() []Declared {
 			Found: "More than 1,024 new series in an hour from one source, or 65,536 in one epoch.",
 			Do:    "Move what changes with each reading (a time, a counter, a file name) from the labels into the value. Then restart the source.",
 			Risk:  "Nothing is lost, but queries by series no longer find these readings."},
-		{Code: ProducerIdle, Severity: Notice, Title: "producer was forgotten",
-			Means: "A local producer has sent nothing for 90 days; its position is no longer kept.",
-			Found: "The date of its last message.",
-			Do:    "If it is gone for good, acknowledge this line. If it comes back it must begin with a new incarnation.",
-			Risk:  "A message that this producer sends again from before would not be recognised as a repeat."},
-		{Code: RecordRefused, Severity: Degraded, Title: "records were refused at the door", Lossy: true,
-			Means: "A source or producer gave records that no log can take: larger than 48 KiB, or not valid.",
-			Found: "Each record is checked before it is appended.",
+		{Code: RecordRefused, Severity: Degraded, Title: "messages were too large to be kept",
+			Means: "A source gave messages that are larger than the log takes: 48 KiB a record, or beyond the bound of its door.",
+			Found: "Each message is checked before it is appended; `edgectl sensors` counts them as too-large.",
 			Do:    "See the log of the agent for the reason. Store images and files as files and record their name and sha256.",
 			Risk:  "The refused records. They were never acknowledged."},
 	}

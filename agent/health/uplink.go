@@ -49,7 +49,7 @@ func uplinkFaults() []Declared {
 		{Code: HubSilent, Severity: Degraded, Title: "hub does not answer",
 			Means: "The broker takes our messages, but no hub answers. Only the hub's answer counts as delivered.",
 			Found: "No answer to several hellos over at least a minute.",
-			Do:    "Look whether edge-hub runs and is connected to the same broker with the same topic prefix: `edge-hub status`.",
+			Do:    "Look whether edge-hub runs and is connected to the same broker with the same topic prefix: `edge-hub status`. If it does, the broker's access list keeps this box out: with the shipped one `device` must be the common name of the certificate (`edgectl doctor` compares them).",
 			Risk:  staysOnDisk},
 		{Code: UplinkConflict, Severity: Failed, Title: "hub has another history of this stream", Lossy: true,
 			Means: "At the same position the hub's history and ours differ: this machine was resumed from a snapshot, or a copy of it ran. What lies above was moved into a new epoch and is delivered, marked as possibly repeated.",

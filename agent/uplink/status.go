@@ -8,17 +8,18 @@ import (
 
 // Status is the link as people and metrics see it. Counters count since the program started.
 type Status struct {
-	Phase     Phase
-	Since     time.Time // of the connection or its end
-	LastAck   time.Time // last message of the hub that counted
-	LastError string    // why the last connection ended
-	LastFail  time.Time
-	Nonce     wire.Nonce
-	Credit    uint32        // bytes
-	InFlight  int           // bytes
-	RTT       time.Duration // of the last hello
-	HubSynced bool
-	Held      string // what holds records back beside window and credit: "", "pace" (backlog) or "budget"
+	Phase      Phase
+	Since      time.Time // of the connection or its end
+	LastAck    time.Time // last message of the hub that counted
+	LastError  string    // why the last connection ended
+	LastFail   time.Time
+	Nonce      wire.Nonce
+	Credit     uint32        // bytes
+	InFlight   int           // bytes
+	RTT        time.Duration // of the last hello
+	HubSynced  bool
+	Unreadable int    // streams of which the hub reads the next record neither halved nor uncompressed so far
+	Held       string // what holds records back beside window and credit: "", "pace" (backlog) or "budget"
 
 	Connects, Hellos, Timeouts, Rewinds, Conflicts uint64
 	Frames, FrameBytes                             uint64 // handed to the link, resent ones included
@@ -30,6 +31,11 @@ type Status struct {
 func (s *Sender) Status() Status {
 	st := s.stats
 	st.Phase, st.Nonce, st.Credit, st.InFlight = s.phase, s.nonce, s.window.credit, s.window.flight
+	for _, x := range s.streams {
+		if x.hard.e != nil && x.hard.plain && x.hard.at == x.hard.e.acked {
+			st.Unreadable++
+		}
+	}
 	switch {
 	case s.phase != PhaseStreaming:
 	case s.held.budget:

@@ -37,6 +37,8 @@ const (
 	doneKept        = 10_000           // finished files that are kept
 	loadLimit       = 10 * time.Minute // of opening the device and loading a model
 	hungGrace       = 5 * time.Second
+	hungManagement  = 10 * time.Second // of the calls of one reading of the chips; then it is declared
+	monitorPatience = 2 * time.Second  // that the end of the worker waits for a reading
 	scanEvery       = 2 * time.Second
 	settle          = 2 * time.Second // a file nobody announced is complete when it is so old
 	rebuildsInRow   = 3               // of a session before the worker restarts

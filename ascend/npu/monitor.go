@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/dcmi"
@@ -21,6 +22,8 @@ type monitor struct {
 	skipped, lost uint64            // events of a storm; these four are of the goroutine that reads
 	told          time.Time         // when the gauges were recorded
 	identities    map[string]string // of the chips, as they were recorded
+
+	since atomic.Int64 // unix nanoseconds when the calls under way began, 0: none
 
 	mu     sync.Mutex
 	driver string
@@ -43,7 +46,10 @@ func (m *monitor) run(ctx context.Context) error {
 	for left, look := maxEventRecords, true; ; {
 		if lib == nil {
 			var err error
-			if lib, err = dcmi.Open(m.w.c.DCMI); err != nil {
+			m.since.Store(time.Now().UnixNano())
+			lib, err = dcmi.Open(m.w.c.DCMI)
+			m.since.Store(0)
+			if err != nil {
 				lib = nil
 				m.w.raise("N010", "dcmi", "NPU", err.Error())
 			} else {
@@ -52,7 +58,9 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 		}
 		if lib != nil && look {
+			m.since.Store(time.Now().UnixNano())
 			m.read(lib)
+			m.since.Store(0)
 		}
 		select {
 		case <-ctx.Done():
@@ -67,6 +75,13 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 			m.event(e)
 		}
+	}
+}
+
+// hung declares a call of the management library that does not come back. Nothing else waits for it.
+func (m *monitor) hung(now time.Time) {
+	if at := m.since.Load(); at != 0 && now.Sub(time.Unix(0, at)) > hungManagement {
+		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", time.Unix(0, at).UTC().Format(time.RFC3339)))
 	}
 }
 

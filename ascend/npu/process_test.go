@@ -222,3 +222,41 @@ func TestPoison(t *testing.T) {
 		t.Errorf("%d ends, %d given up", ends, len(b.records("npu.failed")))
 	}
 }
+
+// A call into the management library that hangs is declared, touches no model, and does not keep the worker from ending.
+func TestManagementHangs(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	b.config(colours)
+	b.rules("on dcmi_get_device_temperature 2 hang")
+	cmd, done := b.process()
+	b.ready("colours")
+	b.until("the fault", func() bool {
+		s, err := b.client().Status(context.Background())
+		if err != nil {
+			return false
+		}
+		for _, f := range s.Faults {
+			if f.Code == "N010" && strings.Contains(f.Text, "has not come back") {
+				return true
+			}
+		}
+		return false
+	})
+	if res, err := b.client().Infer(context.Background(), "colours", "frame", picture(red, 8)); err != nil || res.Quality != "good" {
+		t.Error(res, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case code := <-done:
+		if code != 0 {
+			t.Errorf("the worker ended with %d", code)
+		}
+	case <-time.After(2 * time.Minute):
+		t.Error("the worker does not end")
+		_ = cmd.Process.Kill() // the test is over
+		<-done
+	}
+}

@@ -151,7 +151,7 @@ func (w *Worker) Status() *api.NPUStatus {
 	s.Driver, s.Chips, s.DCMIErrors = w.monitor.snapshot()
 	s.Goroutines = runtime.NumGoroutine()
 	if w.lib != nil {
-		s.Handles = w.lib.Live().Sum()
+		s.Handles, s.Signals = w.lib.Live().Sum(), w.lib.SignalsRestored()
 	}
 	for _, m := range w.c.Models {
 		st := w.runners[m.Name].status()

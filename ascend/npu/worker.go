@@ -124,6 +124,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}()
 	}
 	start("socket", server.run)
+	watching := make(chan error, 1)
 	if w.lib == nil {
 		w.raise("N002", "device", "NPU", w.o.LibraryError.Error())
 		for _, r := range w.runners {
@@ -131,14 +132,20 @@ func (w *Worker) Run(ctx context.Context) error {
 			r.state, r.err = stateFailed, "no NPU runtime"
 			r.mu.Unlock()
 		}
+		watching <- nil
 	} else {
-		start("monitor", w.monitor.run)
+		go func() { watching <- w.monitor.run(run) }()
 		start("watchdog", w.watch)
 		start("work", w.work)
 	}
 	<-run.Done()
 	wg.Wait()
 	w.retired.Wait()
+	select {
+	case <-watching:
+	case <-time.After(monitorPatience): // a call that hangs cannot be waited for; the process ends without it
+		w.log.Error("a call into the management library has not come back")
+	}
 	select {
 	case err := <-errs:
 		return err
@@ -349,6 +356,7 @@ func (w *Worker) watch(ctx context.Context) error {
 			}
 			w.mu.Unlock()
 			w.forgetRebuilds(now)
+			w.monitor.hung(now)
 			if worst != nil {
 				w.fatal(fmt.Errorf("model %s: a call into the runtime has not come back for %s", worst.m.Name, worst.stuck(now).Truncate(time.Millisecond)))
 			}

@@ -97,6 +97,9 @@ func serve(c *npu.Config, file string, stderr io.Writer) error {
 	} else if lib.Simulated() != "" {
 		log.Warn("SIMULATED: this is a stand-in library, not the vendor's", "library", lib.Paths())
 	}
+	if lib != nil && len(lib.SignalsRestored()) > 0 {
+		log.Warn("the runtime's libraries had installed signal handlers; they were taken out", "signals", lib.SignalsRestored())
+	}
 	w, nerr := npu.New(npu.Options{Config: c, Library: lib, LibraryError: err, Version: version.String(), Log: log})
 	if nerr != nil {
 		return nerr

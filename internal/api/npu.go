@@ -43,15 +43,16 @@ type NPUStatus struct {
 	Chips         []NPUChip      `json:"chips"`
 	Models        []NPUModel     `json:"models"`
 	Faults        []NPUFault     `json:"faults"`
-	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`  // failed calls of the management library by code
-	Restarts      int            `json:"restarts"`               // of the worker after a device fault
-	LastError     string         `json:"last_error,omitempty"`   // newest, of any part
-	LastRestart   string         `json:"last_restart,omitempty"` // why it restarted
-	Sequence      uint64         `json:"sequence"`               // bound to inputs
-	Durable       uint64         `json:"durable"`                // acknowledged by the agent
-	Waiting       int            `json:"waiting"`                // results that the agent has not acknowledged
-	Untold        uint64         `json:"untold"`                 // records of chips and models that found no room while the agent was away
-	Handles       int64          `json:"handles"`                // open in the runtime: contexts, streams, memory, models
+	DCMIErrors    map[string]int `json:"dcmi_errors,omitempty"`      // failed calls of the management library by code
+	Restarts      int            `json:"restarts"`                   // of the worker after a device fault
+	LastError     string         `json:"last_error,omitempty"`       // newest, of any part
+	LastRestart   string         `json:"last_restart,omitempty"`     // why it restarted
+	Sequence      uint64         `json:"sequence"`                   // bound to inputs
+	Durable       uint64         `json:"durable"`                    // acknowledged by the agent
+	Waiting       int            `json:"waiting"`                    // results that the agent has not acknowledged
+	Untold        uint64         `json:"untold"`                     // records of chips and models that found no room while the agent was away
+	Signals       []string       `json:"signals_restored,omitempty"` // handlers that the runtime's libraries had installed
+	Handles       int64          `json:"handles"`                    // open in the runtime: contexts, streams, memory, models
 	Goroutines    int            `json:"goroutines"`
 }
 

@@ -24,7 +24,6 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	certWarning = 30 * 24 * time.Hour
-	minFree     = 256 << 20 // bytes; below it the disk is called nearly full
 )
 
 // oldest is a time that every right clock is past.
@@ -117,7 +116,7 @@ func (d *doctor) places() {
 	}
 	notes := d.conf.Notes(d.Host, ports)
 	for _, n := range notes {
-		d.warn("config", n, "Correct the configuration, or plug it in: nothing needs to be restarted then", "")
+		d.warn("config", n, "Correct the configuration; what is only unplugged needs no restart when it is back", "")
 	}
 	if len(notes) == 0 && len(d.conf.Sources)+len(d.conf.Nodes) > 0 {
 		d.ok("sources", "every port, bus and program that the configuration names is there")
@@ -164,7 +163,7 @@ func (d *doctor) space() {
 		return // the check of the directory has said so
 	}
 	text := fmt.Sprintf("%s free of %s", term.Bytes(int64(u.Free)), term.Bytes(int64(u.Total)))
-	if u.Free < minFree {
+	if u.Free < config.DiskReserve(u.Total) {
 		d.warn("disk", text, "Find what fills it: du -xh / | sort -h | tail. Do not delete files of the log", health.DiskSpaceLow)
 		return
 	}

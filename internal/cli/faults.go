@@ -62,7 +62,7 @@ func (v view) fault(f api.Fault) string {
 	}
 	b := v.style.Paint(colour, fmt.Sprintf("%-2s", mark)) + " " + term.Wrap(v.clean(head+" "+v.span(f)), v.style.Width(), "   ") + "\n"
 	body := f.Text
-	if body != "" && !strings.HasSuffix(body, ".") {
+	if body != "" && !strings.ContainsAny(body[len(body)-1:], ".?!") {
 		body += "."
 	}
 	if do := firstSentence(f.Do); do != "" && f.Acked.IsZero() {

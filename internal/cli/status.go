@@ -56,6 +56,11 @@ func (v view) fields(indent int, parts ...string) string {
 		}
 		w := term.Columns(v.style.Text(p))
 		switch {
+		case col > 0 && indent+w > v.style.Width(): // it fills lines of its own
+			p = term.Wrap(p, v.style.Width(), strings.Repeat(" ", indent))
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			last := p[strings.LastIndexByte(p, '\n')+1:]
+			col, w = 0, term.Columns(v.style.Text(last))
 		case col == 0:
 		case col+3+w > v.style.Width():
 			b.WriteString("\n" + strings.Repeat(" ", indent))
@@ -197,7 +202,8 @@ func (v view) uplinkFields(u api.Uplink) []string {
 	case api.UplinkWaiting:
 		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
 	case api.UplinkConnecting:
-		return []string{"UPLINK    not connected" + since, u.Broker, ack, u.Error}
+		why := strings.TrimPrefix(u.Error, "connect to "+u.Broker+": ") // the broker stands beside it
+		return []string{"UPLINK    not connected" + since, u.Broker, ack, why}
 	}
 	return []string{"UPLINK    none configured: records stay on this box"}
 }

@@ -75,7 +75,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	defer cancel()
 	raw, err := o.dialTransport(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", o.Broker, err)
+		return nil, &DialError{o.Broker, err}
 	}
 	c := &Conn{guard: newGuard(raw, o.MaxPacket, o.WriteTimeout), queue: make(chan *publish, maxQueued),
 		done: make(chan struct{}), stop: make(chan struct{})}
@@ -86,7 +86,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	<-token.Done()
 	if !release() && token.Error() == nil {
 		c.client.Disconnect(disconnectWait)
-		return nil, fmt.Errorf("connect to %s: %w", o.Broker, context.Cause(ctx))
+		return nil, &DialError{o.Broker, context.Cause(ctx)}
 	}
 	if err := token.Error(); err != nil {
 		raw.Close()
@@ -95,7 +95,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		} else if t, ok := token.(*paho.ConnectToken); ok && t.ReturnCode() >= 1 && t.ReturnCode() <= 5 {
 			err = fmt.Errorf("%w: %v", ErrRefused, err)
 		}
-		return nil, fmt.Errorf("connect to %s: %w", o.Broker, err)
+		return nil, &DialError{o.Broker, err}
 	}
 	c.pump.Add(1)
 	go c.run(o)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -301,4 +302,68 @@ func TestLeaseLostWhileResolving(t *testing.T) {
 	if err != nil || st.Positions[0].Next != first.To {
 		t.Errorf("the store is at %+v, %v; want %d", st.Positions, err, first.To)
 	}
+}
+
+// TestYoungLeader: a broker that has become leader a moment ago does not know yet what is committed of what it holds. It
+// says so when it is asked where the partition ends, and nothing at all when it is read from: positions that it would not
+// show yet must be waited for, or what was acknowledged would be taken a second time.
+func TestYoungLeader(t *testing.T) {
+	c := cluster(t)
+	o := kafka.Options{Brokers: c.ListenAddrs(), TransactionTimeout: 4 * time.Second}
+	x := &sender{t: t, s: open(t, o)}
+	for range 3 {
+		x.one()
+	}
+	x.s.Close()
+	var young atomic.Int64
+	young.Store(6)
+	c.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if young.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		req := r.(*kmsg.ListOffsetsRequest)
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, t := range req.Topics {
+			rt := kmsg.NewListOffsetsResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewListOffsetsResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p.Partition, kerr.OffsetNotAvailable.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	c.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if young.Add(-1) < 0 {
+			return nil, nil, false
+		}
+		req := r.(*kmsg.FetchRequest)
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		for _, t := range req.Topics {
+			rt := kmsg.NewFetchResponseTopic()
+			rt.Topic, rt.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				rp := kmsg.NewFetchResponseTopicPartition()
+				rp.Partition = p.Partition // its high watermark is 0
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	x.s = open(t, o)
+	defer x.s.Close()
+	st, err := x.s.Positions(t.Context(), "box")
+	if err != nil || len(st.Positions) != 1 || st.Positions[0].Next != 3 {
+		t.Fatalf("the store is at %+v (%v), want 3", st.Positions, err)
+	}
+	if young.Load() >= 0 {
+		t.Error("the leader was never asked while it was young")
+	}
+	x.one()
+	x.check(c)
 }

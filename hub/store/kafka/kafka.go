@@ -179,6 +179,9 @@ func (s *Store) refresh(ctx context.Context, p *part) error {
 		p.devices, p.reader.next = map[string]*ledger.Device{}, -1
 	}
 	inits := s.inits
+	if p.inits != inits {
+		p.reader.leader = -1 // a claim: who leads is asked anew, a broker that stood still may not know that it does not any more
+	}
 	n, err := p.reader.barrier(ctx, s.c, p.replay)
 	s.health.Count(func(h *store.Health) { h.ReplayedBytes += uint64(n) })
 	if err != nil {

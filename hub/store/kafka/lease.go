@@ -27,6 +27,7 @@ func (s *Store) readLeases(ctx context.Context) error {
 	l := &s.leases
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.reader.leader = -1 // as in refresh
 	_, err := l.reader.barrier(ctx, s.c, func(r *kgo.Record) error {
 		if len(r.Value) == 0 {
 			return nil

@@ -19,6 +19,7 @@ type reader struct {
 	partition int32
 	next      int64 // of the next record to read; −1: nothing was read yet
 	leader    int32 // −1: to be asked for
+	epoch     int32 // of the leader
 	id        [16]byte
 	dirty     bool          // reads what is not committed as well
 	limit     time.Duration // that a barrier waits for transactions to end
@@ -36,17 +37,29 @@ var ErrOpenTransaction = errors.New("a transaction holds back what comes after i
 
 // barrier reads everything that was written to the partition before the call and is committed: it waits until each
 // transaction that was open then has ended, for the reader's limit. f gets the records in order.
+//
+// How far that is is asked for, not taken from what a fetch says: a leader that was a follower a moment ago may not know yet
+// that what it holds is committed, and would let a fetch end before records that were acknowledged (KIP-207).
 func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record) error) (bytes int, err error) {
 	target := int64(-1)
 	wait := time.Duration(0)
 	began, asked, what := time.Now(), time.Now(), ""
 	for failures := 0; ; {
-		fp, err := r.fetch(ctx, c, wait)
+		var fp kgo.FetchPartition
+		if target < 0 {
+			target, err = r.end(ctx, c)
+		}
+		if err == nil && r.next >= target {
+			return bytes, nil
+		}
+		if err == nil {
+			fp, err = r.fetch(ctx, c, wait)
+		}
 		if err != nil {
 			if ctx.Err() != nil || failures >= 50 || !retriable(err) {
 				return bytes, fmt.Errorf("read %s/%d at %d: %w", r.topic, r.partition, r.next, err)
 			}
-			r.leader = -1
+			r.leader, err = -1, nil
 			failures++
 			sleep(ctx, min(time.Duration(failures)*20*time.Millisecond, time.Second))
 			continue
@@ -56,9 +69,6 @@ func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record)
 			if err := f(rec); err != nil {
 				return bytes, fmt.Errorf("%s/%d at %d: %w", r.topic, r.partition, rec.Offset, err)
 			}
-		}
-		if target < 0 {
-			target = fp.HighWatermark
 		}
 		if r.next >= target {
 			return bytes, nil
@@ -75,7 +85,7 @@ func (r *reader) barrier(ctx context.Context, c *kgo.Client, f func(*kgo.Record)
 			if what, err = r.stuck(ctx, r.topic, r.partition); err != nil && (errors.Is(err, ErrHanging) || ctx.Err() != nil || !retriable(err)) {
 				return bytes, fmt.Errorf("read %s/%d: readable to %d of %d: %w", r.topic, r.partition, fp.LastStableOffset, target, err)
 			}
-			asked = time.Now()
+			asked, err = time.Now(), nil
 		}
 		if time.Since(began) >= r.limit {
 			return bytes, fmt.Errorf("read %s/%d: %w: readable to %d of %d for %v: %s", r.topic, r.partition, ErrOpenTransaction, fp.LastStableOffset, target,
@@ -119,8 +129,38 @@ func (r *reader) locate(ctx context.Context, c *kgo.Client) error {
 	case p.Leader < 0:
 		return kerr.LeaderNotAvailable
 	}
-	r.leader, r.id = p.Leader, t.ID
+	r.leader, r.epoch, r.id = p.Leader, p.LeaderEpoch, t.ID
 	return nil
+}
+
+// end is where the partition ends: everything below is on all replicas that count. A leader that does not know it yet says
+// OFFSET_NOT_AVAILABLE.
+func (r *reader) end(ctx context.Context, c *kgo.Client) (int64, error) {
+	if r.leader < 0 {
+		if err := r.locate(ctx, c); err != nil {
+			return -1, err
+		}
+	}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.Timestamp = r.partition, r.epoch, -1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic, t.Partitions = r.topic, []kmsg.ListOffsetsRequestTopicPartition{p}
+	req.Topics = []kmsg.ListOffsetsRequestTopic{t}
+	kresp, err := c.Broker(int(r.leader)).RetriableRequest(ctx, req)
+	if err != nil {
+		return -1, err
+	}
+	resp := kresp.(*kmsg.ListOffsetsResponse)
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return -1, kerr.UnknownServerError
+	}
+	got := &resp.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
+		return -1, err
+	}
+	return got.Offset, nil
 }
 
 func (r *reader) fetch(ctx context.Context, c *kgo.Client, wait time.Duration) (kgo.FetchPartition, error) {
@@ -139,7 +179,7 @@ func (r *reader) fetch(ctx context.Context, c *kgo.Client, wait time.Duration) (
 		req.IsolationLevel, isolation = 0, kgo.ReadUncommitted()
 	}
 	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = r.partition, r.next, fetchBytes, -1
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = r.partition, r.next, fetchBytes, r.epoch
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID, t.Partitions = r.topic, r.id, []kmsg.FetchRequestTopicPartition{p}
 	req.Topics = []kmsg.FetchRequestTopic{t}

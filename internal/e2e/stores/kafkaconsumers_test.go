@@ -26,6 +26,7 @@ import (
 // fleet is rows as boxes send them: decimals every ten seconds of two sensors, some of which could not be read.
 type fleet struct {
 	prefix string
+	began  int64 // s
 	parts  int
 	rows   int
 	bad    int
@@ -37,7 +38,9 @@ type fleet struct {
 const badValue = math.MinInt64
 
 func newFleet() *fleet {
-	return &fleet{prefix: newPrefix(), means: map[string][2]int{}, last: map[string][]int64{}}
+	// Lately, since Kafka deletes by the time that a record says; a whole number of windows.
+	began := time.Now().Add(-6*time.Hour).Unix() / 300 * 300
+	return &fleet{prefix: newPrefix(), began: began, means: map[string][2]int{}, last: map[string][]int64{}}
 }
 
 func (f *fleet) good() int { return f.rows - f.bad }
@@ -48,7 +51,7 @@ func (f *fleet) write(t *testing.T, k *servers.Kafka, parts int) {
 	t.Helper()
 	s := openKafka(t, kafka.Options{Brokers: k.Brokers(), Prefix: f.prefix})
 	defer s.Close()
-	const each, began = 240, int64(1_790_000_100) // s; a whole number of windows
+	const each = 240
 	for range parts {
 		part := f.parts
 		f.parts++
@@ -63,7 +66,7 @@ func (f *fleet) write(t *testing.T, k *servers.Kafka, parts int) {
 					Labels: []record.Label{{Key: "rom", Value: fmt.Sprintf("28-%d", id)}}, Type: record.Decimal(4)}})
 			}
 			for o := from; o < c.To; o++ {
-				at := began + 10*int64(o)
+				at := f.began + 10*int64(o)
 				r := record.Record{Kind: record.KindObservation, Clock: record.ClockApp, Series: record.SeriesID(o%2 + 1), Time: at * 1e9, Type: record.Decimal(4), Num: 200000 + int64(o)*7919%5000 - int64(i)}
 				if o%17 == 3 {
 					r.Type, r.Num, r.Quality = record.TypeNone, 0, record.QualityTimeout
@@ -194,6 +197,7 @@ func shippedFile(t *testing.T, dir, name string, replace ...string) string {
 // row once. Debezium's JDBC sink cannot be had here; what stands before it in its file, the schema and the transformation
 // that give a table its columns, is run into a file as well.
 func TestKafkaConnect(t *testing.T) {
+	t.Parallel() // after those that kill servers; it mostly waits for programs to start
 	libs, err := servers.ConsumerLibs()
 	if err != nil {
 		t.Fatal(err)
@@ -292,6 +296,7 @@ func checkLines(t *testing.T, file string, f *fleet) {
 // TestKafkaStreams runs the Kafka Streams program of docs/stores.md from its source and is killed in the middle: its means
 // count every good row once.
 func TestKafkaStreams(t *testing.T) {
+	t.Parallel() // after those that kill servers; it mostly waits for programs to start
 	libs, err := servers.ConsumerLibs()
 	if err != nil {
 		t.Fatal(err)

@@ -225,6 +225,7 @@ func (r *rights) work(t *testing.T) error {
 // TestKafkaRights runs a hub whose user has what docs/stores.md lists, and nothing else, at Kafka's own authorizer. Each
 // right but those of the checks and the repair is needed: without it the hub is refused and says so.
 func TestKafkaRights(t *testing.T) {
+	t.Parallel() // after those that kill servers; it mostly waits for programs to start
 	r := newRights(t)
 	if err := r.work(t); !errors.Is(err, kerr.TopicAuthorizationFailed) || !strings.Contains(err.Error(), "Write on edge-offsets") {
 		t.Errorf("without any right: %v", err)

@@ -62,6 +62,7 @@ func unsignedToken(subject string, expires time.Time) string {
 // name, and where the broker's certificate is not known. Another client
 // reads over the same listener by the same mechanism.
 func TestKafkaSecure(t *testing.T) {
+	t.Parallel() // after those that kill servers; it mostly waits for programs to start
 	dir := t.TempDir()
 	ca, keystore := writeCert(t, dir)
 	k, err := servers.StartSecureKafka(servers.Secure{Keystore: keystore, User: "hub", Password: "a secret"})
