@@ -289,7 +289,7 @@ func streamAccount(name string, accounts []uplink.Account) api.StreamAccount {
 			continue
 		}
 		e := api.EpochAccount{Epoch: a.Epoch.String(), First: uint64(a.First), End: uint64(a.End), Delivered: a.Delivered, InFlight: a.InFlight,
-			Buffered: a.Buffered, LocallyLost: a.Lost, Skipped: a.Skipped, Dropped: map[string]uint64{}}
+			Buffered: a.Buffered, Owed: a.Owed, LocallyLost: a.Lost, Skipped: a.Skipped, Dropped: map[string]uint64{}}
 		for why, n := range a.Dropped {
 			e.Dropped[why.String()] += n
 		}

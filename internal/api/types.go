@@ -163,6 +163,7 @@ type EpochAccount struct {
 	Dropped     map[string]uint64 `json:"dropped,omitempty"` // by reason: retention, corrupt, …
 	InFlight    uint64            `json:"in_flight"`
 	Buffered    uint64            `json:"buffered"`
+	Owed        uint64            `json:"owed,omitempty"` // of dropped and buffered: here, and the hub has them only as a gap of another copy of this disk
 	LocallyLost uint64            `json:"delivered_locally_lost,omitempty"`
 	Remainder   int64             `json:"remainder"`
 	Current     bool              `json:"current,omitempty"`

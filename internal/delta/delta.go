@@ -1,9 +1,9 @@
 // Package delta is a file expressed as what differs from an older one: zstd frames whose dictionary is a piece of the old
-// content. It is an optimisation and never an authority: the header, which is signed with the delta, names both contents
+// content, or whose bytes are differences to it, whichever is smaller. It is an optimisation and never an authority: the header, which is signed with the delta, names both contents
 // by their SHA-256, what comes out is held against it, and whoever applies a delta falls back to the full file.
 //
 // The content is cut into segments, each with a piece of the old content of its own, so that memory is bounded by a
-// segment, not by the file: about MaxBase + MaxResult + the compressed piece.
+// segment, not by the file: about MaxBase + MaxResult + the compressed piece, and for differences three small windows.
 package delta
 
 import (
@@ -21,7 +21,7 @@ import (
 // A delta file, little-endian:
 //
 //	0    "EDLT"
-//	4    version 1
+//	4    version 1, or 2 where a segment is of differences
 //	5    form of base and result: 0 the files themselves, 1 trees (see Form)
 //	6    zero, zero
 //	8    uint64 size of the base in bytes
@@ -32,11 +32,16 @@ import (
 //	120  SHA-256 of the new file as a manifest pins it
 //	152  segments until the result is complete:
 //	       uint64 offset in the base, uint32 length there, uint32 length in the result, uint32 length of the frame,
-//	       one zstd frame with that piece of the base as raw dictionary (none if its length is 0)
+//	       version 2: uint32 kind, 0 as in version 1, 1 differences
+//	       one zstd frame with that piece of the base as raw dictionary (none if its length is 0); of kind 1 see
+//	       differences.go
 const (
 	headerBytes  = 152
 	segmentBytes = 20
-	version      = 1
+	kindBytes    = 4
+	version      = 2
+	asDictionary = 0
+	asDiffers    = 1
 	dictionaryID = 1
 )
 
@@ -79,11 +84,13 @@ type Header struct {
 	BaseSize, ResultSize int64
 	Base, Result         [sha256.Size]byte
 	From, To             [sha256.Size]byte // of the files as pinned
+
+	version byte
 }
 
 func (h *Header) append(dst []byte) []byte {
 	dst = append(dst, magic[:]...)
-	dst = append(dst, version, byte(h.Form), 0, 0)
+	dst = append(dst, h.version, byte(h.Form), 0, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.BaseSize))
 	dst = append(dst, h.Base[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.ResultSize))
@@ -93,14 +100,14 @@ func (h *Header) append(dst []byte) []byte {
 }
 
 func parseHeader(b []byte) (h Header, err error) {
-	if [4]byte(b) != magic || b[4] != version || b[5] > byte(Trees) || b[6] != 0 || b[7] != 0 {
+	if [4]byte(b) != magic || b[4] < 1 || b[4] > version || b[5] > byte(Trees) || b[6] != 0 || b[7] != 0 {
 		return h, fmt.Errorf("read delta: %w", ErrFormat)
 	}
 	base, result := binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[48:])
 	if base > MaxTotal || result == 0 || result > MaxTotal {
 		return h, fmt.Errorf("read delta: %d bytes from %d: %w", result, base, ErrFormat)
 	}
-	h.Form, h.BaseSize, h.ResultSize = Form(b[5]), int64(base), int64(result)
+	h.version, h.Form, h.BaseSize, h.ResultSize = b[4], Form(b[5]), int64(base), int64(result)
 	copy(h.Base[:], b[16:])
 	copy(h.Result[:], b[56:])
 	copy(h.From[:], b[88:])
@@ -167,14 +174,18 @@ func (r *Reader) segment() error {
 		}
 		return io.EOF
 	}
-	var head [segmentBytes]byte
-	if _, err := io.ReadFull(r.src, head[:]); err != nil {
+	var buf [segmentBytes + kindBytes]byte
+	head := buf[:segmentBytes]
+	if r.version > 1 {
+		head = buf[:]
+	}
+	if _, err := io.ReadFull(r.src, head); err != nil {
 		return fmt.Errorf("apply delta: %d bytes are missing: %w: %w", r.left, ErrFormat, err)
 	}
-	at := binary.LittleEndian.Uint64(head[:])
+	at, kind := binary.LittleEndian.Uint64(head), binary.LittleEndian.Uint32(buf[segmentBytes:])
 	n, result, frame := binary.LittleEndian.Uint32(head[8:]), binary.LittleEndian.Uint32(head[12:]), binary.LittleEndian.Uint32(head[16:])
 	if n > MaxBase || at > uint64(r.BaseSize) || at+uint64(n) > uint64(r.BaseSize) || result == 0 || result > MaxResult ||
-		int64(result) > r.left || frame > MaxFrame {
+		int64(result) > r.left || frame > MaxFrame || kind > asDiffers {
 		return fmt.Errorf("apply delta: segment of %d bytes from %d+%d in %d: %w", result, at, n, frame, ErrFormat)
 	}
 	r.old, r.frame = grow(r.old, int(n)), grow(r.frame, int(frame))
@@ -186,9 +197,25 @@ func (r *Reader) segment() error {
 			return fmt.Errorf("apply delta: read the old file: %w", err)
 		}
 	}
+	if kind == asDiffers {
+		r.result = grow(r.result, int(result))
+		if err := r.patch(); err != nil {
+			return err
+		}
+	} else if err := r.decode(int(result)); err != nil {
+		return err
+	}
+	r.sum.Write(r.result)
+	r.left -= int64(result)
+	r.out = r.result
+	return nil
+}
+
+// decode decodes a frame whose dictionary is r.old.
+func (r *Reader) decode(result int) error {
 	options := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxResult), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(2 * MaxBase)}
-	if n > 0 {
+	if len(r.old) > 0 {
 		options = append(options, zstd.WithDecoderDictRaw(dictionaryID, r.old))
 	}
 	d, err := zstd.NewReader(nil, options...)
@@ -196,16 +223,13 @@ func (r *Reader) segment() error {
 		return fmt.Errorf("apply delta: %w", err)
 	}
 	defer d.Close()
-	r.result, err = d.DecodeAll(r.frame, grow(r.result, int(result))[:0])
+	r.result, err = d.DecodeAll(r.frame, grow(r.result, result)[:0])
 	if err != nil {
 		return fmt.Errorf("apply delta: %w: %w", ErrFormat, err)
 	}
-	if len(r.result) != int(result) {
+	if len(r.result) != result {
 		return fmt.Errorf("apply delta: a segment has %d bytes and not %d: %w", len(r.result), result, ErrResult)
 	}
-	r.sum.Write(r.result)
-	r.left -= int64(result)
-	r.out = r.result
 	return nil
 }
 

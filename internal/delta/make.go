@@ -43,24 +43,48 @@ func Make(w io.Writer, form Form, from, to Source) error {
 	}
 	h := Header{Form: form, BaseSize: int64(len(base)), ResultSize: int64(len(to.Data)), Base: sha256.Sum256(base),
 		Result: sha256.Sum256(to.Data), From: from.SHA256, To: to.SHA256}
+	frames, kinds := make([][]byte, len(segments)), make([]int, len(segments))
+	h.version = 1
+	for i, s := range segments {
+		if frames[i], kinds[i], err = s.smallest(base); err != nil {
+			return err
+		}
+		if kinds[i] != asDictionary {
+			h.version = version
+		}
+	}
 	if _, err := w.Write(h.append(nil)); err != nil {
 		return fmt.Errorf("write delta: %w", err)
 	}
-	for _, s := range segments {
-		frame, err := s.encode(base)
-		if err != nil {
-			return err
-		}
+	for i, s := range segments {
 		head := binary.LittleEndian.AppendUint64(nil, uint64(s.at))
-		for _, n := range []int{int(s.n), len(s.result), len(frame)} {
+		for _, n := range []int{int(s.n), len(s.result), len(frames[i]), kinds[i]} {
 			head = binary.LittleEndian.AppendUint32(head, uint32(n))
 		}
-		if _, err := w.Write(append(head, frame...)); err != nil {
+		if h.version == 1 {
+			head = head[:segmentBytes]
+		}
+		if _, err := w.Write(append(head, frames[i]...)); err != nil {
 			return fmt.Errorf("write delta: %w", err)
 		}
 	}
 	return nil
 }
+
+// smallest encodes a segment both ways.
+func (s segment) smallest(base []byte) (frame []byte, kind int, err error) {
+	if frame, err = s.encode(base); err != nil || s.n < minDifferences || len(s.result) < minDifferences {
+		return frame, asDictionary, err
+	}
+	other, err := differences(base[s.at:s.at+s.n], s.result)
+	if err == nil && len(other) < len(frame) {
+		return other, asDiffers, nil
+	}
+	return frame, asDictionary, err
+}
+
+// minDifferences is the size of a segment below which differences are not tried.
+const minDifferences = 4 << 10
 
 // encode compresses a segment. Of the encoder's levels only the best one looks for long matches in a dictionary.
 func (s segment) encode(base []byte) ([]byte, error) {

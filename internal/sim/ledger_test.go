@@ -12,9 +12,10 @@ import (
 // ledger is the truth: what became of every record that was ever made.
 type ledger struct {
 	entries  []*entry
-	links    map[receive.Key][]link        // by the boxes that hold the epoch
-	reached  map[receive.Key]record.Offset // highest position that the store ever had
-	filled   map[receive.Key]bool          // a frame has filled a gap of it
+	links    map[receive.Key][]link                 // by the boxes that hold the epoch
+	reached  map[receive.Key]record.Offset          // highest position that the store ever had
+	had      map[receive.Key]map[record.Offset]bool // rows that the store ever had; false: skipped there, at some time
+	filled   map[receive.Key]bool                   // a frame has filled a gap of it
 	lineages []*lineage
 	notices  map[string]int
 	killed   []*hub // by themselves, to be replaced
@@ -72,7 +73,8 @@ type link struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, filled: map[receive.Key]bool{}, notices: map[string]int{}}
+	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, had: map[receive.Key]map[record.Offset]bool{},
+		filled: map[receive.Key]bool{}, notices: map[string]int{}}
 }
 
 func (l *ledger) newLineage() *lineage {

@@ -49,6 +49,9 @@ func deltaFigures(o options) error {
 	bench("delta_whole_mib", float64(len(whole))/(1<<20), "MiB")
 	bench("delta_mib", float64(d.Len())/(1<<20), "MiB")
 	bench("delta_ratio", float64(d.Len())/float64(len(whole)), "of the archive")
+	if err := others(o, float64(len(whole))); err != nil {
+		return err
+	}
 	file := filepath.Join(o.dir, "delta")
 	if err := os.WriteFile(file, d.Bytes(), 0o644); err != nil {
 		return err
@@ -63,6 +66,31 @@ func deltaFigures(o options) error {
 	}
 	_, err = os.Stdout.Write(out)
 	return err
+}
+
+// others are what well-known programs make of the same pair of files.
+func others(o options, whole float64) error {
+	out := filepath.Join(o.dir, "other")
+	for _, x := range []struct {
+		name string
+		args []string
+	}{
+		{"zstd", []string{"zstd", "-q", "-f", "-19", "--long=27", "--patch-from=" + o.old, o.agent, "-o", out}},
+		{"xdelta3", []string{"xdelta3", "-e", "-f", "-9", "-B", "67108864", "-s", o.old, o.agent, out}},
+		{"bsdiff", []string{"bsdiff", o.old, o.agent, out}},
+	} {
+		began := time.Now()
+		if text, err := exec.Command(x.args[0], x.args[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s (deploy/bootstrap/setup.sh updates installs it)", x.name, err, text)
+		}
+		info, err := os.Stat(out)
+		if err != nil {
+			return err
+		}
+		bench("delta_"+x.name+"_ratio", float64(info.Size())/whole, "of the archive")
+		bench("delta_"+x.name+"_s", time.Since(began).Seconds(), "s")
+	}
+	return nil
 }
 
 // archiveOf is an agent's archive, uncompressed.

@@ -28,7 +28,7 @@ type figure struct {
 
 func figures() []figure {
 	return []figure{{"delta", deltaFigures}, {"gap", gapFigure},
-		{"mqtt", mqttFigures}, {"link", linkFigure}}
+		{"mqtt", mqttFigures}, {"tls", tlsFigure}, {"https", httpsFigure}, {"link", linkFigure}}
 }
 
 func main() {

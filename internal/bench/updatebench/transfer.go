@@ -38,7 +38,7 @@ func (fatal) Fatal(args ...any) { exit(fmt.Errorf("%v", fmt.Sprint(args...))) }
 
 // mqttFigures are the speed of a transfer on this machine's loopback, and what it costs the agent's memory.
 func mqttFigures(o options) error {
-	x, err := newTransfer(o, filepath.Join(o.dir, "mqtt"), largeBytes, nil)
+	x, err := newTransfer(o, filepath.Join(o.dir, "mqtt"), largeBytes, setup{})
 	if err != nil {
 		return err
 	}
@@ -64,9 +64,39 @@ func mqttFigures(o options) error {
 	return nil
 }
 
+// tlsFigure is the speed with certificates on both sides of every connection, as boxes are run.
+func tlsFigure(o options) error {
+	x, err := newTransfer(o, filepath.Join(o.dir, "tls"), largeBytes, setup{tls: true})
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	took, err := x.run()
+	if err != nil {
+		return err
+	}
+	bench("update_mqtt_tls_mb_per_s", largeBytes/1e6/took.Seconds(), "MB/s")
+	return nil
+}
+
+// httpsFigure is the speed from nginx as a mirror.
+func httpsFigure(o options) error {
+	x, err := newTransfer(o, filepath.Join(o.dir, "https"), largeBytes, setup{tls: true, mirror: true})
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	took, err := x.run()
+	if err != nil {
+		return err
+	}
+	bench("update_https_mb_per_s", largeBytes/1e6/took.Seconds(), "MB/s")
+	return nil
+}
+
 // linkFigure is the share of a link of 10 Mbit/s with a round trip of 100 ms that content takes.
 func linkFigure(o options) error {
-	x, err := newTransfer(o, filepath.Join(o.dir, "link"), linkBytes, func(target string) (net.Listener, error) { return slowLink(target) })
+	x, err := newTransfer(o, filepath.Join(o.dir, "link"), linkBytes, setup{link: slowLink})
 	if err != nil {
 		return err
 	}
@@ -103,7 +133,14 @@ type transfer struct {
 	hub    fleet.Client
 }
 
-func newTransfer(o options, dir string, size int, link func(target string) (net.Listener, error)) (x *transfer, err error) {
+// setup is how the parts are connected.
+type setup struct {
+	link   func(target string) (net.Listener, error) // what lies between agent and broker; nil: nothing
+	tls    bool                                      // certificates on both sides
+	mirror bool                                      // an nginx has the content
+}
+
+func newTransfer(o options, dir string, size int, s setup) (x *transfer, err error) {
 	x = &transfer{dir: dir, hub: fleet.Client{Socket: filepath.Join(dir, "hub", "fleet.sock")}}
 	defer func() {
 		if err != nil {
@@ -116,27 +153,47 @@ func newTransfer(o options, dir string, size int, link func(target string) (net.
 	f.Release(release.Manifest{Release: "1", Counter: 1, Components: []release.Component{
 		f.Component(release.Model, "model/large", "1", "models/large.om", bytes.NewReader(content), true)}})
 	f.Publish()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	broker, err := freeAddress()
 	if err != nil {
 		return x, err
 	}
-	broker := l.Addr().String()
+	web, err := freeAddress()
+	if err != nil {
+		return x, err
+	}
 	_, port, _ := net.SplitHostPort(broker)
-	l.Close()
 	reached := broker
-	if link != nil {
-		if x.link, err = link(broker); err != nil {
+	if s.link != nil {
+		if x.link, err = s.link(broker); err != nil {
 			return x, err
 		}
 		reached = x.link.Addr().String()
 	}
+	scheme, secure, listener, mirrors := "tcp", [3]string{}, "", ""
+	if s.tls {
+		if err := certificates(dir, "hub", "bench"); err != nil {
+			return x, err
+		}
+		scheme = "ssl"
+		listener = fmt.Sprintf("cafile %[1]s/ca.crt\ncertfile %[1]s/server.crt\nkeyfile %[1]s/server.key\nrequire_certificate true\n", dir)
+		if os.Getuid() == 0 { // else it becomes a user who may not read the files
+			listener += "user root\n"
+		}
+		for i, name := range []string{"hub", "bench"} {
+			secure[i] = fmt.Sprintf(", ca_file: %[1]s/ca.crt, cert_file: %[1]s/%[2]s.crt, key_file: %[1]s/%[2]s.key", dir, name)
+		}
+	}
+	if s.mirror {
+		mirrors = fmt.Sprintf(", mirrors: [{url: \"https://%s\"%s}]", web, secure[1])
+	}
 	for name, text := range map[string]string{
-		"mosquitto.conf": "listener " + port + " 127.0.0.1\nallow_anonymous true\npersistence false\nmax_packet_size 262144\nlog_type error\n",
-		"hub/hub.yaml": fmt.Sprintf("broker: {url: \"tcp://%s\"}\nstore: {sqlite: hub.db}\nrun_dir: .\nlog: {level: error}\n"+
-			"fleet: {releases: ../releases, state: fleet, settle: 1s}\n", broker),
+		"mosquitto.conf": "listener " + port + " 127.0.0.1\n" + listener + "allow_anonymous true\npersistence false\nmax_packet_size 262144\nlog_type error\n",
+		"hub/hub.yaml": fmt.Sprintf("broker: {url: \"%s://%s\"%s}\nstore: {sqlite: hub.db}\nrun_dir: .\nlog: {level: error}\n"+
+			"fleet: {releases: ../releases, state: fleet, settle: 1s}\n", scheme, broker, secure[0]),
+		"web.conf":  fmt.Sprintf(nginxConf, dir, web),
 		"root.json": string(f.FactoryRoot()),
-		"agent.yaml": fmt.Sprintf("device: bench\ndata_dir: data\nrun_dir: run\nlog: {level: error}\nuplink: {mqtt: {broker: \"tcp://%s\"}}\n"+
-			"update: {trust: root.json, product: product, releases: edge, updater: updater, progress: 1s}\n", reached),
+		"agent.yaml": fmt.Sprintf("device: bench\ndata_dir: data\nrun_dir: run\nlog: {level: error}\nuplink: {mqtt: {broker: \"%s://%s\"%s}}\n"+
+			"update: {trust: root.json, product: product, releases: edge, updater: updater, progress: 1s%s}\n", scheme, reached, secure[1], mirrors),
 	} {
 		file := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
@@ -147,9 +204,13 @@ func newTransfer(o options, dir string, size int, link func(target string) (net.
 	if err != nil {
 		mosquitto = "/usr/sbin/mosquitto"
 	}
-	for _, args := range [][]string{{mosquitto, "-c", filepath.Join(dir, "mosquitto.conf")},
+	programs := [][]string{{mosquitto, "-c", filepath.Join(dir, "mosquitto.conf")},
 		{filepath.Join(filepath.Dir(o.agent), "edge-hub"), "run", "--config", filepath.Join(dir, "hub/hub.yaml")},
-		{o.agent, "run", "--config", filepath.Join(dir, "agent.yaml")}} {
+		{o.agent, "run", "--config", filepath.Join(dir, "agent.yaml")}}
+	if s.mirror {
+		programs = append([][]string{{"/usr/sbin/nginx", "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "web.conf")}}, programs...)
+	}
+	for _, args := range programs {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -159,7 +220,7 @@ func newTransfer(o options, dir string, size int, link func(target string) (net.
 		x.others = append(x.others, cmd)
 		time.Sleep(time.Second) // the broker first, then the hub; each tries again if it is too early
 	}
-	x.agent = x.others[2]
+	x.agent = x.others[len(x.others)-1]
 	return x, x.await("the box is known", func() bool {
 		list, err := x.hub.List(context.Background())
 		return err == nil && list.Online == 1
