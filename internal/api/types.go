@@ -35,8 +35,9 @@ type Status struct {
 	Version       string      `json:"version"`
 	Time          time.Time   `json:"time"`
 	Started       time.Time   `json:"started,omitzero"`
-	Config        string      `json:"config,omitempty"`   // path of the configuration
-	DataDir       string      `json:"data_dir,omitempty"` // for doctor
+	Uptime        float64     `json:"uptime_seconds,omitempty"` // whatever the clock did meanwhile
+	Config        string      `json:"config,omitempty"`         // path of the configuration
+	DataDir       string      `json:"data_dir,omitempty"`       // for doctor
 	Clock         Clock       `json:"clock"`
 	Sources       Sources     `json:"sources"`
 	Buffer        Buffer      `json:"buffer"`
