@@ -86,7 +86,8 @@ func (x *nodes) Flash(ctx context.Context, name string, o api.FlashOrder, image 
 
 // repeats reports whether an attempt that ended in this phase may go better the next time.
 func repeats(e *boot.PhaseError) bool {
-	return e.Phase == boot.PhaseWrite || e.Phase == boot.PhaseVerify || e.Phase == boot.PhaseStart
+	disturbed := errors.Is(e.Err, boot.ErrProtocol) || errors.Is(e.Err, boot.ErrTimeout)
+	return e.Phase == boot.PhaseWrite || e.Phase == boot.PhaseVerify || e.Phase == boot.PhaseStart || e.Phase == boot.PhaseIdentify && disturbed
 }
 
 // flash is what is to be done with an image of one node.

@@ -159,7 +159,7 @@ func (v *viewer) Status() *api.Status {
 	list := v.faults.List()
 	a := v.clock.anchor()
 	s := &api.Status{SchemaVersion: api.SchemaVersion, Device: c.Device, State: api.StateOf(list), Version: version.String(),
-		Time: now, Started: v.started, Config: v.file, DataDir: c.DataDir, Faults: api.FaultsOf(list),
+		Time: now, Started: v.started, Uptime: now.Sub(v.started).Seconds(), Config: v.file, DataDir: c.DataDir, Faults: api.FaultsOf(list),
 		Clock: api.Clock{Synchronised: a.Good(), Source: string(a.Source), ErrorSeconds: float64(a.Error) / 1e9}}
 	v.sources(&s.Sources)
 	account := v.Account()
@@ -289,7 +289,7 @@ func streamAccount(name string, accounts []uplink.Account) api.StreamAccount {
 			continue
 		}
 		e := api.EpochAccount{Epoch: a.Epoch.String(), First: uint64(a.First), End: uint64(a.End), Delivered: a.Delivered, InFlight: a.InFlight,
-			Buffered: a.Buffered, LocallyLost: a.Lost, Skipped: a.Skipped, Dropped: map[string]uint64{}}
+			Buffered: a.Buffered, Owed: a.Owed, LocallyLost: a.Lost, Skipped: a.Skipped, Dropped: map[string]uint64{}}
 		for why, n := range a.Dropped {
 			e.Dropped[why.String()] += n
 		}

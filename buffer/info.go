@@ -22,7 +22,8 @@ func (s State) String() string {
 type Info struct {
 	Low, Durable, End record.Offset // oldest retained, end of what is fsynced, next to assign
 	Delivered         record.Offset
-	Bytes             int64 // of segment files as written, reservation not counted
+	Owed              []record.Owed // below Delivered, ascending: here, or here before, and not delivered
+	Bytes             int64         // of segment files as written, reservation not counted
 	MaxBytes          int64
 	Undelivered       int64 // bytes of segments that are not wholly delivered
 	Room              int64 // bytes until undelivered records must be dropped or refused: by MaxBytes, and by free space as last seen

@@ -3,6 +3,7 @@ package buffer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,7 +216,7 @@ func (l *Log) Define(s record.Series) (record.SeriesID, error) {
 func (l *Log) Info() Info {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	in := Info{Durable: l.durable, End: l.end, Delivered: l.state.Delivered, MaxBytes: l.opt.MaxBytes,
+	in := Info{Durable: l.durable, End: l.end, Delivered: l.state.Delivered, Owed: slices.Clone(l.state.Owed), MaxBytes: l.opt.MaxBytes,
 		Gaps: append([]record.Gap(nil), l.gaps...), State: l.status, WrittenBytes: l.written, Failures: l.failures}
 	in.Low = l.low()
 	if l.minted {
@@ -257,15 +258,26 @@ func (l *Log) Delivered() record.Offset {
 	return l.state.Delivered
 }
 
-// SetDelivered moves the required sink's position, up or down. Retention uses it at once; it becomes durable with a
-// later batch, within a minute, at a roll or at close: after a crash it may be lower than what was set.
-func (l *Log) SetDelivered(o record.Offset) {
+// Owed is what a hub is owed below Delivered, as SetDelivered was told.
+func (l *Log) Owed() []record.Owed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o = min(o, l.durable); o == l.state.Delivered {
+	return slices.Clone(l.state.Owed)
+}
+
+// SetDelivered moves the required sink's position, up or down: all below o is delivered but for what is owed, which retention
+// may remove as what is delivered, by the name of what is not. Retention uses it at once; it becomes durable, both together,
+// with a later batch, within a minute, at a roll or at close: after a crash it may be what was set before. owed is ascending
+// and disjoint; of more than record.MaxOwed ranges neighbours are joined.
+func (l *Log) SetDelivered(o record.Offset, owed ...record.Owed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o = min(o, l.durable)
+	owed = boundedOwed(owedBelow(owed, o))
+	if o == l.state.Delivered && slices.Equal(owed, l.state.Owed) {
 		return
 	}
-	l.state.Delivered = o
+	l.state.Delivered, l.state.Owed = o, owed
 	l.dirty.delivered = true
 	l.touch()
 	if l.status == StateFull {

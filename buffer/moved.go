@@ -82,12 +82,12 @@ func (m *mover) commit() error {
 	}
 	old := l.layout()
 	next, first := m.after()
-	delivered := l.state.Delivered
+	delivered, owed := l.state.Delivered, l.state.Owed
 	l.setLayout(next)
-	l.state.Delivered = min(delivered, m.at)
+	l.deliveredBelow(m.at)
 	h := l.header(l.snapshot(nil))
 	l.setLayout(old)
-	l.state.Delivered = delivered
+	l.state.Delivered, l.state.Owed = delivered, owed
 	l.mu.Unlock()
 	ws, err := l.create(&h, l.opt.SegmentBytes+l.slack())
 	if err != nil {
@@ -103,7 +103,7 @@ func (m *mover) commit() error {
 	var gone []string
 	l.mu.Lock()
 	l.setLayout(next)
-	l.state.Delivered = min(l.state.Delivered, m.at)
+	l.deliveredBelow(m.at)
 	l.segs = slices.DeleteFunc(slices.Clone(l.segs), func(s *seg) bool {
 		if s.epoch != m.src.Epoch || s.held != nil || s.end <= m.at {
 			return false

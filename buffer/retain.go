@@ -3,8 +3,6 @@ package buffer
 import (
 	"errors"
 	"fmt"
-
-	"github.com/edgelog/edgelog/buffer/record"
 )
 
 // errNoRoom: MaxBytes is full of undelivered data that must not be dropped.
@@ -89,14 +87,10 @@ func (l *Log) victim(undelivered bool) *seg {
 
 // drop removes one segment: first the gap is durable, then the file goes.
 func (l *Log) drop(s *seg) error {
-	d := l.Delivered()
-	chain, known := uint64(0), false
-	if s.base < d && d < s.end {
-		chain, known = l.Chain(d)
-	}
+	parts := l.partsOf(s)
 	l.mu.Lock()
 	gaps := l.gaps
-	for _, g := range l.gapsFor(s, d, chain, known) {
+	for _, g := range parts {
 		gaps = gaps.with(g)
 	}
 	gaps = gaps.bounded()
@@ -117,30 +111,6 @@ func (l *Log) drop(s *seg) error {
 		e(l.name, s.path, s.bytes)
 	}
 	return nil
-}
-
-// gapsFor are the gaps that take the place of a segment: delivered data below the delivered position d, lost data
-// above; chain is chain(d) where known. mu is held.
-func (l *Log) gapsFor(s *seg, d record.Offset, chain uint64, known bool) []record.Gap {
-	if s.base >= s.end {
-		return nil
-	}
-	g := record.Gap{Epoch: s.epoch, Range: record.Range{From: s.base, To: s.end}, Reason: record.ReasonRetention,
-		ChainFrom: s.chainBase, ChainTo: s.chainEnd}
-	if lo, hi, ok := l.segTimes(s); ok {
-		g.TimeMin, g.TimeMax = lo/1000, hi/1000
-	}
-	if d >= s.end {
-		g.Reason = record.ReasonDelivered
-		return []record.Gap{g}
-	}
-	if known {
-		below := g
-		below.Reason, below.To, below.ChainTo = record.ReasonDelivered, d, chain
-		g.From, g.ChainFrom = d, chain
-		return []record.Gap{below, g}
-	}
-	return []record.Gap{g}
 }
 
 // forget takes epochs off the table of which neither a record nor a gap is left. mu is held.

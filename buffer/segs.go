@@ -147,7 +147,7 @@ func (l *Log) install(ws *segment.Writer, h *segment.Header) {
 	}
 	l.advanceActive()
 	l.dirty.gaps = false
-	l.clean(true, h.State.Delivered, h.State.Cursors)
+	l.clean(true, h.State.Delivered, h.State.Owed, h.State.Cursors)
 	stale := w.stale
 	w.stale = nil
 	info := l.epochInfo(l.epochIndex(h.Epoch))
@@ -237,7 +237,7 @@ func (l *Log) writeState(gaps gapTable) error {
 	defer l.mu.Unlock()
 	l.advanceActive()
 	l.dirty.gaps = false
-	l.clean(true, st.Delivered, st.Cursors)
+	l.clean(true, st.Delivered, st.Owed, st.Cursors)
 	return nil
 }
 

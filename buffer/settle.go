@@ -109,6 +109,7 @@ func (r *recovery) finish() {
 	l.state = r.state
 	l.state.Gaps, l.state.Epochs = nil, nil
 	l.state.Delivered = min(l.state.Delivered, l.durable)
+	l.state.Owed = owedBelow(l.state.Owed, l.state.Delivered)
 	for i := range l.state.Cursors {
 		c := &l.state.Cursors[i]
 		c.Offset = min(c.Offset, l.durable)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -337,7 +338,7 @@ func (l *Log) setStatusOK() {
 
 // size bounds the bytes that the batch takes in a segment, definitions not counted.
 func (e *encoded) size() int64 {
-	n := segment.MaxBlockHead + len(e.body) + 128
+	n := segment.MaxBlockHead + len(e.body) + 128 + len(e.blk.Ext.Owed)*segment.OwedBytes
 	for i := range e.blk.Ext.Spans {
 		n += segment.SpanBytes(&e.blk.Ext.Spans[i])
 	}
@@ -383,7 +384,9 @@ func (l *Log) fits() int64 {
 func (l *Log) takeDirty(x *segment.Ext) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	x.HasDelivered, x.Delivered = l.dirty.delivered, l.state.Delivered
+	if x.HasDelivered, x.Delivered, x.Owed = l.dirty.delivered, l.state.Delivered, nil; x.HasDelivered {
+		x.Owed = l.state.Owed // never written to
+	}
 	x.Cursors = x.Cursors[:0]
 	for _, c := range l.state.Cursors {
 		if l.dirty.cursors[c.Name] {
@@ -425,7 +428,7 @@ func (l *Log) publish(n int) {
 	}
 	m.index.Defs = w.seg.Defs()
 	x := &w.batches[0].blk.Ext
-	l.clean(x.HasDelivered, x.Delivered, x.Cursors)
+	l.clean(x.HasDelivered, x.Delivered, x.Owed, x.Cursors)
 	l.durable, l.chainDurable = m.end, m.chainEnd
 	l.acked.Store(uint64(m.end))
 	l.advanceActive()
@@ -456,8 +459,8 @@ func (l *Log) advanceActive() {
 }
 
 // clean notes that these positions are on disk. mu is held.
-func (l *Log) clean(hasDelivered bool, delivered record.Offset, cursors []segment.CursorPos) {
-	if hasDelivered && l.state.Delivered == delivered {
+func (l *Log) clean(hasDelivered bool, delivered record.Offset, owed []record.Owed, cursors []segment.CursorPos) {
+	if hasDelivered && l.state.Delivered == delivered && slices.Equal(l.state.Owed, owed) {
 		l.dirty.delivered = false
 	}
 	for _, c := range cursors {

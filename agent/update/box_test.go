@@ -279,7 +279,7 @@ func TestExpiredStick(t *testing.T) {
 // TestJudge: what did not work before is not held against a candidate.
 func TestJudge(t *testing.T) {
 	started := day0
-	ok := api.Status{Started: started, Sources: api.Sources{OK: 10, Rate: 100}, Uplink: api.Uplink{State: api.UplinkOnline,
+	ok := api.Status{Started: started, Uptime: 100, Sources: api.Sources{OK: 10, Taken: 10_000}, Uplink: api.Uplink{State: api.UplinkOnline,
 		LastAck: started.Add(time.Minute)}, Streams: []api.Stream{{Name: "telemetry", State: "ok"}}}
 	for name, c := range map[string]struct {
 		check         string
@@ -287,8 +287,8 @@ func TestJudge(t *testing.T) {
 		want          string
 	}{
 		"well":                   {check: "ingest"},
-		"slower":                 {check: "ingest", after: func(s *api.Status) { s.Sources.Rate = 79 }, want: "79.0 readings/s"},
-		"a little slower":        {check: "ingest", after: func(s *api.Status) { s.Sources.Rate = 81 }},
+		"slower":                 {check: "ingest", after: func(s *api.Status) { s.Sources.Taken = 7_900 }, want: "79.0 readings/s"},
+		"a little slower":        {check: "ingest", after: func(s *api.Status) { s.Sources.Taken = 8_100 }},
 		"stream failing":         {check: "ingest", after: func(s *api.Status) { s.Streams[0].State = "failing" }, want: "is failing"},
 		"58 offline before, too": {check: "acks", before: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }, after: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }},
 		"57 offline since":       {check: "acks", after: func(s *api.Status) { s.Uplink.State = api.UplinkConnecting }, want: "was online"},

@@ -29,6 +29,8 @@ const (
 	maxImageBytes   = 16 << 20
 	nodesPatience   = 90 * time.Second
 	nodesAskedEvery = time.Second
+	nodeAttempts    = 3 // of an order behind which there is no other way
+	nodePause       = 2 * time.Second
 )
 
 // Stage writes the image beside the running one of every node that has room for it, while the box works as before.
@@ -64,7 +66,7 @@ func (n Nodes) Keep(ctx context.Context, c release.Component, file string) error
 		if x.Slots < 2 && runs(x, c) {
 			return nil
 		}
-		return n.flash(ctx, x.Name, api.FlashOrder{Want: c.Version, Do: api.FlashKeep}, file)
+		return n.stubborn(ctx, x.Name, api.FlashOrder{Want: c.Version, Do: api.FlashKeep}, file)
 	})
 }
 
@@ -82,8 +84,23 @@ func (n Nodes) Revert(ctx context.Context, c release.Component, file, old string
 		if old == "" {
 			return errors.New("the store has no image of the old version")
 		}
-		return n.flash(ctx, x.Name, api.FlashOrder{}, old)
+		return n.stubborn(ctx, x.Name, api.FlashOrder{}, old)
 	})
+}
+
+// stubborn is flash, again and again: what is decided, or goes back, must not fail by a line that was disturbed.
+func (n Nodes) stubborn(ctx context.Context, name string, o api.FlashOrder, file string) (err error) {
+	for range nodeAttempts {
+		if err = n.flash(ctx, name, o, file); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(nodePause):
+		}
+	}
+	return err
 }
 
 func runs(x api.Node, c release.Component) bool {

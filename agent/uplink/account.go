@@ -17,6 +17,7 @@ type Account struct {
 	Dropped    map[record.Reason]uint64 // gaps of the log that the hub does not hold either
 	InFlight   uint64
 	Buffered   uint64
+	Owed       uint64 // of Dropped and Buffered: here, and at the hub only a gap
 	Lost       uint64 // delivered, then lost by this disk: the hub has them, they lie beyond End
 	Conflict   bool   // closed by A9
 	Verified   bool   // the hub has told its position since the program started
@@ -67,16 +68,14 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 			delivered -= n
 		}
 	}
-	for _, f := range st.fills { // the hub has named them as gaps: they are here, and not there
-		if f.e == e {
-			n := f.Len()
-			for k := range gaps { // dropped meanwhile: counted there
-				if gaps[k].Epoch == e.Epoch.Epoch {
-					n -= overlap(f.Range, gaps[k].Range)
-				}
-			}
+	for i := range e.owed { // the hub has named them as gaps: they are here, and not there
+		n := e.stillOwed(&e.owed[i], below, gaps)
+		delivered -= n
+		a.Owed += n
+		if e.owed[i].fill {
 			held += n
-			delivered -= n
+		} else if n > 0 {
+			a.Dropped[e.owed[i].Reason] += n
 		}
 	}
 	for _, k := range e.skipped {
@@ -99,6 +98,27 @@ func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 	a.Delivered, a.Buffered = delivered, held-a.InFlight
 	a.Balanced = a.balanced()
 	return a
+}
+
+// stillOwed is how much of an owed range within r is neither dropped here nor skipped by the hub since: counted there.
+func (e *epoch) stillOwed(o *owed, r record.Range, gaps []record.Gap) (n uint64) {
+	r = record.Range{From: max(r.From, o.From), To: min(r.To, o.To)}
+	if r.Len() == 0 {
+		return 0
+	}
+	var not []record.Range
+	for i := range gaps {
+		if gaps[i].Epoch == e.Epoch.Epoch {
+			not = append(not, gaps[i].Range)
+		}
+	}
+	for i := range e.skipped {
+		not = append(not, e.skipped[i].Range)
+	}
+	for _, p := range r.Without(not...) {
+		n += p.Len()
+	}
+	return n
 }
 
 // balanced checks the identity without trusting how the parts came about: an overlap of gaps, skips and fills makes

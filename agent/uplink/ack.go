@@ -77,9 +77,10 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 			s.o.Events.HubTime(s.answers.sent, now, a.HubTime, a.HubSynced)
 		}
 	}
-	listed := 0
+	listed, gaps := 0, 0
 	for i := range a.Positions {
 		listed += len(a.Positions[i].Skipped)
+		gaps += len(a.Positions[i].Gaps)
 	}
 	for i := range a.Positions {
 		p := &a.Positions[i]
@@ -98,10 +99,11 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 		e.begins(p)
 		if at, ok := s.compare(st, e, p); !ok {
 			s.conflict(st, e, at, now)
+			s.owe(st, e, p)
 			continue
 		}
 		e.acked = e.clip(p)
-		s.planFills(st, e, p)
+		s.answerOwed(st, e, p, len(p.Gaps) < wire.MaxAckGaps && gaps < wire.MaxAckGapsTotal)
 	}
 	if s.answers.missing > 0 {
 		return
@@ -111,7 +113,7 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 	for _, st := range s.streams {
 		for _, e := range st.epochs {
 			if !e.answered { // the hub has never heard of it
-				e.begin, e.acked, e.skipped = e.First, e.First, nil
+				e.begin, e.acked, e.skipped, e.owed = e.First, e.First, nil, nil
 			}
 			e.answered = false
 		}
@@ -135,6 +137,7 @@ func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (mov
 		return false, false
 	}
 	e.noteSkipped(p.Skipped, st.name, s.o.Events.Skipped)
+	s.ackOwed(st, e, p, now)
 	filled := s.ackFill(st, e, p, now)
 	if filled && p.Verdict != wire.VerdictOK {
 		return true, false // the fill was refused: the gap stays, nothing else is wrong
@@ -151,9 +154,7 @@ func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (mov
 		st.back = back{}
 		s.land(st, e)
 	}
-	if p.Verdict == wire.VerdictOK {
-		s.askForFills(st, e, p, now)
-	} else {
+	if p.Verdict != wire.VerdictOK {
 		s.rewind(st, e, p, now)
 	}
 	if moved {

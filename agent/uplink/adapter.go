@@ -133,7 +133,10 @@ func (l *Log) CloseEpoch(e record.Epoch, at record.Offset) error {
 }
 
 // SetDelivered implements Repairer.
-func (l *Log) SetDelivered(o record.Offset) { l.log.SetDelivered(o) }
+func (l *Log) SetDelivered(o record.Offset, owed ...record.Owed) { l.log.SetDelivered(o, owed...) }
+
+// Owed implements Repairer.
+func (l *Log) Owed() []record.Owed { return l.log.Owed() }
 
 // Delivered implements Repairer.
 func (l *Log) Delivered() record.Offset { return l.log.Delivered() }

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,23 +10,122 @@ import (
 )
 
 // A hub may have recorded a gap over records that this log holds: a copy of the disk had dropped them, or a stick
-// raced a drop. Such records are not delivered (A2). They are sent again, one frame at a time and before everything
-// else of the stream; then a hello asks what became of the gaps, and until its answer the position stays below them.
+// raced a drop. Such records are not delivered (A2): the hub is owed them. They are sent again, one frame at a time and
+// before everything else of the stream; then a hello asks what became of the gaps, and until its answer the position stays
+// below them. What the hub cannot take, because this log does not hold the gap from its beginning (H3) or it was tried in
+// vain, the position passes; the account counts it by the hub's word, and the log is told, so that it does not remove it as
+// delivered.
 
-// planFills notes the gaps of an answer that this log can fill: those whose first record it holds (H3 fills upward).
-func (s *Sender) planFills(st *stream, e *epoch, p *wire.Position) {
-	for i := range p.Gaps {
-		g := &p.Gaps[i]
-		r := record.Range{From: g.From, To: min(g.To, e.acked)} // a shorter copy fills what it holds
-		if r.Len() == 0 || !s.fillable(st, e, g.From) {
+// owed is a range that the hub lists as a gap, and this log held when it heard of it.
+type owed struct {
+	record.Owed
+	fill bool // being sent, or a hello will lead to that: the position stays below
+}
+
+// delivered is where the position stands in the epoch: below what is acknowledged and what is being filled.
+func (e *epoch) delivered() record.Offset {
+	for i := range e.owed { // ascending
+		if o := &e.owed[i]; o.fill {
+			return min(e.acked, o.From)
+		}
+	}
+	return e.acked
+}
+
+// clipOwed forgets what lies outside of the epoch as it is now.
+func (e *epoch) clipOwed() {
+	e.owed = slices.DeleteFunc(e.owed, func(o owed) bool { return o.From >= e.End || o.To <= e.First })
+	for i := range e.owed {
+		o := &e.owed[i]
+		o.From, o.To = max(o.From, e.First), min(o.To, e.End)
+	}
+}
+
+// answerOwed notes what an answer lists as gaps, and plans to fill what this log can. all: the list is whole; else what is
+// known beyond it stays.
+func (s *Sender) answerOwed(st *stream, e *epoch, p *wire.Position, all bool) {
+	old := e.owed
+	e.owed = nil
+	s.owe(st, e, p)
+	if !all {
+		e.keepOwed(old, p.Gaps)
+	}
+	for i := range e.owed {
+		o := &e.owed[i]
+		if o.fill = o.fill && s.fillable(st, e, o.From); !o.fill {
 			continue
 		}
 		if e.tried == nil {
 			e.tried = map[record.Offset]int{}
 		}
-		e.tried[g.From]++
-		st.fills = append(st.fills, fill{e: e, Range: r, at: r.From})
+		e.tried[o.From]++
+		st.fills = append(st.fills, fill{e: e, Range: o.Range, at: o.From})
 	}
+}
+
+// keepOwed keeps what was known above the last gap of a list that is not whole; gaps are listed oldest first.
+func (e *epoch) keepOwed(old []owed, listed []record.Gap) {
+	var last record.Offset
+	if n := len(listed); n > 0 {
+		last = listed[n-1].To
+	}
+	for _, o := range old {
+		if o.From < last {
+			o.From, o.fill = last, false
+		}
+		if o.From < o.To {
+			e.owed = append(e.owed, o)
+		}
+	}
+}
+
+// ackOwed notes the gaps that an ordinary ack lists, and says hello soon if some are new: its answer tells what to fill. Until
+// then the position stays below what can be.
+func (s *Sender) ackOwed(st *stream, e *epoch, p *wire.Position, now time.Time) {
+	fresh, fills := s.owe(st, e, p)
+	if fresh {
+		st.publishDelivered()
+	}
+	switch {
+	case fills:
+		s.timer.hastenHello(now)
+	case fresh:
+		s.timer.hastenHello(now.Add(AckTimeout))
+	}
+}
+
+// owe adds those parts of the listed gaps that stand in this log to what the hub is owed. fresh: some were not known; fills:
+// some of these can be filled.
+func (s *Sender) owe(st *stream, e *epoch, p *wire.Position) (fresh, fills bool) {
+	if len(p.Gaps) == 0 {
+		return false, false
+	}
+	var known []record.Range
+	gaps := st.src.Gaps()
+	for i := range gaps {
+		if gaps[i].Epoch == e.Epoch.Epoch {
+			known = append(known, gaps[i].Range)
+		}
+	}
+	for i := range e.owed {
+		known = append(known, e.owed[i].Range)
+	}
+	for i := range p.Gaps {
+		g := &p.Gaps[i]
+		r := record.Range{From: max(g.From, e.First), To: min(g.To, e.End)} // a shorter copy is owed what it holds
+		if r.Len() == 0 {
+			continue
+		}
+		for _, part := range r.Without(known...) {
+			o := owed{Owed: record.Owed{Range: part, Reason: g.Reason}, fill: part.From == g.From && s.fillable(st, e, g.From)}
+			e.owed = append(e.owed, o)
+			fresh, fills = true, fills || o.fill
+		}
+		known = append(known, r)
+	}
+	slices.SortFunc(e.owed, func(a, b owed) int { return cmp.Compare(a.From, b.From) })
+	e.owed = e.owed[:min(len(e.owed), maxOwed)]
+	return fresh, fills
 }
 
 func (s *Sender) fillable(st *stream, e *epoch, from record.Offset) bool {
@@ -34,18 +134,6 @@ func (s *Sender) fillable(st *stream, e *epoch, from record.Offset) bool {
 	}
 	item, err := st.src.At(e.Epoch.Epoch, from)
 	return err == nil && item.Gap == nil && item.Batch.Base <= from
-}
-
-// askForFills says hello soon if an ordinary ack lists a gap that this log can fill.
-func (s *Sender) askForFills(st *stream, e *epoch, p *wire.Position, now time.Time) {
-	for i := range p.Gaps {
-		from := p.Gaps[i].From
-		planned := slices.ContainsFunc(st.fills, func(f fill) bool { return f.e == e && f.From == from })
-		if !planned && s.fillable(st, e, from) {
-			s.timer.hastenHello(now)
-			return
-		}
-	}
 }
 
 // nextFill is the fill to send now; busy: one is in flight and must be acknowledged first.

@@ -23,6 +23,7 @@ const (
 
 	maxFillAttempts = 3 // for one gap, then it stays
 	maxSkipped      = 1024
+	maxOwed         = 1024
 	maxReadErrors   = time.Minute // longest wait after a source that cannot be read
 
 	maxSlowFrames = 64  // where the slow start after a rewind ends

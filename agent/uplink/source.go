@@ -37,10 +37,13 @@ type Repairer interface {
 	DeclareGap(e record.Epoch, r record.Range) error
 	// CloseEpoch ends e at the offset; records above it move into a new epoch, marked "may repeat" (A9).
 	CloseEpoch(e record.Epoch, at record.Offset) error
-	// SetDelivered tells the first offset that the hub does not have. It moves up and down and need not be durable.
-	SetDelivered(o record.Offset)
-	// Delivered is the last position told by SetDelivered, of an earlier run too, at least as far as it became durable.
+	// SetDelivered tells the first offset that the hub does not have, and what a hub is owed below it: ascending ranges that
+	// it has only as gaps and will not take. Both move up and down, together, and need not be durable.
+	SetDelivered(o record.Offset, owed ...record.Owed)
+	// Delivered is the last position told by SetDelivered, of an earlier run too, at least as far as it became durable; Owed
+	// is what was told with it.
 	Delivered() record.Offset
+	Owed() []record.Owed
 	// Gaps are the gaps that the log knows, ascending.
 	Gaps() []record.Gap
 }

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"slices"
 	"time"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -26,6 +27,7 @@ type stream struct {
 	pausedUntil time.Time // the hub waits for a parent that this log does not have
 
 	delivered    record.Offset // last told to the source
+	owed         []record.Owed // with it
 	hasDelivered bool
 }
 
@@ -42,6 +44,7 @@ type epoch struct {
 	covered  idSet         // definitions that an ack under this nonce has covered
 	search   bool          // the hub lacked a definition: look for them in every body
 	skipped  []wire.SkippedRange
+	owed     []owed                // ascending, disjoint
 	tried    map[record.Offset]int // fills attempted, by the gap's beginning
 
 	chainBegin uint64
@@ -104,9 +107,13 @@ func (st *stream) refresh() {
 			e = &epoch{begin: info.First, acked: info.First}
 			if !st.hasDelivered { // what the log remembers of an earlier life
 				e.acked = max(e.acked, st.src.Delivered())
+				for _, o := range st.src.Owed() {
+					e.owed = append(e.owed, owed{Owed: o})
+				}
 			}
 		}
 		e.Epoch = info
+		e.clipOwed()
 		e.begin = min(e.begin, e.First)
 		e.acked = min(max(e.acked, e.begin), e.End)
 		e.next = min(max(e.next, e.acked), e.End)
@@ -123,38 +130,33 @@ func (st *stream) end() record.Offset {
 	return 0
 }
 
-// deliveredTo is the first offset that is not delivered (A2).
-func (st *stream) deliveredTo() record.Offset {
-	var at record.Offset
+// deliveredTo is the first offset that is not delivered (A2), and what a hub is owed below it.
+func (st *stream) deliveredTo() (at record.Offset, list []record.Owed) {
 	for _, e := range st.epochs {
 		at = e.End
-		if e.conflict {
-			continue
+		if !e.conflict {
+			at = max(e.delivered(), e.First)
 		}
-		to := max(e.acked, e.First)
-		if e.acked < e.First {
-			return to // nothing of it, until what is missing below is named
-		}
-		for _, f := range st.fills {
-			if f.e == e {
-				to = min(to, f.From)
+		for _, o := range e.owed {
+			if o.To = min(o.To, at); o.From < o.To {
+				list = append(list, o.Owed)
 			}
 		}
-		if to < e.End {
-			return to
+		if at < e.End || !e.conflict && e.acked < e.First { // of the latter nothing, until what is missing below is named
+			break
 		}
 	}
-	return at
+	return at, list
 }
 
 // publishDelivered tells the source when the position has moved.
 func (st *stream) publishDelivered() {
-	at := st.deliveredTo()
-	if st.hasDelivered && at == st.delivered {
+	at, list := st.deliveredTo()
+	if st.hasDelivered && at == st.delivered && slices.Equal(list, st.owed) {
 		return
 	}
-	st.delivered, st.hasDelivered = at, true
-	st.src.SetDelivered(at)
+	st.delivered, st.owed, st.hasDelivered = at, list, true
+	st.src.SetDelivered(at, list...)
 }
 
 // forget drops what is in flight of the stream and goes back to the first offset that is not acknowledged.

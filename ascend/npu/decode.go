@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 
 	"github.com/edgelog/edgelog/ascend/acl"
 )
@@ -122,7 +123,14 @@ func label(labels []string, i int) string {
 	return fmt.Sprintf("class %d", i)
 }
 
-func round(x float64) float64 { return math.Round(x*1e6) / 1e6 }
+// round keeps the digits that a float32 has, of small and of large numbers.
+func round(x float64) float64 {
+	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 7, 64), 64)
+	if err != nil {
+		return x
+	}
+	return y
+}
 
 func classify(o Output, v []float64) *outcome {
 	order := make([]int, len(v))

@@ -49,8 +49,8 @@ func TestClassification(t *testing.T) {
 func TestRegression(t *testing.T) {
 	o := Output{Kind: KindRegression, Labels: []string{"flow", "pressure"}, Units: []string{"m3/h", "bar"}}
 	out, err := decode(o, f32(12.5, -0.25, 1e-7))
-	if got := body(t, out, err); got != `{"values":[{"name":"flow","unit":"m3/h","value":12.5},{"name":"pressure","unit":"bar","value":-0.25},{"name":"value 2","unit":"","value":0}]}` {
-		t.Error(got) // six decimals in the record
+	if got := body(t, out, err); got != `{"values":[{"name":"flow","unit":"m3/h","value":12.5},{"name":"pressure","unit":"bar","value":-0.25},{"name":"value 2","unit":"","value":1e-7}]}` {
+		t.Error(got) // seven digits in the record
 	}
 	if out.text != "flow 12.5 m3/h" {
 		t.Error(out.text)
@@ -230,4 +230,13 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Small and large values keep their digits in the record.
+func TestDigits(t *testing.T) {
+	for x, want := range map[float64]float64{2.5e-8: 2.5e-8, 0.12345678: 0.1234568, -1e300: -1e300, math.MaxFloat64: 1.797693e308, 0: 0, 5e-324: 5e-324, 123456789: 123456800} {
+		if got := round(x); got != want {
+			t.Errorf("%g is %g, want %g", x, got, want)
+		}
+	}
 }

@@ -16,6 +16,7 @@ import (
 func TestBatchesThatFindNoMemory(t *testing.T) {
 	b := newBox(t)
 	b.colours()
+	b.watched()
 	text := strings.Replace(colours, "batch: {max: 4, wait: 5ms}", "batch: {max: 16, wait: 2s}", 1)
 	b.worker(b.config(text + "files:\n  - {dir: in, model: colours, after: delete}\n"))
 	b.ready("colours")
@@ -32,12 +33,17 @@ func TestBatchesThatFindNoMemory(t *testing.T) {
 	b.until("a smaller batch from now on", func() bool { return b.model("colours").MaxBatch < 16 })
 }
 
-// give lays blue pictures into the watched directory.
-func (b *box) give(files int) {
+// watched makes the directory that is watched, before the worker looks for it.
+func (b *box) watched() {
 	b.t.Helper()
 	if err := os.MkdirAll(b.dir+"/in", 0o755); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// give lays blue pictures into the watched directory.
+func (b *box) give(files int) {
+	b.t.Helper()
 	for i := range files {
 		from := b.file(fmt.Sprintf("new/%02d.jpg", i), picture(blue, 16))
 		if err := os.Rename(from, fmt.Sprintf("%s/in/%02d.jpg", b.dir, i)); err != nil {
@@ -50,6 +56,7 @@ func (b *box) give(files int) {
 func TestRedoneOnASmallerModel(t *testing.T) {
 	b := newBox(t)
 	b.colours()
+	b.watched()
 	text := strings.Replace(colours, "batch: {max: 4, wait: 5ms}", "deadline: 2m\n    batch: {max: 16, wait: 2s}", 1) + "files:\n  - {dir: in, model: colours, after: delete}\n"
 	b.config(text)
 	b.rules("on task 2+ sleep 60000") // the first is the warm-up
@@ -94,9 +101,6 @@ func TestDeviceComesBack(t *testing.T) {
 	b.colours()
 	b.config(colours + "files:\n  - {dir: in, model: colours, after: delete}\n")
 	b.rules("on task 2 return 507010") // the first is the warm-up
-	if err := os.MkdirAll(b.dir+"/in", 0o755); err != nil {
-		t.Fatal(err)
-	}
 	b.file("in/a.jpg", picture(blue, 16))
 	old := time.Now().Add(-time.Minute)
 	if err := os.Chtimes(b.dir+"/in/a.jpg", old, old); err != nil {

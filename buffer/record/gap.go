@@ -36,6 +36,35 @@ func (r Reason) String() string {
 	return "reason " + strconv.Itoa(int(r))
 }
 
+// Owed is a range below the delivered position that the hub has only as a gap, with that gap's reason: another copy of the
+// disk has named it there. The records stand here, or stood here, and no hub has taken them.
+type Owed struct {
+	Range
+	Reason Reason
+}
+
+// Without are the parts of r that lie in none of the ranges.
+func (r Range) Without(ranges ...Range) (parts []Range) {
+	parts = []Range{r}
+	for _, x := range ranges {
+		var rest []Range
+		for _, p := range parts {
+			if x.To <= p.From || p.To <= x.From {
+				rest = append(rest, p)
+				continue
+			}
+			if p.From < x.From {
+				rest = append(rest, Range{From: p.From, To: x.From})
+			}
+			if x.To < p.To {
+				rest = append(rest, Range{From: x.To, To: p.To})
+			}
+		}
+		parts = rest
+	}
+	return parts
+}
+
 // Gap takes the place of the records it names: reading from From yields the gap, then To.
 // It is durable before the data is removed and outlives retention.
 type Gap struct {

@@ -14,6 +14,7 @@ const (
 	MaxProducers        = 256
 	MaxProducerName     = 64
 	MaxGapsPerStream    = 1024
+	MaxOwed             = 64 // ranges of one stream that a hub is owed
 	MaxLabels           = 16
 	MaxStreamName       = 32
 )

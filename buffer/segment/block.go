@@ -91,6 +91,7 @@ type Ext struct {
 	Spans        []record.ProducerSpan
 	HasDelivered bool
 	Delivered    record.Offset
+	Owed         []record.Owed   // with Delivered
 	Cursors      []CursorPos     // those that changed
 	Anchors      []record.Anchor // of the marks in the batch
 }
@@ -106,7 +107,7 @@ func appendExt(dst []byte, e *Ext, base record.Offset) []byte {
 		dst = section(dst, secSpans, func(b []byte) []byte { return appendSpans(b, e.Spans, base) })
 	}
 	if e.HasDelivered {
-		dst = section(dst, secDelivered, func(b []byte) []byte { return binary.AppendUvarint(b, uint64(e.Delivered)) })
+		dst = appendDelivered(dst, e.Delivered, e.Owed)
 	}
 	if len(e.Cursors) > 0 {
 		dst = section(dst, secCursors, func(b []byte) []byte { return appendCursors(b, e.Cursors) })
@@ -130,6 +131,9 @@ func appendSpans(b []byte, spans []record.ProducerSpan, base record.Offset) []by
 	}
 	return b
 }
+
+// OwedBytes bounds what one owed range takes in an ext.
+const OwedBytes = 10 + 10 + 1
 
 // SpanBytes bounds what one producer span takes in an ext.
 func SpanBytes(s *record.ProducerSpan) int { return len(s.Name) + 2 + 8 + 10 + 5 + 5 }
@@ -158,6 +162,8 @@ func parseExt(b []byte, base record.Offset, count uint32) (Ext, error) {
 			}
 		case secDelivered:
 			e.HasDelivered, e.Delivered = true, c.offset()
+		case secOwed:
+			e.Owed = parseOwed(c)
 		case secCursors:
 			e.Cursors = parseCursors(c)
 		case secAnchors:

@@ -183,6 +183,9 @@ func expected(t *testing.T, dir string) []string {
 	slices.Sort(defs)
 	out = append(out, defs...)
 	out = append(out, fmt.Sprintf("delivered %d", l.Delivered()))
+	for _, o := range l.Owed() {
+		out = append(out, fmt.Sprintf("owed %d %d %d", o.From, o.To, o.Reason))
+	}
 	c, err := l.Cursor("kafka")
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +268,8 @@ func TestPythonReader(t *testing.T) {
 	if err := c.Commit(100); err != nil {
 		t.Fatal(err)
 	}
-	b.log.SetDelivered(55)
+	b.log.SetDelivered(55, record.Owed{Range: record.Range{From: 20, To: 23}, Reason: record.ReasonRetention},
+		record.Owed{Range: record.Range{From: 54, To: 60}, Reason: record.ReasonSeveral})
 	b.fill(3)
 	active := snapshot(t, b.dir)
 	b.close()

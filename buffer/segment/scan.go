@@ -166,12 +166,13 @@ type scan struct {
 	reach     record.Offset
 	witnessed bool // whether witness is known
 	witness   int64
+	doubt     bool // a state may have stood in what is damaged
 }
 
 func (s *scan) run() error {
 	c := s.c
 	c.Scanned, c.Sealed, c.Damage, c.Notes = true, false, nil, c.headerNotes()
-	c.State = c.Header.State
+	c.State, s.doubt = c.Header.State, c.Lost
 	c.Index = Index{Base: c.Header.Base, End: c.Header.Base, ChainBase: c.Header.ChainBase, ChainEnd: c.Header.ChainBase}
 	pos := c.Start
 	for !c.Sealed {
@@ -232,16 +233,24 @@ func (s *scan) take(k *Block, body []byte) error {
 		if err != nil {
 			return err
 		}
-		c.State = st
+		c.State, s.doubt = st, false
 	case BlockIndex:
 		c.EndPos, c.Sealed = k.Pos, true
 		if _, st, err := parseIndex(body); err == nil {
-			c.State = st
+			c.State, s.doubt = st, false
 		}
 	}
 	c.Index.Add(k)
-	c.State.Apply(&k.Ext)
+	s.apply(&k.Ext)
 	return nil
+}
+
+// apply takes over what a batch says has changed. Behind a state that is lost the delivered position does not rise: it may
+// have passed gaps that only that state named, and what stands there again would be taken for delivered.
+func (s *scan) apply(e *Ext) {
+	x := *e
+	x.HasDelivered = e.HasDelivered && !(s.doubt && e.Delivered > s.c.State.Delivered)
+	s.c.State.Apply(&x)
 }
 
 // bad decides on a bad block: the position to go on at, or 0 if this is the torn tail. k is the block's header if
@@ -260,10 +269,12 @@ func (s *scan) bad(pos int64, k Block, why *CorruptionError) (int64, error) {
 				s.damage(s.c.Index.End, k.Base, s.c.Index.ChainEnd, k.ChainBase)
 			}
 			s.damage(k.Base, k.End(), k.ChainBase, k.ChainEnd)
-			s.c.State.Apply(&k.Ext)
+			s.apply(&k.Ext)
 		}
+		s.doubt = s.doubt || k.Type != BlockBatch
 		return pos + k.Size, nil
 	}
+	s.doubt = true
 	next, ok, err := s.b.Resync(pos + 1)
 	if err != nil || !ok {
 		return 0, err
@@ -304,7 +315,7 @@ func (s *scan) damage(from, to record.Offset, chainFrom, chainTo uint64) {
 // Apply takes over what a batch says has changed.
 func (s *State) Apply(e *Ext) {
 	if e.HasDelivered {
-		s.Delivered = e.Delivered
+		s.Delivered, s.Owed = e.Delivered, e.Owed
 	}
 	for _, c := range e.Cursors {
 		s.SetCursor(c)

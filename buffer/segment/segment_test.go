@@ -13,7 +13,7 @@ import (
 func header() *segment.Header {
 	return &segment.Header{Salt: 0x41424344, Seq: 3, Opening: 9, Stream: "telemetry", Epoch: 0x1234, Parent: 0x99, ParentEnd: 50, First: 50,
 		Base: 100, ChainFirst: 7, ChainBase: 8, Boot: "boot-1", State: segment.State{
-			Delivered: 60, Cursors: []segment.CursorPos{{Name: "kafka", Offset: 70}},
+			Delivered: 60, Owed: []record.Owed{{Range: record.Range{From: 20, To: 30}, Reason: record.ReasonRetention}, {Range: record.Range{From: 55, To: 60}, Reason: record.ReasonSeveral}}, Cursors: []segment.CursorPos{{Name: "kafka", Offset: 70}},
 			Producers: []record.ProducerPosition{{Name: "node-1", Incarnation: 5, Sequence: 6}},
 			Gaps:      []record.Gap{{Epoch: 0x99, Range: record.Range{From: 10, To: 20}, Reason: record.ReasonCorrupt, ChainFrom: 1, ChainTo: 2, TimeMin: -3, TimeMax: 4}},
 			Epochs:    []segment.Epoch{{Epoch: 0x99, First: 0, End: 50, ChainFirst: 1, Boot: "boot-0"}},

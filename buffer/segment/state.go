@@ -27,6 +27,7 @@ type CursorPos struct {
 // block and index block, so that the newest segment alone tells it; batches carry what changed since.
 type State struct {
 	Delivered record.Offset
+	Owed      []record.Owed // ascending, disjoint, below Delivered
 	Cursors   []CursorPos
 	Producers []record.ProducerPosition
 	Gaps      []record.Gap // ascending, disjoint
@@ -36,7 +37,7 @@ type State struct {
 
 // Clone is a copy that shares nothing.
 func (s *State) Clone() State {
-	return State{Delivered: s.Delivered, Cursors: slices.Clone(s.Cursors), Producers: slices.Clone(s.Producers),
+	return State{Delivered: s.Delivered, Owed: slices.Clone(s.Owed), Cursors: slices.Clone(s.Cursors), Producers: slices.Clone(s.Producers),
 		Gaps: slices.Clone(s.Gaps), Epochs: slices.Clone(s.Epochs), Anchors: slices.Clone(s.Anchors)}
 }
 
@@ -56,6 +57,7 @@ const (
 	secIndex     = 12
 	secSummary   = 13
 	secMoved     = 14
+	secOwed      = 15
 )
 
 // section appends one tagged section whose content fill writes; an empty content is left out.
@@ -89,7 +91,7 @@ func sections(b []byte, f func(tag byte, c *cursor)) error {
 
 // AppendState appends the state as sections.
 func AppendState(dst []byte, s *State) []byte {
-	dst = section(dst, secDelivered, func(b []byte) []byte { return binary.AppendUvarint(b, uint64(s.Delivered)) })
+	dst = appendDelivered(dst, s.Delivered, s.Owed)
 	dst = section(dst, secCursors, func(b []byte) []byte { return appendCursors(b, s.Cursors) })
 	dst = section(dst, secProducers, func(b []byte) []byte {
 		for _, p := range s.Producers {
@@ -110,6 +112,39 @@ func AppendState(dst []byte, s *State) []byte {
 		return b
 	})
 	return section(dst, secAnchors, func(b []byte) []byte { return appendAnchors(b, s.Anchors) })
+}
+
+// appendDelivered writes the delivered position and, behind it, what a hub is owed below it: the one without the other would
+// call delivered what no hub has.
+func appendDelivered(dst []byte, at record.Offset, owed []record.Owed) []byte {
+	dst = section(dst, secDelivered, func(b []byte) []byte { return binary.AppendUvarint(b, uint64(at)) })
+	return section(dst, secOwed, func(b []byte) []byte {
+		last := record.Offset(0)
+		for _, o := range owed[:min(len(owed), record.MaxOwed)] {
+			b = binary.AppendUvarint(b, uint64(o.From-last))
+			b = binary.AppendUvarint(b, uint64(o.To-o.From))
+			b = append(b, byte(o.Reason))
+			last = o.To
+		}
+		return b
+	})
+}
+
+func parseOwed(c *cursor) (out []record.Owed) {
+	last := record.Offset(0)
+	for len(c.b) > 0 && len(out) < record.MaxOwed {
+		var o record.Owed
+		o.From = last + c.offset()
+		o.To = o.From + c.offset()
+		if r := c.take(1); len(r) == 1 {
+			o.Reason = record.Reason(r[0])
+		}
+		if o.From < last || o.To <= o.From {
+			c.fail("owed range")
+		}
+		out, last = append(out, o), o.To
+	}
+	return out
 }
 
 func appendCursors(b []byte, cs []CursorPos) []byte {
@@ -170,6 +205,8 @@ func (s *State) section(tag byte, c *cursor) {
 	switch tag {
 	case secDelivered:
 		s.Delivered = c.offset()
+	case secOwed:
+		s.Owed = parseOwed(c)
 	case secCursors:
 		s.Cursors = parseCursors(c)
 	case secProducers:

@@ -103,9 +103,10 @@ func (l *memoryLog) DeclareGap(record.Epoch, record.Range) error  { return errVi
 func (l *memoryLog) CloseEpoch(record.Epoch, record.Offset) error { return errVirtual }
 func (l *memoryLog) Delivered() record.Offset                     { return l.delivered }
 func (l *memoryLog) Gaps() []record.Gap                           { return nil }
+func (l *memoryLog) Owed() []record.Owed                          { return nil }
 
 // SetDelivered lets go of what the hub has.
-func (l *memoryLog) SetDelivered(o record.Offset) {
+func (l *memoryLog) SetDelivered(o record.Offset, _ ...record.Owed) {
 	for len(l.batches) > 0 && l.batches[0].Range().To <= o {
 		l.below = l.batches[0].ChainEnd
 		l.batches[0].Body = nil

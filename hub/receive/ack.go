@@ -24,7 +24,7 @@ func (d *device) session(n wire.Nonce) *session {
 func (d *device) greet(h *wire.Hello) *session {
 	s := d.session(h.Nonce)
 	if s == nil {
-		s = &session{nonce: h.Nonce, held: map[Key]record.Range{}, parts: map[uint16]bool{}, told: map[gapKey]bool{}}
+		s = &session{nonce: h.Nonce, held: map[Key]holding{}, parts: map[uint16]bool{}, told: map[gapKey]bool{}}
 		if len(d.sessions) >= maxSessions {
 			d.sessions = slices.Delete(d.sessions, 0, 1)
 		}
@@ -38,7 +38,10 @@ func (d *device) greet(h *wire.Hello) *session {
 		s.whole = len(s.parts) >= int(max(h.Parts, 1))
 		for _, st := range h.Streams {
 			for _, e := range st.Epochs {
-				s.held[Key{st.Stream, e.Epoch}] = record.Range{From: e.Low, To: e.End}
+				k := Key{st.Stream, e.Epoch}
+				h := s.held[k]
+				h.Range = record.Range{From: e.Low, To: e.End}
+				s.held[k] = h
 			}
 		}
 	}
@@ -50,39 +53,93 @@ func (s *session) tell(k Key, changes []store.Change, g *wire.Gap) {
 	if s == nil {
 		return
 	}
-	if len(s.told) > maxTold {
-		clear(s.told)
-	}
-	s.told[gapKey{k, g.From}] = true
+	s.note(gapKey{k, g.From})
 	for i := range changes {
 		for _, x := range changes[i].Gaps {
-			s.told[gapKey{k, x.From}] = true
+			s.note(gapKey{k, x.From})
 		}
 	}
 }
 
-// gaps are recorded gaps inside what the agent says it holds, oldest first (A2, H3). again: also those that it has
-// heard of under this nonce.
-func (s *session) gaps(k Key, p *store.Position, again bool) (out []record.Gap) {
+// An agent may miss any ack. So an ack lists, of its epochs, all that the answer to the hello did not tell: every gap in what
+// the agent holds but those that it has stated itself, and every range that was skipped above the answer's position. The
+// answer tells the oldest where the lists are too long, an ack the newest.
+
+// answered notes the position of an answer. A hello that came twice is answered twice: it is not known which answer the agent
+// has taken, and what the first one told is in both, or true no more.
+func (s *session) answered(k Key, at record.Offset) (first bool) {
+	if s == nil {
+		return false
+	}
+	h, ok := s.held[k]
+	if first = ok && !h.answered; first {
+		h.at, h.answered = at, true
+		s.held[k] = h
+	}
+	return first
+}
+
+// answerGaps are recorded gaps inside what the agent says it holds, at most so many, oldest first (A2, H3).
+func (s *session) answerGaps(k Key, p *store.Position, limit int) (out []record.Gap) {
 	if s == nil {
 		return nil
 	}
-	held := s.held[k]
+	first, held := s.answered(k, p.Next), s.held[k]
 	for _, g := range p.Gaps {
-		key := gapKey{k, g.From}
-		if g.To <= held.From || g.From >= held.To || s.told[key] && !again {
+		if g.To <= held.From || g.From >= held.To {
 			continue
 		}
-		if len(out) == wire.MaxAckGaps {
+		if len(out) == limit {
 			break
 		}
-		if len(s.told) > maxTold {
-			clear(s.told)
+		if first {
+			s.note(gapKey{k, g.From})
 		}
-		s.told[key] = true
 		out = append(out, g)
 	}
 	return out
+}
+
+// ackGaps are the recorded gaps that an ack lists, of an epoch of which the agent has sent the frames.
+func (s *session) ackGaps(k Key, p *store.Position, frames record.Range) (out []record.Gap) {
+	var held record.Range
+	if s != nil {
+		held = s.held[k].Range
+		held.To = max(held.To, frames.To)
+	} else { // the answer was another hub's
+		held.To = p.Next
+	}
+	for i := len(p.Gaps) - 1; i >= 0 && len(out) < wire.MaxAckGaps; i-- {
+		g := &p.Gaps[i]
+		if g.To > held.From && g.From < held.To && (s == nil || !s.told[gapKey{k, g.From}]) {
+			out = append(out, *g)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// ackSkips are the skipped ranges that an ack lists: those in the frames, and those that no answer has told.
+func (s *session) ackSkips(k Key, p *store.Position, frames record.Range) (out []wire.SkippedRange) {
+	var from record.Offset
+	if s != nil {
+		from = s.held[k].at
+	}
+	for i := len(p.Skipped) - 1; i >= 0 && len(out) < wire.MaxAckSkipped; i-- {
+		if x := &p.Skipped[i]; x.To > from || x.From < frames.To && frames.From < x.To {
+			out = append(out, wire.SkippedRange{Range: x.Range, Reason: x.Reason})
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// note remembers that the agent knows of a gap.
+func (s *session) note(k gapKey) {
+	if len(s.told) > maxTold {
+		clear(s.told)
+	}
+	s.told[k] = true
 }
 
 // ack answers the frames of a device: one ack for each nonce, with a position for each epoch, as the transaction read or
@@ -123,12 +180,8 @@ func (t *touched) position(p *store.Position, s *session) wire.Position {
 	out := wire.Position{Stream: t.Stream, Epoch: t.Epoch, Next: t.first}
 	if p.Epoch != 0 {
 		out.Known, out.Next, out.ChainNext = true, p.Next, p.ChainNext
-		out.Gaps = s.gaps(t.Key, p, false)
-		for _, k := range p.Skipped {
-			if k.From < t.frames.To && t.frames.From < k.To && len(out.Skipped) < wire.MaxAckSkipped {
-				out.Skipped = append(out.Skipped, wire.SkippedRange{Range: k.Range, Reason: k.Reason})
-			}
-		}
+		out.Gaps = s.ackGaps(t.Key, p, t.frames)
+		out.Skipped = s.ackSkips(t.Key, p, t.frames)
 	}
 	if t.verdict != wire.VerdictOK && (p.Epoch == 0 || t.upTo > p.Next) {
 		out.Verdict = t.verdict
@@ -167,13 +220,16 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 	r.setView(d, st)
 	r.notices(d, d.view.newest(h))
 	a := &wire.Ack{Nonce: h.Nonce, Answer: true, Part: h.Part, Parts: h.Parts, Notices: d.notices}
+	left := wire.MaxAckGapsTotal
 	for _, stream := range h.Streams {
 		for i := range stream.Epochs {
 			if len(a.Positions) == wire.MaxAckPositions {
 				break
 			}
 			k := Key{stream.Stream, stream.Epochs[i].Epoch}
-			a.Positions = append(a.Positions, answerPosition(k, &stream.Epochs[i], stored[k], s))
+			p := answerPosition(k, &stream.Epochs[i], stored[k], s, min(left, wire.MaxAckGaps))
+			left -= len(p.Gaps)
+			a.Positions = append(a.Positions, p)
 		}
 	}
 	now := time.Now()
@@ -183,12 +239,13 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 	return true
 }
 
-func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session) wire.Position {
+func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session, gaps int) wire.Position {
 	if p == nil {
+		s.answered(k, e.First)
 		return wire.Position{Stream: k.Stream, Epoch: k.Epoch, Next: e.First}
 	}
 	out := wire.Position{Stream: k.Stream, Epoch: k.Epoch, Known: true, Next: p.Next, ChainNext: p.ChainNext,
-		Gaps: s.gaps(k, p, true)}
+		Gaps: s.answerGaps(k, p, gaps)}
 	for _, x := range p.Skipped[:min(len(p.Skipped), wire.MaxAckSkipped)] {
 		out.Skipped = append(out.Skipped, wire.SkippedRange{Range: x.Range, Reason: x.Reason})
 	}

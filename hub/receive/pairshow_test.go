@@ -95,6 +95,9 @@ func (p *pair) state() {
 			if n := a.InFlight + a.Buffered; n > 0 {
 				text += fmt.Sprintf(", waiting %d", n)
 			}
+			if a.Owed > 0 {
+				text += fmt.Sprintf(", owed %d", a.Owed)
+			}
 			if a.Lost > 0 {
 				text += fmt.Sprintf(", delivered and locally lost %d", a.Lost)
 			}

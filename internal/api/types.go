@@ -35,8 +35,9 @@ type Status struct {
 	Version       string      `json:"version"`
 	Time          time.Time   `json:"time"`
 	Started       time.Time   `json:"started,omitzero"`
-	Config        string      `json:"config,omitempty"`   // path of the configuration
-	DataDir       string      `json:"data_dir,omitempty"` // for doctor
+	Uptime        float64     `json:"uptime_seconds,omitempty"` // whatever the clock did meanwhile
+	Config        string      `json:"config,omitempty"`         // path of the configuration
+	DataDir       string      `json:"data_dir,omitempty"`       // for doctor
 	Clock         Clock       `json:"clock"`
 	Sources       Sources     `json:"sources"`
 	Buffer        Buffer      `json:"buffer"`
@@ -163,6 +164,7 @@ type EpochAccount struct {
 	Dropped     map[string]uint64 `json:"dropped,omitempty"` // by reason: retention, corrupt, …
 	InFlight    uint64            `json:"in_flight"`
 	Buffered    uint64            `json:"buffered"`
+	Owed        uint64            `json:"owed,omitempty"` // of dropped and buffered: here, and the hub has them only as a gap of another copy of this disk
 	LocallyLost uint64            `json:"delivered_locally_lost,omitempty"`
 	Remainder   int64             `json:"remainder"`
 	Current     bool              `json:"current,omitempty"`

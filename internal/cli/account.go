@@ -78,6 +78,9 @@ func (v view) account(acc *api.Account) string {
 		if total(s.Sum.Dropped) > 0 {
 			why = append(why, s.Name+" dropped: "+reasons(s.Sum.Dropped))
 		}
+		if s.Sum.Owed > 0 {
+			why = append(why, s.Name+" owed: "+term.CommaU(s.Sum.Owed)+" of these are still here; the hub has only a gap of another copy of this disk in their place")
+		}
 		if total(s.Sum.Skipped) > 0 {
 			why = append(why, s.Name+" skipped by the hub: "+reasons(s.Sum.Skipped))
 		}

@@ -22,6 +22,15 @@ func Account(name string, info buffer.Info, epochs []buffer.EpochInfo, sent reco
 		}
 		a.Dropped = map[string]uint64{}
 		inGaps(info.Gaps, e.Epoch, all, a.Dropped)
+		for _, o := range info.Owed { // below the position, and the hub has named them as a gap
+			r := clip(all, o.From, min(o.To, info.Delivered))
+			n := r.Len() - inGaps(info.Gaps, e.Epoch, r, nil)
+			if n > 0 {
+				a.Owed += n
+				a.Delivered -= n
+				a.Dropped[o.Reason.String()] += n
+			}
+		}
 		held := clip(all, max(info.Low, e.Low, info.Delivered), info.End)
 		flying := clip(held, 0, sent)
 		waiting := clip(held, max(sent, held.From), info.End)
@@ -67,6 +76,7 @@ func Sum(epochs []api.EpochAccount) api.EpochAccount {
 		t.Delivered += e.Delivered
 		t.InFlight += e.InFlight
 		t.Buffered += e.Buffered
+		t.Owed += e.Owed
 		t.LocallyLost += e.LocallyLost
 		t.Remainder += e.Remainder
 		for why, n := range e.Dropped {

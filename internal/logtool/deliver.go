@@ -1,10 +1,12 @@
 package logtool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
@@ -98,13 +100,14 @@ func deliver(l *buffer.Log, acks []*wire.Ack) DeliverStream {
 	for _, e := range l.Epochs() {
 		p := find(acks, l.Name(), e.Epoch)
 		to, whole := position(l, &e, p, info.Gaps, note)
+		info.Owed = owe(info.Owed, &e, p, to, info.Gaps)
 		at = to
 		if !whole {
 			break
 		}
 	}
 	if at > info.Delivered {
-		l.SetDelivered(at)
+		l.SetDelivered(at, info.Owed...)
 		s.After = uint64(l.Delivered())
 	}
 	return s
@@ -134,6 +137,35 @@ func position(l *buffer.Log, e *buffer.EpochInfo, p *wire.Position, gaps []recor
 		}
 	}
 	return to, to == e.End
+}
+
+// owe adds what the hub lacks below the position and cannot be sent, because the gap's beginning is not here: it is not
+// delivered either, and retention must not call it so.
+func owe(owed []record.Owed, e *buffer.EpochInfo, p *wire.Position, to record.Offset, gaps []record.Gap) []record.Owed {
+	if p == nil {
+		return owed
+	}
+	var known []record.Range
+	for _, g := range gaps {
+		if g.Epoch == e.Epoch {
+			known = append(known, g.Range)
+		}
+	}
+	for _, o := range owed {
+		known = append(known, o.Range)
+	}
+	out := slices.Clone(owed)
+	for _, g := range p.Gaps {
+		r := record.Range{From: max(g.From, e.First), To: min(g.To, to)}
+		if r.Len() == 0 {
+			continue
+		}
+		for _, part := range r.Without(known...) {
+			out = append(out, record.Owed{Range: part, Reason: g.Reason})
+		}
+	}
+	slices.SortFunc(out, func(a, b record.Owed) int { return cmp.Compare(a.From, b.From) })
+	return out
 }
 
 // chainAt is chain(o) within an epoch; at its end only where the log tells it for this epoch.

@@ -127,7 +127,7 @@ func TestMosquittoTLSWithClientCertificate(t *testing.T) {
 	dir := pki(t, time.Now().Add(-time.Hour))
 	addr := startMosquitto(t, "allow_anonymous true", "require_certificate true", "cafile "+filepath.Join(dir, "ca.crt"),
 		"certfile "+filepath.Join(dir, "server.crt"), "keyfile "+filepath.Join(dir, "server.key"))
-	o := mqttclient.Options{Broker: "ssl://" + addr, ClientID: "a", ConnectTimeout: 3 * time.Second, TLS: mqttclient.TLS{CAFile: filepath.Join(dir, "ca.crt")}}
+	o := mqttclient.Options{Broker: "ssl://" + addr, ClientID: "a", ConnectTimeout: time.Minute, TLS: mqttclient.TLS{CAFile: filepath.Join(dir, "ca.crt")}}
 	if c, err := mqttclient.Dial(testContext(t), o); err == nil {
 		c.Close()
 		t.Error("connected without a client certificate")

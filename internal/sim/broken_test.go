@@ -21,6 +21,7 @@ type brokenRule struct {
 	sent   func(w *world, b *box, msg wire.Message) bool // false: the message does not leave the box
 	passed func(msg wire.Message)                        // by the broker, to a hub
 	store  func(w *world, h *hub) store.Store
+	acked  func(a *wire.Ack) // by a hub
 }
 
 var brokenRules = []brokenRule{
@@ -56,6 +57,13 @@ var brokenRules = []brokenRule{
 	{name: "forget what producers sent (H6)", within: 60, passed: func(msg wire.Message) {
 		if d, ok := msg.(*wire.Data); ok {
 			d.Producers = nil
+		}
+	}},
+	{name: "acks that do not list what is skipped (A2)", within: 30, acked: func(a *wire.Ack) {
+		for i := range a.Positions {
+			if !a.Answer {
+				a.Positions[i].Skipped = nil
+			}
 		}
 	}},
 	{name: "answer from memory (H1)", within: 10, store: func(_ *world, h *hub) store.Store { return &remembering{watch: h.st} }},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -89,6 +90,9 @@ func (h *hub) handle(msg wire.Message) {
 			return
 		}
 		h.w.stated(h, a)
+		if r := h.w.rule; r != nil && r.acked != nil {
+			r.acked(a)
+		}
 		h.w.hear(reply{bytes: wire.AppendAck(nil, a), made: time.Now(), hub: h})
 	})
 	h.w.wait()
@@ -203,10 +207,16 @@ func (w *world) committed(st store.DeviceState, changes []store.Change, res []st
 		w.reached[k] = max(w.reached[k], c.To)
 		w.filled[k] = w.filled[k] || c.Late
 		w.checkPosition(&res[i].Position)
+		if w.had[k] == nil {
+			w.had[k] = map[record.Offset]bool{}
+		}
 		for j := range c.Rows {
 			if n := number(&c.Rows[j]); n >= 0 {
 				w.stored(n)
 			}
+			o := c.RowBase + record.Offset(j)
+			skipped := slices.ContainsFunc(c.Skips, func(s store.Skip) bool { return s.Contains(o) })
+			w.had[k][o] = w.had[k][o] || !skipped
 		}
 	}
 }

@@ -12,9 +12,10 @@ import (
 // ledger is the truth: what became of every record that was ever made.
 type ledger struct {
 	entries  []*entry
-	links    map[receive.Key][]link        // by the boxes that hold the epoch
-	reached  map[receive.Key]record.Offset // highest position that the store ever had
-	filled   map[receive.Key]bool          // a frame has filled a gap of it
+	links    map[receive.Key][]link                 // by the boxes that hold the epoch
+	reached  map[receive.Key]record.Offset          // highest position that the store ever had
+	had      map[receive.Key]map[record.Offset]bool // rows that the store ever had; false: skipped there, at some time
+	filled   map[receive.Key]bool                   // a frame has filled a gap of it
 	lineages []*lineage
 	notices  map[string]int
 	killed   []*hub // by themselves, to be replaced
@@ -72,7 +73,8 @@ type link struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, filled: map[receive.Key]bool{}, notices: map[string]int{}}
+	return &ledger{links: map[receive.Key][]link{}, reached: map[receive.Key]record.Offset{}, had: map[receive.Key]map[record.Offset]bool{},
+		filled: map[receive.Key]bool{}, notices: map[string]int{}}
 }
 
 func (l *ledger) newLineage() *lineage {
@@ -124,8 +126,18 @@ func (l *ledger) found(n int64, p place, on *lineage) *entry {
 	return e
 }
 
-// renamed notes that the records of a gap stand under another epoch now.
+// renamed notes that the records of a gap stand under another epoch now: what was delivered under the old name still is.
 func (l *ledger) renamed(stream string, from record.Epoch, g *record.Gap, on *lineage) {
+	now := receive.Key{Stream: stream, Epoch: g.Epoch}
+	for o, row := range l.had[receive.Key{Stream: stream, Epoch: from}] {
+		if !g.Contains(o) {
+			continue
+		}
+		if l.had[now] == nil {
+			l.had[now] = map[record.Offset]bool{}
+		}
+		l.had[now][o] = l.had[now][o] || row
+	}
 	for n, e := range l.entries {
 		for _, p := range e.places {
 			if p.stream == stream && p.epoch == from && g.Contains(p.offset) && e.isOn(on) {

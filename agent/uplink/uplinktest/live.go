@@ -84,10 +84,17 @@ func (l *Live) CloseEpoch(e record.Epoch, at record.Offset) error {
 }
 
 // SetDelivered implements uplink.Repairer.
-func (l *Live) SetDelivered(o record.Offset) {
+func (l *Live) SetDelivered(o record.Offset, owed ...record.Owed) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.log.SetDelivered(o)
+	l.log.SetDelivered(o, owed...)
+}
+
+// Owed implements uplink.Repairer.
+func (l *Live) Owed() []record.Owed {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.Owed()
 }
 
 // Delivered implements uplink.Repairer.

@@ -20,6 +20,7 @@ type Log struct {
 	Closed    []record.Epoch // by CloseEpoch
 	epochs    []*logEpoch
 	producers map[record.Offset]record.ProducerSpan
+	owed      []record.Owed
 	open      bool
 }
 
@@ -313,7 +314,12 @@ func (l *Log) CloseEpoch(id record.Epoch, at record.Offset) error {
 }
 
 // SetDelivered implements uplink.Repairer.
-func (l *Log) SetDelivered(o record.Offset) { l.Position = o }
+func (l *Log) SetDelivered(o record.Offset, owed ...record.Owed) {
+	l.Position, l.owed = o, slices.Clone(owed)
+}
+
+// Owed implements uplink.Repairer.
+func (l *Log) Owed() []record.Owed { return l.owed }
 
 // Delivered implements uplink.Repairer.
 func (l *Log) Delivered() record.Offset { return l.Position }

@@ -8,7 +8,7 @@ prints, in the order of the offsets
     gap EPOCH FROM TO REASON                        stated gaps, and what this reader found damaged (reason 2)
 and then
     series EPOCH ID TYPE NAME UNIT KEY=VALUE...     definitions
-    delivered OFFSET | cursor NAME OFFSET | producer NAME INCARNATION SEQUENCE
+    delivered OFFSET | owed FROM TO REASON | cursor NAME OFFSET | producer NAME INCARNATION SEQUENCE
 """
 import os
 import struct
@@ -55,13 +55,19 @@ class State:
     """Whole in header, state block and index; in the ext of a batch what has changed."""
 
     def __init__(self, sections=()):
-        self.delivered, self.cursors, self.producers, self.gaps, self.epochs = 0, {}, {}, [], []
+        self.delivered, self.owed = 0, []
+        self.cursors, self.producers, self.gaps, self.epochs = {}, {}, [], []
         for tag, f in sections:
             self.take(tag, f)
 
     def take(self, tag, f):
         if tag == 2:
-            self.delivered = f.uvarint()
+            self.delivered, self.owed = f.uvarint(), []
+        last = 0
+        while tag == 15 and f.more():
+            a, n, reason = last + f.uvarint(), f.uvarint(), f.u8()
+            last = a + n
+            self.owed.append((a, last, reason))
         while tag in (3, 4, 5, 6, 9) and f.more():
             if tag == 3:
                 name = f.str()
@@ -123,7 +129,7 @@ class Segment:
         with open(path, "rb") as f:
             self.b = f.read()
         self.path, self.damage, self.batches, self.defs = path, [], [], {}
-        self.start = self.header(self.b)
+        self.start, self.headless = self.header(self.b), False
         if self.start is None:
             k = resync(self.b, 0, None)
             assert k, path + ": nothing in it can be read"
@@ -132,7 +138,7 @@ class Segment:
                 name = os.path.basename(path)
                 self.salt, self.base, self.epoch = k.salt, int(name[:16], 16), int(name[17:33], 16)
                 self.seq = self.opening = self.parent = self.parent_end = 0
-                self.first, self.state, self.moved = self.base, None, None
+                self.first, self.state, self.moved, self.headless = self.base, None, None, True
 
     def header(self, b):
         if b[:8] != b"edgeseg\n" or crc(b[:16]) != struct.unpack_from("<I", b, 16)[0]:
@@ -152,6 +158,7 @@ class Segment:
     def scan(self, reach):
         """Reads block after block. reach: an offset that a later segment says was durable here."""
         pos, at, witness = self.start, self.base, None
+        self.doubt = self.headless  # a state may have been lost
         while True:
             self.end = at
             try:
@@ -170,6 +177,7 @@ class Segment:
                 witness = self.witness(pos)
             if witness <= pos and at >= reach:
                 return  # the torn tail
+            self.doubt = self.doubt or k is None or k.type != 3
             if k is None:
                 k = resync(self.b, pos + 1, self.salt)
                 if k is None:
@@ -192,8 +200,11 @@ class Segment:
         return most
 
     def changes(self, k):
+        before = self.state.delivered, self.state.owed
         for tag, f in Fields(k.ext).sections():
             self.state.take(tag, f)
+        if self.doubt and self.state.delivered > before[0]:
+            self.state.delivered, self.state.owed = before
 
     def take(self, k):
         if k.type == 3:
@@ -205,12 +216,12 @@ class Segment:
                 sid, words = f.uvarint(), [str(f.u8()), f.str(), f.str()]
                 self.defs[sid] = " ".join(words + [f.str() + "=" + f.str() for _ in range(f.uvarint())])
         elif k.type == 4:
-            self.state = State(Fields(k.body).sections())
+            self.state, self.doubt = State(Fields(k.body).sections()), False
         elif k.type == 5:
             parts = {t: f.b for t, f in Fields(k.body).sections()}
             f = Fields(parts[13])
             assert (f.uvarint(), f.uvarint()) == (self.base, k.base), self.path + ": the index does not agree"
-            self.state = State((t, Fields(b)) for t, b in parts.items())
+            self.state, self.doubt = State((t, Fields(b)) for t, b in parts.items()), False
 
 
 def records(k, zstd):
@@ -341,6 +352,8 @@ def main():
     for (e, i), d in sorted({(s.epoch, i): d for s in segs for i, d in s.defs.items()}.items()):
         print("series %016x %d %s" % (e, i, d))
     print("delivered %d" % s.delivered)
+    for o in s.owed:
+        print("owed %d %d %d" % o)
     for name, o in sorted(s.cursors.items()):
         print("cursor %s %d" % (name, o))
     for name, (i, q) in sorted(s.producers.items()):

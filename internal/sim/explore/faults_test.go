@@ -153,7 +153,9 @@ func (s *state) diskFaults(i int, add adder) {
 			add(l.Drop, named("the oldest of %s of box %d makes room", log.Name, i), func(s *state) bool {
 				s.left.Drop--
 				why := record.ReasonRetention
-				if all[0].Offset < s.boxes[i].v.logs[k].Position {
+				l := s.boxes[i].v.logs[k]
+				owed := slices.ContainsFunc(l.Owed(), func(o record.Owed) bool { return o.Contains(all[0].Offset) })
+				if all[0].Offset < l.Position && !owed {
 					why = record.ReasonDelivered
 				}
 				s.drop(i, k, record.Range{From: all[0].Offset, To: all[0].Offset + 1}, why)
