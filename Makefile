@@ -215,10 +215,10 @@ bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's ow
 
 # --- updates ---------------------------------------------------------------------------------------------------
 .PHONY: bench-update test-updates
-test-updates: ## updates with real programs: 200 boxes through a real Mosquitto, a transfer with kills, mirrors, access; races of client and server
+test-updates: firmware ## updates with real programs: 200 boxes through a real Mosquitto, kills, a whole box, mirrors, access; races of client and server
 	@$(SETUP) test
 	@$(SETUP) updates
-	@$(GO) test -count=1 -v -timeout 15m ./internal/e2e/updates | grep -vE '^=== (RUN|PAUSE|CONT)'
+	@$(GO) test -count=1 -v -timeout 25m -parallel 3 ./internal/e2e/updates | grep -vE '^=== (RUN|PAUSE|CONT)'
 	@$(GO) test -count=1 -race -timeout 10m -skip 'TwoHundred|PowerCuts|Windows' ./agent/update/mqtt ./agent/update/mirror ./hub/fleet
 DELTA_FROM ?= HEAD~5
 bench-update: build ## figures of fleet updates (BENCH=regexp; DELTA_FROM=the commit whose agent a delta starts from)

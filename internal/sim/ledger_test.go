@@ -94,6 +94,11 @@ func (l *ledger) fork(old *lineage) *lineage {
 				break
 			}
 		}
+		for _, x := range e.left { // what had moved before has moved on the copy, too
+			if x.by == old {
+				e.left = append(e.left, leaving{x.place, n})
+			}
+		}
 	}
 	return n
 }

@@ -62,6 +62,7 @@ func (v *virtual) run(ctx context.Context, port int) {
 // passes, in the one where the share shows, and the other boxes never hear of it. Across all of it the accounts of the real
 // boxes balance.
 func TestFleet(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	f := repotest.New(t, filepath.Join(dir, "releases"), time.Now())
 	for i, name := range []string{"2026.11.1", "2026.11.2"} {

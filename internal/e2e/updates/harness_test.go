@@ -144,14 +144,25 @@ func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// run runs a program to its end; another exit status than those wanted fails the test.
+// run runs a program to its end; another exit status than the one wanted fails the test.
 func run(t testing.TB, want int, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	return runWithin(t, 4*time.Minute, want, args...)
+}
+
+func runWithin(t testing.TB, limit time.Duration, want int, args ...string) string {
+	t.Helper()
+	return runIn(t, nil, limit, want, args...)
+}
+
+// runIn runs it with variables beside those of the test.
+func runIn(t testing.TB, env []string, limit time.Duration, want int, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &stderr, append(os.Environ(), env...)
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

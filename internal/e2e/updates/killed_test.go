@@ -103,6 +103,7 @@ func (b *realBox) updaterStatus() update.Report {
 // killed at seeded moments from the order to the end. Each ends on exactly the old or the new release, the hub is told the
 // truth, a bad one is never kept, and at the end every reading is at the hub once.
 func TestKilled(t *testing.T) {
+	t.Parallel() // it mostly waits
 	seed := *stormSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
@@ -178,13 +179,13 @@ func TestKilled(t *testing.T) {
 			}
 		}
 		var told fleetwire.State
-		waitFor(t, 6*time.Minute, fmt.Sprintf("round %d (bad: %t): the hub is told how %s ended", round, bad, name), func() bool {
+		waitFor(t, 10*time.Minute, fmt.Sprintf("round %d (bad: %t): the hub is told how %s ended", round, bad, name), func() bool {
 			if v := show(); len(v.Jobs) == 1 {
 				told = fleetwire.State(v.Jobs[0].State)
 			}
 			return told.Terminal()
 		})
-		waitFor(t, 2*time.Minute, "the updater has ended", func() bool { return b.updaterStatus().Journal.Txn.State.Terminal() })
+		waitFor(t, 5*time.Minute, "the updater has ended", func() bool { return b.updaterStatus().Journal.Txn.State.Terminal() })
 		r := b.updaterStatus()
 		ends[told]++
 		want := inForce
@@ -202,7 +203,7 @@ func TestKilled(t *testing.T) {
 		}
 		inForce = want
 		if inForce != "" {
-			waitFor(t, 2*time.Minute, "the agent runs with the configuration in force", func() bool {
+			waitFor(t, 5*time.Minute, "the agent runs with the configuration in force", func() bool {
 				s := b.status()
 				return s != nil && strings.Contains(s.Config, "/edge/stable/")
 			})

@@ -159,8 +159,7 @@ func (b *realBox) killProgram(name string) {
 // updater runs edge-updater as edge-update.service does.
 func (b *realBox) updater(want int) string {
 	b.t.Helper()
-	b.t.Setenv("PATH", b.bin+":"+os.Getenv("PATH"))
-	return run(b.t, want, program("edge-updater"), "request", "--from", b.path("data/update"), "--root", b.path("edge"), "--state", b.path("updater"),
+	return runIn(b.t, []string{"PATH=" + b.bin + ":" + os.Getenv("PATH")}, 12*time.Minute, want, program("edge-updater"), "request", "--from", b.path("data/update"), "--root", b.path("edge"), "--state", b.path("updater"),
 		"--run-dir", b.path("run"), "--npu-dir", b.path("npurun"), "--orders", b.path("data/update/orders.json"), "--trust", b.path("root.json"), "--product", b.path("product"))
 }
 

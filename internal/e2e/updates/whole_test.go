@@ -236,12 +236,13 @@ func (w *wholeBox) runsFrom(release string) error {
 // release that does worse is rolled back with all of them, the next one is kept with all of them. The nodes are simulated
 // chips that run the real images; the one with two slots stays on trial until the decision. The NPU is a stand-in.
 func TestWholeRelease(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir := t.TempDir()
 	m := newMosquitto(t, dir)
 	old, fresh := contents(t)
 	w := newWholeBox(t, dir, m.port, old, fresh)
 	checks := []string{"ingest", "acks", "nodes", "npu"}
-	good := release.Probation{SoakSeconds: 2, DeadlineSeconds: 120, Checks: checks}
+	good := release.Probation{SoakSeconds: 2, DeadlineSeconds: 400, Checks: checks}
 	w.release("2026.11.1", old, w.agent(m.port)+"log: {level: info}\n", good)
 	h := newHub(t, dir, m.port, w.f.Dir)
 	w.up()
@@ -270,21 +271,21 @@ func TestWholeRelease(t *testing.T) {
 	if out := w.updater(0); !strings.Contains(out, "release 2026.11.1 is in force") {
 		t.Fatal(out)
 	}
-	w.becomes(2*time.Minute, "the first release", old, false)
+	w.becomes(5*time.Minute, "the first release", old, false)
 	must(t, w.runsFrom("2026.11.1"))
 	told(fleetwire.Committed)
 
 	// The configuration leads to a broker that is not there, so that the hub's answers stop: all goes back.
-	w.release("2026.11.2", fresh, w.agent(1), release.Probation{SoakSeconds: 2, DeadlineSeconds: 40, Checks: checks})
+	w.release("2026.11.2", fresh, w.agent(1), release.Probation{SoakSeconds: 2, DeadlineSeconds: 60, Checks: checks})
 	rollOut("2026.11.2")
 	ended := make(chan string, 1)
 	go func() { ended <- w.updater(3) }()
-	w.becomes(3*time.Minute, "in probation all is new, and the node with two slots on trial", fresh, true)
+	w.becomes(5*time.Minute, "in probation all is new, and the node with two slots on trial", fresh, true)
 	must(t, w.runsFrom("2026.11.2"))
 	if out := <-ended; !strings.Contains(out, install.Unwell) || !strings.Contains(out, "acks") || strings.Contains(out, "needs a person") {
 		t.Fatal(out)
 	}
-	w.becomes(2*time.Minute, "all is old again", old, false)
+	w.becomes(5*time.Minute, "all is old again", old, false)
 	must(t, w.runsFrom("2026.11.1"))
 	told(fleetwire.RolledBack)
 
@@ -293,7 +294,7 @@ func TestWholeRelease(t *testing.T) {
 	if out := w.updater(0); !strings.Contains(out, "release 2026.11.3 is in force") {
 		t.Fatal(out)
 	}
-	w.becomes(2*time.Minute, "all is new, and kept", fresh, false)
+	w.becomes(5*time.Minute, "all is new, and kept", fresh, false)
 	must(t, w.runsFrom("2026.11.3"))
 	if hall, err := os.ReadFile(w.path("edge/stable/config/site")); err != nil || string(hall) != "hall 7\n" {
 		t.Errorf("the overlay of the site: %q, %v", hall, err)
