@@ -159,7 +159,7 @@ func (x *example) kill() {
 func (x *example) until(what string, ok func() (string, bool)) {
 	x.t.Helper()
 	said := ""
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+	for end := time.Now().Add(6 * time.Minute); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
 		var done bool
 		if said, done = ok(); done {
 			return
@@ -171,7 +171,7 @@ func (x *example) until(what string, ok func() (string, bool)) {
 		default:
 		}
 	}
-	x.t.Fatalf("not within three minutes: %s; %s", what, said)
+	x.t.Fatalf("not within six minutes: %s; %s", what, said)
 }
 
 // shippedFile is a file of deploy/kafka/consumers with the names of this test in the place of those that stand there.
