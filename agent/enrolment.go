@@ -111,7 +111,7 @@ func Enrol(ctx context.Context, o EnrolOptions) (*Enrolled, error) {
 	c, err := mqttclient.Dial(ctx, mqttclient.Options{Broker: o.Broker, ClientID: "enrol-" + o.Device, Now: clock,
 		TLS: mqttclient.TLS{CAFile: o.CAFile, CertFile: o.ClaimCert, KeyFile: o.ClaimKey}})
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s with the claim certificate: %w", o.Broker, err)
+		return nil, fmt.Errorf("with the claim certificate: %w", err)
 	}
 	id := enrol.Identity{FS: vfs.OS{}, Dir: o.Dir, Own: ownerOf(filepath.Dir(o.Dir))}
 	var got *enrol.Issued

@@ -90,3 +90,16 @@ func deliveredParts(r record.Range, delivered record.Offset, owed []record.Owed)
 	}
 	return r.Without(not...)
 }
+
+// readable is the delivered position, and what is owed below it, as they may become durable. The position passes a segment
+// of a newer format while this program runs: what stands behind that is delivered, and retention may use it. But nothing of
+// such a segment was, which the program that can read it has to know. mu is held.
+func (l *Log) readable(delivered record.Offset, owed []record.Owed) (record.Offset, []record.Owed) {
+	for _, s := range l.segs {
+		if s.held != nil && !s.known && s.base < delivered {
+			delivered = s.base
+			owed = owedBelow(owed, delivered)
+		}
+	}
+	return delivered, owed
+}

@@ -37,6 +37,7 @@ type seg struct {
 // snapshot is the state as of what is durable, with extra gaps. mu is held.
 func (l *Log) snapshot(gaps gapTable) segment.State {
 	s := l.state.Clone()
+	s.Delivered, s.Owed = l.readable(s.Delivered, s.Owed)
 	if gaps == nil {
 		gaps = l.gaps
 	}

@@ -387,6 +387,7 @@ func (l *Log) takeDirty(x *segment.Ext) {
 	if x.HasDelivered, x.Delivered, x.Owed = l.dirty.delivered, l.state.Delivered, nil; x.HasDelivered {
 		x.Owed = l.state.Owed // never written to
 	}
+	x.Delivered, x.Owed = l.readable(x.Delivered, x.Owed)
 	x.Cursors = x.Cursors[:0]
 	for _, c := range l.state.Cursors {
 		if l.dirty.cursors[c.Name] {
@@ -460,7 +461,7 @@ func (l *Log) advanceActive() {
 
 // clean notes that these positions are on disk. mu is held.
 func (l *Log) clean(hasDelivered bool, delivered record.Offset, owed []record.Owed, cursors []segment.CursorPos) {
-	if hasDelivered && l.state.Delivered == delivered && slices.Equal(l.state.Owed, owed) {
+	if d, o := l.readable(l.state.Delivered, l.state.Owed); hasDelivered && d == delivered && slices.Equal(o, owed) {
 		l.dirty.delivered = false
 	}
 	for _, c := range cursors {

@@ -31,7 +31,8 @@ const (
 type Config struct {
 	StateDir    string        `yaml:"state_dir"`     // journal of bound inputs
 	RunDir      string        `yaml:"run_dir"`       // of the worker's socket
-	Group       string        `yaml:"group"`         // of the socket
+	Group       string        `yaml:"group"`         // of the socket for those who look
+	FramesGroup string        `yaml:"frames_group"`  // of the socket for frames that are recorded
 	AgentRunDir string        `yaml:"agent_run_dir"` // of the agent's sockets
 	Producer    string        `yaml:"producer"`      // the agent's name for this worker
 	Device      int           `yaml:"device"`
@@ -161,7 +162,7 @@ func Load(file string) (*Config, error) {
 
 // Parse is Load for a file that has been read.
 func Parse(file string, data []byte) (*Config, error) {
-	c := &Config{StateDir: "/var/lib/edge-npu", RunDir: api.DefaultNPURunDir, Group: "edge-view", AgentRunDir: "/run/edge-agent", Producer: "edge-npu", Monitor: monitorEvery}
+	c := &Config{StateDir: "/var/lib/edge-npu", RunDir: api.DefaultNPURunDir, Group: "edge-view", FramesGroup: "edge-ingest", AgentRunDir: "/run/edge-agent", Producer: "edge-npu", Monitor: monitorEvery}
 	pos, err := strictyaml.DecodePos(file, data, c)
 	r := strictyaml.NewReport(pos, err)
 	c.withDefaults(filepath.Dir(file))

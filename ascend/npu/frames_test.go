@@ -1,10 +1,13 @@
 package npu_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,4 +128,48 @@ func TestFrameWithoutResultIsPostedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
+}
+
+// Who may only look records nothing, and inputs that wait take a bounded memory.
+func TestFrameBounds(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	b.worker(b.config(colours))
+	b.ready("colours")
+	dial := func(socket, target string, bytes int) net.Conn {
+		t.Helper()
+		c, err := net.Dial("unix", filepath.Join(b.dir, "npu", socket))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: npu\r\nContent-Length: %d\r\n\r\n", target, bytes); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	status := func(c net.Conn) string {
+		t.Helper()
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(line)
+	}
+	if got := status(dial(api.NPUSocket, "/v1/infer/colours?ref=a", 0)); !strings.Contains(got, "403") {
+		t.Errorf("a frame to be recorded on the socket for looking: %s", got)
+	}
+	if got := status(dial(api.NPUFrames, "/v1/infer/colours?ref=a", api.MaxNPUInput+1)); !strings.Contains(got, "413") {
+		t.Errorf("a frame that is too large: %s", got)
+	}
+	b.until("the bound", func() bool { // announced, and never sent
+		dial(api.NPUFrames, "/v1/infer/colours", api.MaxNPUInput)
+		_, err := b.client().Infer(context.Background(), "colours", "", picture(red, 8))
+		var no *api.Error
+		return errors.As(err, &no) && no.Code == api.CodeFull
+	})
+	b.until("room again, when their time is up", func() bool {
+		res, err := b.client().Infer(context.Background(), "colours", "", picture(red, 8))
+		return err == nil && res.Quality == "good"
+	})
 }

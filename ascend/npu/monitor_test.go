@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ebitengine/purego"
+	"github.com/edgelog/edgelog/internal/api"
 )
 
 // driver gives lines to the stand-in of the management library, which has rules of its own.
@@ -69,6 +70,17 @@ func TestGaugesOfTheExporter(t *testing.T) {
 	}
 	if rows < 15 {
 		t.Errorf("%d rows name gauges", rows)
+	}
+	all := 0
+	if _, err := b.api.Query(context.Background(), api.Query{Stream: "events"}, func(r *api.Record) error {
+		if strings.HasPrefix(r.Name, "npu.") {
+			if all++; !strings.Contains(r.Series, `simulated="true"`) {
+				t.Errorf("%s does not say that it is simulated", r.Series)
+			}
+		}
+		return nil
+	}); err != nil || all < 40 {
+		t.Error(all, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package npu
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,45 +11,65 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
-// Bounds of the socket.
+// Bounds of the sockets.
 const (
-	maxPosts    = 256 // inputs under way
-	readTimeout = 10 * time.Second
-	maxRefBytes = 256
+	maxPosts     = 256       // inputs under way
+	maxPostBytes = 256 << 20 // of posted inputs that have no result yet
+	readTimeout  = 10 * time.Second
+	maxRefBytes  = 256
 )
 
-// server is the worker's socket: status, and inputs that programs post.
+// server is the worker's two sockets: one for those who look, with status and inputs of which nothing is recorded, and one
+// for programs whose frames are recorded.
 type server struct {
-	w     *Worker
-	l     net.Listener
-	posts chan struct{}
+	w            *Worker
+	look, frames net.Listener
+	posts        chan struct{}
+	held         atomic.Int64 // bytes of posted inputs
 }
 
 func newServer(w *Worker) (*server, error) {
-	path := filepath.Join(w.c.RunDir, api.NPUSocket)
-	l, err := unixsocket.Listen(path, unixsocket.Options{Group: w.c.Group, Owner: "worker"})
+	listen := func(name, group string) (net.Listener, error) {
+		l, err := unixsocket.Listen(filepath.Join(w.c.RunDir, name), unixsocket.Options{Group: group, Owner: "worker"})
+		if err != nil {
+			return nil, err
+		}
+		if note := l.Note(); note != "" {
+			w.log.Warn("socket stays with the worker's own group", "why", note)
+		}
+		return l, nil
+	}
+	look, err := listen(api.NPUSocket, w.c.Group)
 	if err != nil {
 		return nil, err
 	}
-	if note := l.Note(); note != "" {
-		w.log.Warn("socket stays with the worker's own group", "why", note)
+	frames, err := listen(api.NPUFrames, w.c.FramesGroup)
+	if err != nil {
+		return nil, errors.Join(err, look.Close())
 	}
-	return &server{w: w, l: l, posts: make(chan struct{}, maxPosts)}, nil
+	return &server{w: w, look: look, frames: frames, posts: make(chan struct{}, maxPosts)}, nil
 }
 
 func (s *server) run(ctx context.Context) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/npu", func(out http.ResponseWriter, _ *http.Request) { answer(out, http.StatusOK, s.w.Status()) })
-	mux.HandleFunc("POST /v1/infer/{model}", s.infer)
-	h := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: 2 * api.MaxNPUWait, IdleTimeout: time.Minute,
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	return unixsocket.Serve(ctx, h, s.l, time.Second)
+	serve := func(l net.Listener, records bool) error {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /v1/npu", func(out http.ResponseWriter, _ *http.Request) { answer(out, http.StatusOK, s.w.Status()) })
+		mux.HandleFunc("POST /v1/infer/{model}", func(out http.ResponseWriter, req *http.Request) { s.infer(out, req, records) })
+		h := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: 2 * api.MaxNPUWait, IdleTimeout: time.Minute,
+			BaseContext: func(net.Listener) context.Context { return ctx }}
+		return unixsocket.Serve(ctx, h, l, time.Second)
+	}
+	look := make(chan error, 1)
+	go func() { look <- serve(s.look, false) }()
+	return errors.Join(serve(s.frames, true), <-look)
 }
 
 func answer(w http.ResponseWriter, status int, v any) {
@@ -65,7 +86,32 @@ func problem(w http.ResponseWriter, status int, code, format string, args ...any
 	answer(w, status, api.Problem{SchemaVersion: api.SchemaVersion, Code: code, Error: fmt.Sprintf(format, args...)})
 }
 
-func (s *server) infer(w http.ResponseWriter, req *http.Request) {
+// body reads the input of a request whose bytes were reserved.
+func (s *server) body(w http.ResponseWriter, req *http.Request) (data []byte, release func(), ok bool) {
+	n := req.ContentLength
+	if n < 0 {
+		n = api.MaxNPUInput
+	}
+	if n > api.MaxNPUInput {
+		problem(w, http.StatusRequestEntityTooLarge, api.CodeTooLarge, "an input has at most %d bytes, this one has %d", api.MaxNPUInput, n)
+		return nil, nil, false
+	}
+	release = sync.OnceFunc(func() { s.held.Add(-n) })
+	if s.held.Add(n) > maxPostBytes {
+		release()
+		problem(w, http.StatusTooManyRequests, api.CodeFull, "posted inputs of %d bytes are under way; try again in a moment", maxPostBytes)
+		return nil, nil, false
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, req.Body, n))
+	if err != nil {
+		release()
+		problem(w, http.StatusRequestEntityTooLarge, api.CodeTooLarge, "an input has at most %d bytes: %v", api.MaxNPUInput, err)
+		return nil, nil, false
+	}
+	return data, release, true
+}
+
+func (s *server) infer(w http.ResponseWriter, req *http.Request, records bool) {
 	select {
 	case s.posts <- struct{}{}:
 		defer func() { <-s.posts }()
@@ -79,27 +125,32 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 		problem(w, http.StatusNotFound, api.CodeNotFound, "there is no model %q", name)
 		return
 	}
-	if len(id) > maxRefBytes {
-		problem(w, http.StatusBadRequest, api.CodeBadRequest, "ref has %d bytes, at most %d are possible", len(id), maxRefBytes)
+	if id != "" && !records {
+		problem(w, http.StatusForbidden, api.CodeForbidden, "frames that are recorded are posted to %s", api.NPUFrames)
 		return
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, req.Body, api.MaxNPUInput))
-	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, api.CodeTooLarge, "an input has at most %d bytes: %v", api.MaxNPUInput, err)
+	if len(id) > maxRefBytes {
+		problem(w, http.StatusBadRequest, api.CodeBadRequest, "ref has %d bytes, at most %d are possible", len(id), maxRefBytes)
 		return
 	}
 	if st := r.status(); st.State == stateFailed {
 		problem(w, http.StatusServiceUnavailable, api.CodeUnavailable, "model %s cannot be used: %s", name, st.Error)
 		return
 	}
-	it, got, dropped := s.frame(id, data)
+	data, release, ok := s.body(w, req)
+	if !ok {
+		return
+	}
+	it, got, dropped := s.frame(id, data, release)
 	if id != "" {
 		if !s.w.claim("frame " + id) {
+			release()
 			problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
 			return
 		}
 		if seq := s.w.journal.known(id); seq != 0 {
 			s.w.release("frame " + id)
+			release()
 			if _, acked := s.w.journal.position(); seq > acked {
 				problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
 				return
@@ -126,9 +177,10 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request) {
 
 // frame is a posted input. Its reference stays taken until it is done or dropped, however long who posted it waits: posted
 // again meanwhile, it is not worked on twice.
-func (s *server) frame(id string, data []byte) (it *item, got chan api.NPUResult, dropped chan string) {
+func (s *server) frame(id string, data []byte, release func()) (it *item, got chan api.NPUResult, dropped chan string) {
 	got, dropped = make(chan api.NPUResult, 1), make(chan string, 1)
 	free := func() {
+		release()
 		if id != "" {
 			s.w.release("frame " + id)
 		}

@@ -44,7 +44,7 @@ func FuzzFrameSocket(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := net.Dial("unix", filepath.Join(b.dir, "npu", api.NPUSocket))
+		c, err := net.Dial("unix", filepath.Join(b.dir, "npu", api.NPUFrames))
 		if err != nil {
 			t.Fatalf("the socket is gone: %v", err)
 		}

@@ -65,9 +65,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		strictyaml.Tell(stderr, err)
-		if errors.Is(err, os.ErrNotExist) {
-			fmt.Fprintln(stderr, "Name another file with --config, or begin with the commented example, deploy/agent.yaml.")
-		}
 		return exitError
 	}
 	if command == "check" {

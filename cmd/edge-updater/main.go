@@ -25,9 +25,9 @@ import (
 	"github.com/edgelog/edgelog/agent/update/install"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/clocksync"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
-	"github.com/edgelog/edgelog/internal/version"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
@@ -69,13 +69,8 @@ type options struct {
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
-	}
 	var o options
-	f := flag.NewFlagSet("edge-updater "+args[0], flag.ContinueOnError)
-	f.SetOutput(io.Discard)
+	f := flag.NewFlagSet("edge-updater", flag.ContinueOnError)
 	f.StringVar(&o.from, "from", "", "")
 	f.StringVar(&o.release, "release", "", "")
 	f.StringVar(&o.root, "root", "/opt/edge", "")
@@ -87,9 +82,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	f.StringVar(&o.orders, "orders", "/var/lib/edge-agent/update/orders.json", "")
 	f.BoolVar(&o.retry, "retry", false, "")
 	f.BoolVar(&o.json, "json", false, "")
-	if err := f.Parse(args[1:]); err != nil || f.NArg() > 0 {
-		fmt.Fprintf(stderr, "edge-updater: %v\n\n%s", errors.Join(err, errors.New("unknown arguments")), usage)
-		return exitUsage
+	commands := []string{"check", "apply", "request", "resume", "status", "rescue"}
+	command, code := cmdline.Program{Name: "edge-updater", Usage: usage, Commands: commands}.Command(args, f, stdout, stderr)
+	if command == "" {
+		return code
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -106,16 +102,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}()
 	p := &program{o: o, out: stdout, err: stderr}
-	switch args[0] {
+	switch command {
 	case "check", "apply", "request":
 		if o.from == "" {
-			fmt.Fprintf(stderr, "edge-updater: --from is missing\n\n%s", usage)
+			fmt.Fprintf(stderr, "edge-updater: %s: --from is missing; edge-updater help shows all\n", command)
 			return exitUsage
 		}
-		if args[0] == "request" {
+		if command == "request" {
 			return p.request(ctx)
 		}
-		return p.with(false, func(s *update.Session) int { return p.take(ctx, s, args[0] == "apply") })
+		return p.with(false, func(s *update.Session) int { return p.take(ctx, s, command == "apply") })
 	case "resume":
 		return p.with(false, func(s *update.Session) int {
 			txn, err := s.Resume(ctx)
@@ -123,17 +119,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		})
 	case "status":
 		return p.with(true, p.status)
-	case "rescue":
+	default: // rescue
 		return p.with(false, func(s *update.Session) int { return p.rescue(ctx, s) })
-	case "version", "--version":
-		fmt.Fprintln(stdout, "edge-updater", version.String())
-		return exitOK
-	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
 	}
-	fmt.Fprintf(stderr, "edge-updater: unknown command %q\n\n%s", args[0], usage)
-	return exitUsage
 }
 
 type program struct {

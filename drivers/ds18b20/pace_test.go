@@ -44,7 +44,8 @@ func TestSpeedIsGivenUp(t *testing.T) {
 	}
 	r := newRig(t, ds18b20.MasterDS2480B, sim.Options{Pace: true, Latency: 3 * time.Millisecond, OneStop: true}, chips...)
 	s := open(t, r.fast(ds18b20.MasterDS2480B))
-	for range 5 {
+	// A loaded machine disturbs the simulated line besides: until it works, for a minute.
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if got, err := sweep(t, s); err == nil && strings.Count(got, " 20.6250") == len(chips) {
 			if r.adapter.Lost() == 0 {
 				t.Error("nothing was lost: this adapter proves nothing")
@@ -53,5 +54,5 @@ func TestSpeedIsGivenUp(t *testing.T) {
 		}
 	}
 	got, err := sweep(t, s)
-	t.Errorf("five sweeps failed, then: %v\n%s", err, got)
+	t.Errorf("a minute of sweeps failed, then: %v\n%s", err, got)
 }

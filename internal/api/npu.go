@@ -15,9 +15,10 @@ import (
 	"github.com/edgelog/edgelog/internal/unixsocket"
 )
 
-// The NPU worker's socket and run directory.
+// The NPU worker's sockets and run directory.
 const (
-	NPUSocket        = "npu.sock"
+	NPUSocket        = "npu.sock"    // for those who look
+	NPUFrames        = "frames.sock" // for programs whose frames are recorded
 	DefaultNPURunDir = "/run/edge-npu"
 	NPUSchema        = 1                // of the body of an npu.inference record
 	NPURecord        = "npu.inference"  // name of the series of results
@@ -176,19 +177,24 @@ type NPUResult struct {
 	Repeated      bool            `json:"repeated,omitempty"`
 }
 
-// NPUClient talks to the worker over its socket.
-type NPUClient struct {
+// NPUClient talks to the worker over its sockets.
+type NPUClient struct{ look, frames npuSocket }
+
+type npuSocket struct {
 	path string
 	http *http.Client
 }
 
-// NewNPUClient makes a client for the socket in runDir; "" is the usual place.
+// NewNPUClient makes a client for the sockets in runDir; "" is the usual place.
 func NewNPUClient(runDir string) *NPUClient {
 	if runDir == "" {
 		runDir = DefaultNPURunDir
 	}
-	path := filepath.Join(runDir, NPUSocket)
-	return &NPUClient{path: path, http: unixsocket.Client(path, DialTimeout)}
+	socket := func(name string) npuSocket {
+		path := filepath.Join(runDir, name)
+		return npuSocket{path: path, http: unixsocket.Client(path, DialTimeout)}
+	}
+	return &NPUClient{look: socket(NPUSocket), frames: socket(NPUFrames)}
 }
 
 // Status asks the worker how it is.
@@ -196,7 +202,7 @@ func (c *NPUClient) Status(ctx context.Context) (*NPUStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	out := new(NPUStatus)
-	return out, c.call(ctx, http.MethodGet, "/v1/npu", nil, out)
+	return out, c.look.call(ctx, http.MethodGet, "/v1/npu", nil, out)
 }
 
 // Infer runs one input through a model. With a ref the result is recorded, once for each ref, and the answer comes
@@ -204,15 +210,15 @@ func (c *NPUClient) Status(ctx context.Context) (*NPUStatus, error) {
 func (c *NPUClient) Infer(ctx context.Context, model, ref string, input []byte) (*NPUResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, MaxNPUWait)
 	defer cancel()
-	path := "/v1/infer/" + url.PathEscape(model)
+	path, socket := "/v1/infer/"+url.PathEscape(model), c.look
 	if ref != "" {
-		path += "?ref=" + url.QueryEscape(ref)
+		path, socket = path+"?ref="+url.QueryEscape(ref), c.frames
 	}
 	out := new(NPUResult)
-	return out, c.call(ctx, http.MethodPost, path, input, out)
+	return out, socket.call(ctx, http.MethodPost, path, input, out)
 }
 
-func (c *NPUClient) call(ctx context.Context, method, path string, in []byte, out any) error {
+func (c npuSocket) call(ctx context.Context, method, path string, in []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://npu"+path, bytes.NewReader(in))
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)

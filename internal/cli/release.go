@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/trust/repo"
@@ -45,7 +46,7 @@ func (a *app) signingKeys(_ context.Context, args []string) error {
 		return err
 	}
 	if len(words) != 2 || words[0] != "new" {
-		return usagef("edgectl keys new NAME")
+		return usagef("keys: its form is edgectl keys new NAME")
 	}
 	k, err := repo.NewKey()
 	if err != nil {
@@ -74,8 +75,14 @@ func (a *app) release(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(words) < 2 {
+	verbs := []string{"prepare", "add", "freeze", "sign", "publish", "verify"}
+	switch {
+	case len(words) == 0:
 		return a.helpOn("release")
+	case !slices.Contains(verbs, words[0]):
+		return usage(cmdline.Then(cmdline.Unknown("edgectl release", words[0], verbs), "edgectl help release lists all"))
+	case len(words) == 1:
+		return usagef("release %s: which directory? edgectl help release shows its form", words[0])
 	}
 	dir := words[1]
 	switch words[0] {
@@ -96,10 +103,9 @@ func (a *app) release(_ context.Context, args []string) error {
 		return a.releaseSign(words[1:], key)
 	case "publish":
 		return a.releasePublish(dir, snapshot, timestamp)
-	case "verify":
+	default: // verify
 		return a.releaseVerify(dir)
 	}
-	return usagef("there is no edgectl release %q; edgectl help release lists all", words[0])
 }
 
 func (a *app) releasePrepare(dir string) error {

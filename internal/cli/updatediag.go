@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -88,5 +89,5 @@ func (a *app) updateDiag(ctx context.Context, file string, f updateFlags) error 
 	if a.g.json {
 		return a.json(map[string]any{"schema_version": 1, "file": file, "bytes": b.Len()})
 	}
-	return a.text(fmt.Sprintf("%s: %d parts, %d bytes. It holds states and journals, no keys and no configuration.\n", file, len(parts), b.Len()))
+	return a.text(fmt.Sprintf("%s: %s, %s. It holds states and journals, no keys and no configuration.\n", file, term.Count(len(parts), "part"), term.Bytes(int64(b.Len()))))
 }

@@ -38,7 +38,7 @@ func (w *world) fault() {
 		b.ioError()
 	case k < 78:
 		b.fill()
-	case k < 82:
+	case k < 82 && !*harshly, k < 79:
 		b.step()
 	default:
 		b.rare()

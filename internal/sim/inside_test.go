@@ -39,3 +39,20 @@ func TestStoodInside(t *testing.T) {
 		}
 	}
 }
+
+// TestForkKnowsWhatHasMoved: a copy of a disk has no record where the original had moved it away from, and has all others.
+func TestForkKnowsWhatHasMoved(t *testing.T) {
+	l := newLedger()
+	disk := l.newLineage()
+	nums := l.mint("telemetry", 2, false, disk)
+	for i, n := range nums {
+		l.found(n, place{"telemetry", 1, record.Offset(4 + i)}, disk)
+	}
+	l.leave("telemetry", 1, 5, disk)
+	l.fork(disk)
+	for i, want := range []bool{false, true} {
+		if got := l.entries[nums[i]].isLeft(place{"telemetry", 1, record.Offset(4 + i)}); got != want {
+			t.Errorf("record at %d: moved away %v, want %v", 4+i, got, want)
+		}
+	}
+}

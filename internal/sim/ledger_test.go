@@ -94,6 +94,11 @@ func (l *ledger) fork(old *lineage) *lineage {
 				break
 			}
 		}
+		for _, x := range e.left { // what had moved before has moved on the copy, too
+			if x.by == old {
+				e.left = append(e.left, leaving{x.place, n})
+			}
+		}
 	}
 	return n
 }
@@ -126,8 +131,18 @@ func (l *ledger) found(n int64, p place, on *lineage) *entry {
 	return e
 }
 
-// renamed notes that the records of a gap stand under another epoch now.
+// renamed notes that the records of a gap stand under another epoch now: what was delivered under the old name still is.
 func (l *ledger) renamed(stream string, from record.Epoch, g *record.Gap, on *lineage) {
+	now := receive.Key{Stream: stream, Epoch: g.Epoch}
+	for o, row := range l.had[receive.Key{Stream: stream, Epoch: from}] {
+		if !g.Contains(o) {
+			continue
+		}
+		if l.had[now] == nil {
+			l.had[now] = map[record.Offset]bool{}
+		}
+		l.had[now][o] = l.had[now][o] || row
+	}
 	for n, e := range l.entries {
 		for _, p := range e.places {
 			if p.stream == stream && p.epoch == from && g.Contains(p.offset) && e.isOn(on) {

@@ -23,6 +23,8 @@ var (
 	first = flag.Uint64("seed", 1, "the first seed")
 	trace = flag.Bool("trace", false, "print the transcript of every seed, whether it fails or not")
 
+	harshly = flag.Bool("harsh", false, "make full logs, lying and rotting disks, snapshots and copied disks frequent")
+
 	workers = flag.Int("workers", runtime.NumCPU(), "processes that share the seeds")
 	asJSON  = flag.Bool("json", false, "print the figures for the process that shares out the seeds")
 )
@@ -117,7 +119,7 @@ func runSeeds(t *testing.T, from uint64, n int) (total report) {
 		if *seeds > 1 {
 			lines = lines[max(0, len(lines)-20):]
 		}
-		t.Errorf("seed %d (go test ./internal/sim -run TestSeeds -args -seed %d -seeds 1; replays exactly: %v)\n%s\n%s", seed, seed, again.hash == out.hash, strings.Join(lines, "\n"), strings.Join(out.bad, "\n"))
+		t.Errorf("seed %d (go test ./internal/sim -run TestSeeds -args -seed %d -seeds 1 -harsh=%v; replays exactly: %v)\n%s\n%s", seed, seed, *harshly, again.hash == out.hash, strings.Join(lines, "\n"), strings.Join(out.bad, "\n"))
 	}
 	return total
 }
@@ -142,7 +144,7 @@ func distribute(t *testing.T) (total report) {
 					return
 				}
 				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSeeds$", "-test.timeout=0", "-workers=1", "-json",
-					"-seed="+strconv.FormatUint(from, 10), "-seeds="+strconv.FormatUint(n, 10))
+					"-seed="+strconv.FormatUint(from, 10), "-seeds="+strconv.FormatUint(n, 10), "-harsh="+strconv.FormatBool(*harshly))
 				cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 				out, err := cmd.CombinedOutput()
 				text, rest, found := strings.Cut(string(out), reportLine)

@@ -96,8 +96,17 @@ func newWorld(seed uint64, rule *brokenRule, trace bool) *world {
 func (w *world) draw() config {
 	r := w.rng
 	one := func(n int) bool { return r.IntN(n) == 0 }
-	c := config{streams: []string{"telemetry", "alarms"}[:1+r.IntN(2)], tight: one(3), lying: one(5), rot: one(6),
-		snapshot: one(6), replace: one(6), clone: one(5), revert: one(3), hubs: 1 + r.IntN(2), noise: min(r.IntN(6), 4), trouble: []int{40, 80, 150}[r.IntN(3)], between: betweenFaults << r.IntN(3),
+	some := func(n, harsh int) bool { // one of n; with -harsh one of so many, or, below 0, all but one
+		switch {
+		case !*harshly:
+			return one(n)
+		case harsh < 0:
+			return !one(-harsh)
+		}
+		return one(harsh)
+	}
+	c := config{streams: []string{"telemetry", "alarms"}[:1+r.IntN(2)], tight: some(3, -3), lying: some(5, -3), rot: some(6, 3),
+		snapshot: some(6, -3), replace: one(6), clone: some(5, 2), revert: one(3), hubs: 1 + r.IntN(2), noise: min(r.IntN(6), 4), trouble: []int{40, 80, 150}[r.IntN(3)], between: betweenFaults << r.IntN(3),
 		credit: 1 << 20 << r.IntN(5), window: 64 << 10 << r.IntN(4), commit: time.Duration(50+r.IntN(900)) * time.Millisecond,
 		produce: time.Duration(200+r.IntN(1500)) * time.Millisecond, natural: one(10), longest: []int{10, 10, 300, 1200}[r.IntN(4)]}
 	c.length = shortest + time.Duration(r.Int64N(int64(longest-shortest)))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sort"
 	"strings"
 
@@ -53,6 +54,8 @@ func Tell(w io.Writer, err error) {
 	fmt.Fprintln(w, err)
 	var e *Error
 	switch errors.As(err, &e); {
+	case e == nil && errors.Is(err, fs.ErrNotExist):
+		fmt.Fprintln(w, "Name another file with --config, or begin with the commented example in deploy/.")
 	case e == nil:
 	case len(e.Problems)+e.More == 1:
 		fmt.Fprintln(w, "1 error; nothing was changed.")

@@ -126,6 +126,9 @@ func (c *Client) piece(x mirror.Piece) {
 
 // wrong takes a mirror out until something else is desired.
 func (c *Client) wrong(p *place, what string) {
+	if p.bad {
+		return
+	}
 	p.bad, p.failed = true, what+" is not what was signed"
 	c.o.Log.Warn("a mirror is not asked any more", "mirror", p.Name(), "why", p.failed)
 }

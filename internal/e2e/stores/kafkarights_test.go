@@ -180,7 +180,7 @@ func (r *rights) empty(t *testing.T) {
 func (r *rights) work(t *testing.T) error {
 	t.Helper()
 	r.empty(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := kafka.Open(ctx, r.o)
 	if err != nil {
@@ -273,7 +273,7 @@ func testRepairRights(t *testing.T, r *rights) {
 		s := openKafka(t, r.o)
 		d := newDevice(r.round + 50)
 		r.round++
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := s.Commit(ctx, []store.Change{d.change(3)})
 		return s, d, err
