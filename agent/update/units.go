@@ -77,11 +77,18 @@ func (s Systemd) StartCandidate(ctx context.Context) error {
 
 // StartStable starts stable anew; systemd stops the candidate for it.
 func (s Systemd) StartStable(ctx context.Context) error {
-	err := s.systemctl(ctx, "restart", StableUnit)
+	units := []string{StableUnit}
 	if s.worker(ctx) {
-		err = errors.Join(err, s.systemctl(ctx, "restart", WorkerUnit))
+		units = append(units, WorkerUnit)
 	}
-	return err
+	var errs []error
+	for _, unit := range units {
+		// A stable release that was damaged has been started until its start limit was reached: the one before it must not
+		// wait for that.
+		_, _ = s.run(ctx, "systemctl", "reset-failed", unit)
+		errs = append(errs, s.systemctl(ctx, "restart", unit))
+	}
+	return errors.Join(errs...)
 }
 
 // CandidateRuns tells whether every unit of the candidate is active.

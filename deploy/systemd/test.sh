@@ -1,7 +1,7 @@
 #!/bin/sh
 # Boots a real Debian systemd in a container (systemd-nspawn) with the shipped units, users and directories and looks
 # whether agent and hub start, report ready, stop cleanly, and are restarted by the watchdog when they hang.
-# Needs root. Usage: test.sh BINDIR (ONLY=npu: without the releases; ONLY=units: the measure of the units; ONLY=updates: releases)
+# Needs root. Usage: test.sh BINDIR (ONLY=npu: without the releases; ONLY=units: the measure of the units; ONLY=updates: releases; ONLY=people: damage, users, clock)
 set -eu
 bin=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -129,7 +129,7 @@ in_box systemctl stop edge-agent edge-hub || fail "stop"
 [ "$(in_box systemctl show -p Result --value edge-agent)" = success ] || fail "edge-agent did not stop cleanly"
 [ "$(in_box systemctl show -p Result --value edge-hub)" = success ] || fail "edge-hub did not stop cleanly"
 echo "ok: both stop cleanly"
-[ "${ONLY:-}" = updates ] || . "$here/test-npu.sh"
+case ${ONLY:-} in updates | people) ;; *) . "$here/test-npu.sh" ;; esac
 [ "${ONLY:-}" != npu ] || exit 0
 
 # --- updates: a release that is well, one that ends at once, one that hangs, one that is killed in probation ---------
@@ -186,6 +186,7 @@ on_stable() { # release
 	in_box systemctl is-active edge-agent-exp >/dev/null && fail "the candidate still runs"
 	case $(agent_exe edge-agent.service) in /opt/edge/store/*/bin/edge-agent) ;; *) fail "stable runs $(agent_exe edge-agent.service)" ;; esac
 }
+[ "${ONLY:-}" != people ] || { . "$here/test-updates.sh"; exit 0; }
 release 1.0 "$bin/edge-agent"
 in_box edge-updater apply --from /fleet || fail "a release that is well was not kept"
 on_stable 1.0

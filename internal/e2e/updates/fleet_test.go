@@ -153,7 +153,7 @@ success: 90
 abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_finished: 40}]
 `, release, byCohort[0], byCohort[1]))
 	}
-	h.rollout(0, "create", spec("first.yaml", "2026.11.1"), "--yes")
+	h.create(spec("first.yaml", "2026.11.1"), fleetSize)
 	waitFor(t, 4*time.Minute, "the good release is everywhere", func() bool { return show("R-1").State == rollout.Done })
 	if v := show("R-1"); v.Done != fleetSize || v.By == "unknown" || v.By == "" {
 		t.Fatalf("%+v", v)
@@ -161,7 +161,7 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 	t.Logf("a good release reached %d boxes in %v", fleetSize, time.Since(began).Round(100*time.Millisecond))
 
 	began = time.Now()
-	h.rollout(0, "create", spec("second.yaml", "2026.11.2"), "--yes")
+	h.create(spec("second.yaml", "2026.11.2"), fleetSize)
 	waitFor(t, 4*time.Minute, "the bad release is stopped", func() bool { v := show("R-2"); return v.State.Over() && v.Running == 0 })
 	v := show("R-2")
 	t.Logf("a release with 5 %% bad boxes: %s after %d done, %d failed, in %v: %s", v.State, v.Done, v.Failed, time.Since(began).Round(100*time.Millisecond), v.Reason)

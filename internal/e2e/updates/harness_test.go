@@ -259,3 +259,14 @@ func (h *hub) rollout(want int, args ...string) string {
 	h.t.Helper()
 	return run(h.t, want, append([]string{program("edge-hub"), "rollout"}, append(args, "--config", h.file)...)...)
 }
+
+// create begins a rollout once the hub knows what as many boxes are as it is for.
+func (h *hub) create(file string, boxes int) {
+	h.t.Helper()
+	want := fmt.Sprintf(", for %d of the fleet's devices", boxes)
+	waitFor(h.t, 3*time.Minute, fmt.Sprintf("%d boxes have said what they are", boxes), func() bool {
+		out, err := exec.Command(program("edge-hub"), "rollout", "create", file, "--dry-run", "--config", h.file).CombinedOutput()
+		return err == nil && strings.Contains(string(out), want)
+	})
+	h.rollout(0, "create", file, "--yes")
+}

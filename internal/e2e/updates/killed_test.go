@@ -153,7 +153,7 @@ func TestKilled(t *testing.T) {
 			}
 			return a.Rollout
 		}
-		h.rollout(0, "create", write(t, filepath.Join(dir, name+".yaml"), fmt.Sprintf("release: %s\nwaves: [{name: all, percent: 100}]\nmax_rate: 2MiB\nsuccess: 0\n", name)), "--yes")
+		h.create(write(t, filepath.Join(dir, name+".yaml"), fmt.Sprintf("release: %s\nwaves: [{name: all, percent: 100}]\nmax_rate: 2MiB\nsuccess: 0\n", name)), 1)
 		for range 1 + rnd.IntN(4) {
 			time.Sleep(time.Duration(rnd.IntN(4000)) * time.Millisecond)
 			switch what := rnd.IntN(5); what {

@@ -205,7 +205,7 @@ func TestTransfer(t *testing.T) {
 		must(t, json.Unmarshal([]byte(h.rollout(0, "list", "--json")), &l))
 		return l.Online == 1
 	})
-	h.rollout(0, "create", spec("2026.11.1"), "--yes")
+	h.create(spec("2026.11.1"), 1)
 	waitFor(t, 2*time.Minute, "content comes", func() bool { return done() > 1<<20 })
 	b.kill()
 	b.up()
@@ -231,7 +231,7 @@ func TestTransfer(t *testing.T) {
 	committed := rollout.JobState(fleetwire.Committed)
 	waitFor(t, 3*time.Minute, "the hub knows that it is committed", func() bool { v := show("R-1", 0); return len(v.Jobs) == 1 && v.Jobs[0].State == committed })
 
-	h.rollout(0, "create", spec("2026.11.2"), "--yes")
+	h.create(spec("2026.11.2"), 1)
 	waitFor(t, 3*time.Minute, "the next one is staged", b.requested)
 	if out = b.updater(3); !strings.Contains(out, "UPD-HEALTH") {
 		t.Errorf("%s", out)

@@ -255,7 +255,7 @@ func TestWholeRelease(t *testing.T) {
 			return l.Online == 1
 		})
 		r++
-		h.rollout(0, "create", write(t, filepath.Join(dir, name+".yaml"), fmt.Sprintf("release: %s\nwaves: [{name: all, percent: 100}]\n", name)), "--yes")
+		h.create(write(t, filepath.Join(dir, name+".yaml"), fmt.Sprintf("release: %s\nwaves: [{name: all, percent: 100}]\n", name)), 1)
 		waitFor(t, 4*time.Minute, name+" is staged", w.requested)
 	}
 	told := func(s fleetwire.State) {
