@@ -217,23 +217,20 @@ func deviceReports(list []StreamAccount, live *Live, now time.Time) []DeviceRepo
 	return out
 }
 
-// noticeText says in a sentence what the receiver notes in a word, and what to do about it.
+// noticeText is a note of the receiver, whose first word stands in docs/protocol.md, with what it means and what to do.
 func noticeText(notice string) string {
-	word, about, _ := strings.Cut(notice, " ")
-	stream, what, _ := strings.Cut(about, " ")
-	switch word {
-	case "two-writers":
-		return fmt.Sprintf("%s: two boxes send under this name, or one was started from a copy of its disk. Both histories are kept. Give the second its own name, certificate and an empty data directory", stream)
-	case "conflict":
-		return fmt.Sprintf("%s: epoch %s is not the history that is stored: a disk or machine was put back to an earlier state. The box moves what it has aside and sends it again; rows may repeat", stream, what)
-	case "chain-break":
-		return fmt.Sprintf("%s: what follows epoch %s does not join its end: a disk lost or changed acknowledged records. The box's edgectl log verify says more", stream, what)
-	case "unknown-parent":
-		return fmt.Sprintf("%s: nobody knows any more what came before epoch %s. It is taken as a beginning", stream, what)
-	case "producer-memory":
-		return fmt.Sprintf("%s: producer %s left more holes in its sequence than are remembered; a message from below them may be stored twice", stream, what)
+	word, _, _ := strings.Cut(notice, " ")
+	means := map[string]string{
+		"two-writers":     "two boxes send under this name, or one was started from a copy of its disk. Both histories are kept. Give the second its own name, certificate and an empty data directory",
+		"conflict":        "this is not the history that is stored: a disk or machine was put back to an earlier state. The box moves what it has aside and sends it again; rows may repeat",
+		"chain-break":     "what follows does not join the end of this epoch: a disk lost or changed acknowledged records. edgectl log verify on the box says more",
+		"unknown-parent":  "nobody knows any more what came before this epoch. It is taken as a beginning",
+		"producer-memory": "it left more holes in its sequence than are remembered; a message from below them may be stored twice",
+	}[word]
+	if means == "" {
+		return notice
 	}
-	return notice
+	return notice + ": " + means
 }
 
 func (d *DeviceReport) judge(k LiveDevice, known, running bool, now time.Time) {
