@@ -235,7 +235,7 @@ until_true 90 "the agent knows by systemd-timesyncd's stamp that the clock is sy
 
 # Thermometers as the kernel's sysfs shows them, in a directory of the same files: the agent may read them, and nothing else.
 install -m 755 "$bin/edge-w1sim" "$root/usr/bin/"
-in_box edge-w1sim --dir /srv/w1 --sensors 3 >/dev/null 2>&1 &
+in_box systemd-run -q --unit=w1sim edge-w1sim --dir /srv/w1 --sensors 3 || fail "edge-w1sim"
 sed -i 's|^uplink:|  - {name: roof, driver: w1, interval: 1s, w1: {root: /srv/w1}}\nuplink:|' "$root/etc/edge-agent/agent.yaml"
 in_box systemctl reload edge-agent || fail "reload with thermometers"
 three() { [ "$(in_box edgectl sensors | grep -c '28-.*°C')" = 3 ]; }

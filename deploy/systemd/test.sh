@@ -32,7 +32,7 @@ finish() {
 	if [ -n "$leader" ]; then
 		in_box systemctl poweroff >/dev/null 2>&1 || true
 		i=0; while kill -0 "$leader" 2>/dev/null && [ $i -lt 50 ]; do sleep 0.2; i=$((i + 1)); done
-		kill -9 "$leader" 2>/dev/null || true
+		kill -9 "$leader" "$nspawn" 2>/dev/null || true
 	fi
 	rm -rf "$root" "$root.log"
 }
