@@ -54,7 +54,7 @@ test-systemd: build standin ## the shipped units on a real Debian systemd in a c
 	@deploy/systemd/test.sh bin
 .PHONY: test test-quick lint unit sim-short race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed
-	@missing=0; for set in test mcu stores arm; do $(SETUP) $$set || missing=1; done; \
+	@missing=0; for set in test mcu stores updates arm; do $(SETUP) $$set || missing=1; done; \
 	$(MAKE) --no-print-directory lint unit race crash-short sim-short && \
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory -j2 --output-sync=target $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
@@ -218,6 +218,7 @@ bench-stores: ## rows a second into SQLite, PostgreSQL and Kafka, and Kafka's ow
 test-updates: firmware ## updates with real programs: 200 boxes through a real Mosquitto, kills, a whole box, mirrors, access; races of client and server
 	@$(SETUP) test
 	@$(SETUP) updates
+	@ONLY=units deploy/systemd/test.sh .
 	@$(GO) test -count=1 -v -timeout 25m -parallel 3 ./internal/e2e/updates | grep -vE '^=== (RUN|PAUSE|CONT)'
 	@$(GO) test -count=1 -race -timeout 10m -skip 'TwoHundred|PowerCuts|Windows' ./agent/update/mqtt ./agent/update/mirror ./hub/fleet
 DELTA_FROM ?= HEAD~5

@@ -35,8 +35,8 @@ stores) # servers for make test-stores; Kafka itself comes from Maven Central, k
 	want cc gcc; want java openjdk-17-jre-headless; want javac openjdk-17-jdk-headless; want mvn maven; want kcat kcat; want python3 python3; want protoc protobuf-compiler
 	python3 -c 'import venv, ensurepip' 2>/dev/null || need="$need python3-venv"
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
-updates) # web servers that boxes fetch content from, and what deltas are compared with
-	want nginx nginx; want apache2 apache2-bin; want zstd zstd; want xdelta3 xdelta3; want bsdiff bsdiff ;;
+updates) # web servers that boxes fetch content from, what deltas are compared with, the measure of the units
+	want systemd-analyze systemd; want nginx nginx; want apache2 apache2-bin; want zstd zstd; want xdelta3 xdelta3; want bsdiff bsdiff ;;
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
 # Programs of the Python index that nodes are tested against, in an environment of their own.
