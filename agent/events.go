@@ -59,6 +59,11 @@ func newEvents(a *Agent) *events {
 		a.faults.raise(health.EventLogDamaged, update.EventsName, update.EventsName, err.Error())
 		return e
 	}
+	if e.log.Last().Number == 0 { // new, or lost whole: its numbers begin again, and the old ones are another incarnation's
+		if err := a.o.FS.Remove(filepath.Join(e.dir, eventIDFile)); err != nil && !errors.Is(err, vfs.ErrNotExist) {
+			a.faults.raise(health.EventLogDamaged, update.EventsName, update.EventsName, err.Error())
+		}
+	}
 	for _, what := range e.log.Recovered {
 		a.faults.note(health.EventLogDamaged, update.EventsName, update.EventsName, what)
 	}
