@@ -62,7 +62,7 @@ func (s Series) Label(key string) string {
 // Normalize sorts the labels and checks every bound; it returns an error that wraps ErrDefinition.
 func (s *Series) Normalize() error {
 	if !validName(s.Name) {
-		return fmt.Errorf("%w: name %q: a name begins with a-z and goes on with a-z 0-9 _ .", ErrDefinition, s.Name)
+		return fmt.Errorf("%w: name %q: a name begins with a-z and goes on with a-z, 0-9, underscore and dot", ErrDefinition, s.Name)
 	}
 	if len(s.Labels) > MaxLabels {
 		return fmt.Errorf("%w: %s has %d labels, at most %d", ErrDefinition, s.Name, len(s.Labels), MaxLabels)
