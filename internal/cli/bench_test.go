@@ -74,7 +74,7 @@ func answerOf(q []byte) []byte {
 
 func TestModbusScan(t *testing.T) {
 	port := slaveOnPort(t)
-	code, out, stderr := run{args: []string{"modbus", "scan", port, "--units", "1-3", "--timeout", "60ms", "--baud", "9600,19200"}, style: utf8}.do(t)
+	code, out, stderr := run{args: []string{"modbus", "scan", port, "--units", "1-3", "--timeout", "500ms", "--baud", "9600,19200"}, style: utf8}.do(t)
 	if code != cli.ExitOK || stderr != "" {
 		t.Fatalf("exit %d: %s", code, stderr)
 	}
