@@ -23,8 +23,11 @@ const (
 	WorkerCandidateUnit = "edge-npu-exp.service"
 )
 
-// How long systemctl may take: longer than the units' own limits.
-const unitTimeout = 6 * time.Minute
+const (
+	unitTimeout = 6 * time.Minute // for systemctl: longer than the units' own limits
+	lostTimeout = time.Minute     // for systemd to answer again
+	lostRetry   = time.Second
+)
 
 // Systemd starts and stops the units (install.Units).
 type Systemd struct {
@@ -35,11 +38,42 @@ type Systemd struct {
 func (s Systemd) run(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, unitTimeout)
 	defer cancel()
+	for end := time.Now().Add(lostTimeout); ; {
+		out, err := s.once(ctx, name, args...)
+		if err == nil || !lost(out) || time.Now().After(end) {
+			return out, err
+		}
+		select {
+		case <-ctx.Done():
+			return out, err
+		case <-time.After(lostRetry):
+		}
+	}
+}
+
+func (s Systemd) once(ctx context.Context, name string, args ...string) (string, error) {
 	if s.Run != nil {
 		return s.Run(ctx, name, args...)
 	}
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C") // lost reads what it says
+	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// lost tells whether systemctl could not hear systemd to the end: it was executed anew, or the machine goes down around us.
+// That says nothing about a unit, so that nothing may be decided on it. All that is asked for here may be asked twice.
+func lost(said string) bool {
+	if strings.Contains(said, "not been booted with systemd") {
+		return false
+	}
+	for _, s := range []string{"D-Bus connection terminated", "Failed to connect to bus", "Failed to wait for response", "Connection reset by peer",
+		"Transport endpoint is not connected", "Remote peer disconnected"} {
+		if strings.Contains(said, s) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s Systemd) systemctl(ctx context.Context, args ...string) error {
