@@ -49,6 +49,7 @@ type event struct {
 	What   string `json:"what"`
 	By     string `json:"by,omitempty"`
 	ID     string `json:"id,omitempty"`
+	Txn    string `json:"txn,omitempty"` // the transaction whose end this is
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -93,7 +94,7 @@ func (e *events) add(x event) error {
 	return nil
 }
 
-// lastUpdate is the last state of an update that was noted.
+// lastUpdate is the last state of an update that was noted, and the last transaction whose end was.
 func (e *events) lastUpdate() (last noted) {
 	_ = chainlog.Read(e.a.o.FS, e.dir, update.EventsName, func(x chainlog.Entry) error { // what is broken is told elsewhere
 		var v event
@@ -101,7 +102,10 @@ func (e *events) lastUpdate() (last noted) {
 			return nil
 		}
 		if state, ok := strings.CutPrefix(v.What, eventUpdate); ok {
-			last = noted{state, v.ID}
+			last.state, last.release = state, v.ID
+			if v.Txn != "" {
+				last.ended = v.Txn
+			}
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,10 @@ type updateDesk struct {
 }
 
 // noted is what the log of events says last of an update.
-type noted struct{ state, release string }
+type noted struct {
+	state, release string
+	ended          string // the last transaction whose end was noted
+}
 
 func newUpdateDesk(a *Agent) *updateDesk {
 	u := &updateDesk{fs: a.o.FS, log: a.log, events: a.events, updaterDir: update.DefaultStateDir, trust: update.DefaultTrust, remote: a.Update,
@@ -86,16 +90,50 @@ func (u *updateDesk) refresh(now time.Time) {
 	}
 	u.alarm(text)
 	shown := s.Show()
-	is := noted{shown.State, shown.Desired}
 	u.mu.Lock()
-	changed := u.noted != is
+	was := u.noted
+	list, is := whatIsNew(was, shown)
 	u.last, u.noted = shown, is
 	u.mu.Unlock()
-	// What happened while no agent ran, as the commit of the release that this one came with, is noted at its start.
-	if changed {
-		u.note(event{What: eventUpdate + shown.State, ID: shown.Desired, Detail: strings.TrimPrefix(shown.Reason+": "+shown.Detail, ": ")})
+	for _, e := range list {
+		u.note(e)
 	}
 }
+
+// whatIsNew is what the log of events lacks, and what it says with that. Transactions that have ended are taken from the journal of
+// edge-updater, one by one: an end is noted, too, where no agent ran (the commit of the release that this one came with), or
+// where the next release was wanted within the same second.
+func whatIsNew(was noted, shown *api.Update) (list []event, is noted) {
+	is = noted{shown.State, shown.Desired, was.ended}
+	for i := range shown.Past {
+		p := &shown.Past[i]
+		if p.Transaction == was.ended {
+			break
+		}
+		list = append(list, event{What: eventUpdate + endOf(p), ID: p.Release, Txn: p.Transaction, Detail: because(p.Reason, p.Detail)})
+	}
+	slices.Reverse(list)
+	if len(shown.Past) > 0 {
+		p := &shown.Past[0]
+		is.ended = p.Transaction
+		if is.state == endOf(p) && is.release == p.Release {
+			return list, is // noted as its end, now or before
+		}
+	}
+	if was.state != is.state || was.release != is.release {
+		list = append(list, event{What: eventUpdate + shown.State, ID: shown.Desired, Detail: because(shown.Reason, shown.Detail)})
+	}
+	return list, is
+}
+
+func endOf(p *api.PastUpdate) string {
+	if p.State == string(fleetwire.RolledBack) && len(p.Unfinished) > 0 {
+		return string(fleetwire.Inconsistent)
+	}
+	return p.State
+}
+
+func because(reason, detail string) string { return strings.TrimPrefix(reason+": "+detail, ": ") }
 
 // note adds to the log of events, which is for later: an update does not wait for it.
 func (u *updateDesk) note(e event) {
