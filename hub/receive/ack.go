@@ -24,7 +24,7 @@ func (d *device) session(n wire.Nonce) *session {
 func (d *device) greet(h *wire.Hello) *session {
 	s := d.session(h.Nonce)
 	if s == nil {
-		s = &session{nonce: h.Nonce, held: map[Key]holding{}, parts: map[uint16]bool{}, told: map[gapKey]bool{}}
+		s = &session{nonce: h.Nonce, held: map[Key]record.Range{}, parts: map[uint16]bool{}, told: map[gapKey]bool{}}
 		if len(d.sessions) >= maxSessions {
 			d.sessions = slices.Delete(d.sessions, 0, 1)
 		}
@@ -38,10 +38,7 @@ func (d *device) greet(h *wire.Hello) *session {
 		s.whole = len(s.parts) >= int(max(h.Parts, 1))
 		for _, st := range h.Streams {
 			for _, e := range st.Epochs {
-				k := Key{st.Stream, e.Epoch}
-				h := s.held[k]
-				h.Range = record.Range{From: e.Low, To: e.End}
-				s.held[k] = h
+				s.held[Key{st.Stream, e.Epoch}] = record.Range{From: e.Low, To: e.End}
 			}
 		}
 	}
@@ -61,39 +58,23 @@ func (s *session) tell(k Key, changes []store.Change, g *wire.Gap) {
 	}
 }
 
-// An agent may miss any ack. So an ack lists, of its epochs, all that the answer to the hello did not tell: every gap in what
-// the agent holds but those that it has stated itself, and every range that was skipped above the answer's position. The
-// answer tells the oldest where the lists are too long, an ack the newest.
-
-// answered notes the position of an answer. A hello that came twice is answered twice: it is not known which answer the agent
-// has taken, and what the first one told is in both, or true no more.
-func (s *session) answered(k Key, at record.Offset) (first bool) {
-	if s == nil {
-		return false
-	}
-	h, ok := s.held[k]
-	if first = ok && !h.answered; first {
-		h.at, h.answered = at, true
-		s.held[k] = h
-	}
-	return first
-}
+// An agent may miss any ack, and any answer but one. Two hubs, or one before and after it was restarted, may have answered the
+// same hello from different moments, and nobody here knows which answer the agent has taken. So an ack lists, of its epochs, all
+// that an answer would: every gap in what the agent holds but those that it has stated itself, and every range that was skipped.
+// Where the lists are too long the answer tells the oldest, an ack the newest.
 
 // answerGaps are recorded gaps inside what the agent says it holds, at most so many, oldest first (A2, H3).
 func (s *session) answerGaps(k Key, p *store.Position, limit int) (out []record.Gap) {
 	if s == nil {
 		return nil
 	}
-	first, held := s.answered(k, p.Next), s.held[k]
+	held := s.held[k]
 	for _, g := range p.Gaps {
 		if g.To <= held.From || g.From >= held.To {
 			continue
 		}
 		if len(out) == limit {
 			break
-		}
-		if first {
-			s.note(gapKey{k, g.From})
 		}
 		out = append(out, g)
 	}
@@ -104,7 +85,7 @@ func (s *session) answerGaps(k Key, p *store.Position, limit int) (out []record.
 func (s *session) ackGaps(k Key, p *store.Position, frames record.Range) (out []record.Gap) {
 	var held record.Range
 	if s != nil {
-		held = s.held[k].Range
+		held = s.held[k]
 		held.To = max(held.To, frames.To)
 	} else { // the answer was another hub's
 		held.To = p.Next
@@ -119,22 +100,15 @@ func (s *session) ackGaps(k Key, p *store.Position, frames record.Range) (out []
 	return out
 }
 
-// ackSkips are the skipped ranges that an ack lists: those in the frames, and those that no answer has told.
-func (s *session) ackSkips(k Key, p *store.Position, frames record.Range) (out []wire.SkippedRange) {
-	var from record.Offset
-	if s != nil {
-		from = s.held[k].at
+// ackSkips are the skipped ranges that an ack lists.
+func ackSkips(p *store.Position) (out []wire.SkippedRange) {
+	for _, x := range p.Skipped[max(0, len(p.Skipped)-wire.MaxAckSkipped):] {
+		out = append(out, wire.SkippedRange{Range: x.Range, Reason: x.Reason})
 	}
-	for i := len(p.Skipped) - 1; i >= 0 && len(out) < wire.MaxAckSkipped; i-- {
-		if x := &p.Skipped[i]; x.To > from || x.From < frames.To && frames.From < x.To {
-			out = append(out, wire.SkippedRange{Range: x.Range, Reason: x.Reason})
-		}
-	}
-	slices.Reverse(out)
 	return out
 }
 
-// note remembers that the agent knows of a gap.
+// note remembers that the agent has stated a gap.
 func (s *session) note(k gapKey) {
 	if len(s.told) > maxTold {
 		clear(s.told)
@@ -181,7 +155,7 @@ func (t *touched) position(p *store.Position, s *session) wire.Position {
 	if p.Epoch != 0 {
 		out.Known, out.Next, out.ChainNext = true, p.Next, p.ChainNext
 		out.Gaps = s.ackGaps(t.Key, p, t.frames)
-		out.Skipped = s.ackSkips(t.Key, p, t.frames)
+		out.Skipped = ackSkips(p)
 	}
 	if t.verdict != wire.VerdictOK && (p.Epoch == 0 || t.upTo > p.Next) {
 		out.Verdict = t.verdict
@@ -241,7 +215,6 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 
 func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session, gaps int) wire.Position {
 	if p == nil {
-		s.answered(k, e.First)
 		return wire.Position{Stream: k.Stream, Epoch: k.Epoch, Next: e.First}
 	}
 	out := wire.Position{Stream: k.Stream, Epoch: k.Epoch, Known: true, Next: p.Next, ChainNext: p.ChainNext,

@@ -34,7 +34,7 @@ const (
 	maxBadEpochs   = 256  // epochs of one device with a wrong CRC that are remembered
 	maxAttempts    = 4    // decisions of one round for one device after lost compare-and-sets
 	maxNotices     = 16   // remembered for each device, below wire.MaxNotices
-	maxTold        = 1024 // gaps remembered for each hello as told under its nonce
+	maxTold        = 1024 // gaps remembered for each hello as stated under its nonce
 	maxSwitches    = 4    // turns between two growing epochs that mean two writers
 	maxHelloShare  = 8    // hellos may use 1/8 more of the queue than frames
 

@@ -29,17 +29,10 @@ type device struct {
 // session is what a hello said, as far as it matters for the acks under its nonce.
 type session struct {
 	nonce wire.Nonce
-	held  map[Key]holding
-	parts map[uint16]bool // that came; nil once something had to be left out
-	whole bool            // all parts are known
-	told  map[gapKey]bool // gaps that the answer has listed, or that this agent has stated itself
-}
-
-// holding is what a hello says of an epoch, and its first answer.
-type holding struct {
-	record.Range               // [low, end)
-	at           record.Offset // the position that was answered
-	answered     bool
+	held  map[Key]record.Range // [low, end)
+	parts map[uint16]bool      // that came; nil once something had to be left out
+	whole bool                 // all parts are known
+	told  map[gapKey]bool      // gaps that this agent has stated itself
 }
 
 type gapKey struct {
