@@ -148,6 +148,8 @@ now=$(in_box readlink /opt/edge/stable)
 if ended COMMITTED; then [ "$now" = releases/2.75 ] || fail "reported COMMITTED, and $now is in force"; else [ "$now" = releases/2.7 ] || fail "reported ROLLED_BACK, and $now is in force"; fi
 echo "ok: killed updaters leave a release that is whole, and a true report ($now)"
 
+# Stable was there after the start, if only until the second attempt began.
+ready_again() { in_box journalctl -b -q -u edge-agent | grep -q msg=ready; }
 # The power is cut in probation.
 release 2.8 "$bin/edge-agent" '"ingest","acks","npu"' "$root/two.om"
 desire 2.8
@@ -155,8 +157,9 @@ until_true 120 "release 2.8 is in probation" in_probation
 kill -9 "$leader"
 i=0; while kill -0 "$nspawn" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.2; i=$((i + 1)); done
 boot
-until_true 60 "after the power cut stable runs" in_box systemctl is-active edge-agent
-[ "$(in_box readlink /opt/edge/stable)" = "$now" ] || fail "after the power cut stable is $(in_box readlink /opt/edge/stable)"
+until_true 60 "after the power cut stable runs" ready_again
+at=$(in_box readlink /opt/edge/stable)
+[ "$at" = "$now" ] || [ "$at" = releases/2.8 ] || fail "after the power cut stable is $at"
 until_true 180 "and the update is completed on its second attempt" stable 2.8
 reported COMMITTED
 on_stable 2.8
@@ -171,7 +174,7 @@ in_box systemctl poweroff || true
 i=0; while kill -0 "$nspawn" 2>/dev/null && [ $i -lt 300 ]; do sleep 0.2; i=$((i + 1)); done
 kill -0 "$nspawn" 2>/dev/null && fail "the machine does not go down"
 boot
-until_true 60 "after a reboot stable runs" in_box systemctl is-active edge-agent
+until_true 60 "after a reboot stable runs" ready_again
 until_true 180 "and the update is completed on its second attempt" stable 2.9
 reported COMMITTED
 on_stable 2.9
