@@ -66,12 +66,7 @@ func mqttFigures(o options) error {
 
 // tlsFigure is the speed with certificates on both sides of every connection, as boxes are run.
 func tlsFigure(o options) error {
-	x, err := newTransfer(o, filepath.Join(o.dir, "tls"), largeBytes, setup{tls: true})
-	if err != nil {
-		return err
-	}
-	defer x.close()
-	took, err := x.run()
+	took, err := timed(o, "tls", largeBytes, setup{tls: true})
 	if err != nil {
 		return err
 	}
@@ -81,12 +76,7 @@ func tlsFigure(o options) error {
 
 // httpsFigure is the speed from nginx as a mirror.
 func httpsFigure(o options) error {
-	x, err := newTransfer(o, filepath.Join(o.dir, "https"), largeBytes, setup{tls: true, mirror: true})
-	if err != nil {
-		return err
-	}
-	defer x.close()
-	took, err := x.run()
+	took, err := timed(o, "https", largeBytes, setup{tls: true, mirror: true})
 	if err != nil {
 		return err
 	}
@@ -96,17 +86,22 @@ func httpsFigure(o options) error {
 
 // linkFigure is the share of a link of 10 Mbit/s with a round trip of 100 ms that content takes.
 func linkFigure(o options) error {
-	x, err := newTransfer(o, filepath.Join(o.dir, "link"), linkBytes, setup{link: slowLink})
-	if err != nil {
-		return err
-	}
-	defer x.close()
-	took, err := x.run()
+	took, err := timed(o, "link", linkBytes, setup{link: slowLink})
 	if err != nil {
 		return err
 	}
 	bench("update_mqtt_vs_link", linkBytes/linkRate/took.Seconds(), "of_link")
 	return nil
+}
+
+// timed is how long one transfer takes; it works in a directory of this name.
+func timed(o options, name string, size int, s setup) (time.Duration, error) {
+	x, err := newTransfer(o, filepath.Join(o.dir, name), size, s)
+	if err != nil {
+		return 0, err
+	}
+	defer x.close()
+	return x.run()
 }
 
 // memory reads a line of /proc/PID/status in MiB.
