@@ -26,6 +26,7 @@ type Plan struct {
 	LogLevel     bool
 	Producers    bool // the list of producers is exchanged
 	Nodes        bool // lines of nodes are exchanged
+	Pipelines    bool // pipelines are exchanged
 }
 
 // Empty reports whether nothing changes.
@@ -60,6 +61,10 @@ func NewPlan(old, now *Config) Plan {
 	if !maps.Equal(old.Control.Producers, now.Control.Producers) {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
+	}
+	if !reflect.DeepEqual(old.Pipelines, now.Pipelines) {
+		p.Pipelines = true
+		p.Live = append(p.Live, Change{"pipelines", fmt.Sprintf("%d → %d; what changed begins anew", len(old.Pipelines), len(now.Pipelines))})
 	}
 	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
 		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
