@@ -36,6 +36,14 @@ type hole struct {
 	why      flags
 }
 
+// within is why readings may be missing between start and end.
+func (h hole) within(start, end int64) flags {
+	if h.from < end && h.to > start {
+		return h.why
+	}
+	return 0
+}
+
 const (
 	never   = math.MinInt64
 	openEnd = math.MaxInt64

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -59,7 +60,8 @@ type Core struct {
 
 	out  []Message // of the record in hand
 	at   record.Offset
-	pane pane
+	pane pane     // the window in hand
+	hand []Result // of it
 }
 
 // series is one series of the input that is followed.
@@ -242,7 +244,8 @@ func (c *Core) emit(rs ...Result) {
 		if n >= 1<<partBits {
 			panic(fmt.Sprintf("pipeline: record %d makes more than %d messages", c.at, n)) // MaxSeries and MaxHops do not allow it
 		}
-		c.out = append(c.out, Message{Sequence: Sequence(c.at, n)})
+		c.out = slices.Grow(c.out, 1)[:n+1] // with the memory of an earlier message
+		c.out[n] = Message{Sequence: Sequence(c.at, n), Results: c.out[n].Results[:0]}
 		n++
 	}
 	m := &c.out[n-1]

@@ -42,13 +42,41 @@ func (p *pane) add(r *record.Record, t record.Type, at int64) {
 	if !r.Quality.Good() {
 		p.doubt++
 	}
-	one := pane{n: 1, min: r.Num, max: r.Num, first: r.Num, last: r.Num, firstAt: at, lastAt: at}
-	if t == record.TypeFloat {
-		one.sum = math.Float64frombits(uint64(r.Num))
+	v := r.Num
+	if p.n == 0 {
+		p.min, p.max, p.first, p.last, p.firstAt, p.lastAt = v, v, v, v, at, at
 	} else {
-		one.sumHigh, one.sumLow = r.Num>>63, uint64(r.Num)
+		p.bounds(v, v, t)
+		if at < p.firstAt {
+			p.first, p.firstAt = v, at
+		}
+		if at >= p.lastAt {
+			p.last, p.lastAt = v, at
+		}
 	}
-	p.merge(&one, t)
+	p.n++
+	if t == record.TypeFloat {
+		p.addFloat(math.Float64frombits(uint64(v)))
+	} else {
+		p.addWhole(v>>63, uint64(v))
+	}
+}
+
+// bounds widens min and max.
+func (p *pane) bounds(low, high int64, t record.Type) {
+	if less(low, p.min, t) {
+		p.min = low
+	}
+	if less(p.max, high, t) {
+		p.max = high
+	}
+}
+
+// addWhole adds a number of 128 bits.
+func (p *pane) addWhole(high int64, low uint64) {
+	var carry uint64
+	p.sumLow, carry = bits.Add64(p.sumLow, low, 0)
+	p.sumHigh += high + int64(carry)
 }
 
 // merge takes in another pane. Of readings with one time the later in the stream is the last.
@@ -63,12 +91,7 @@ func (p *pane) merge(o *pane, t record.Type) {
 	if p.n == 0 {
 		p.min, p.max, p.first, p.last, p.firstAt, p.lastAt = o.min, o.max, o.first, o.last, o.firstAt, o.lastAt
 	} else {
-		if less(o.min, p.min, t) {
-			p.min = o.min
-		}
-		if less(p.max, o.max, t) {
-			p.max = o.max
-		}
+		p.bounds(o.min, o.max, t)
 		if o.firstAt < p.firstAt {
 			p.first, p.firstAt = o.first, o.firstAt
 		}
@@ -82,9 +105,7 @@ func (p *pane) merge(o *pane, t record.Type) {
 		p.rest += o.rest
 		return
 	}
-	var carry uint64
-	p.sumLow, carry = bits.Add64(p.sumLow, o.sumLow, 0)
-	p.sumHigh += o.sumHigh + int64(carry)
+	p.addWhole(o.sumHigh, o.sumLow)
 }
 
 // addFloat adds and keeps what rounding loses (Neumaier, 1974): the sum does not depend on how many readings there are.
@@ -146,16 +167,45 @@ func (p *pane) total(r *record.Record, c Compute, in record.Type) {
 		r.Float(v)
 		return
 	}
+	digits, n := 0, int64(1)
+	if c == Mean {
+		digits, n = r.Type.Decimals()-in.Decimals(), p.n
+	}
+	if v, ok := p.small(digits, n); ok {
+		r.Num = v
+		return
+	}
 	sum := new(big.Int).Lsh(big.NewInt(p.sumHigh), 64)
 	sum.Add(sum, new(big.Int).SetUint64(p.sumLow))
-	if c == Mean {
-		sum = roundedQuotient(sum.Mul(sum, pow10(r.Type.Decimals()-in.Decimals())), p.n)
-	}
+	sum = roundedQuotient(sum.Mul(sum, pow10(digits)), n)
 	if !sum.IsInt64() {
 		r.Type, r.Num, r.Quality = record.TypeNone, 0, record.QualityOverflow
 		return
 	}
 	r.Num = sum.Int64()
+}
+
+// small is sum · 10^digits / n where 64 bits are enough on the way.
+func (p *pane) small(digits int, n int64) (int64, bool) {
+	v := int64(p.sumLow)
+	if v>>63 != p.sumHigh {
+		return 0, false
+	}
+	for range digits {
+		if v > math.MaxInt64/10 || v < math.MinInt64/10 {
+			return 0, false
+		}
+		v *= 10
+	}
+	if n == 1 {
+		return v, true
+	}
+	q := floorDiv(v, n)
+	switch rest := v - q*n; { // 0 ≤ rest < n
+	case rest > n-rest, rest == n-rest && q&1 == 1:
+		q++
+	}
+	return q, true
 }
 
 func pow10(n int) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }

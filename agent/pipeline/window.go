@@ -123,15 +123,15 @@ func (c *Core) window(s *series, k, hops int64) {
 		}
 	}
 	p := &c.pane
-	holes := c.holes
-	if s.asserted {
-		holes = []hole{s.hole}
-	} else if !c.clock.good {
+	switch {
+	case s.asserted:
+		p.flags |= s.hole.within(start, end)
+	case !c.clock.good:
 		p.flags |= flagClock
 	}
-	for _, h := range holes {
-		if h.from < end && h.to > start {
-			p.flags |= h.why
+	if !s.asserted {
+		for _, h := range c.holes {
+			p.flags |= h.within(start, end)
 		}
 	}
 	base := record.Record{Kind: record.KindObservation, Time: start, Clock: record.ClockApp}
@@ -139,16 +139,16 @@ func (c *Core) window(s *series, k, hops int64) {
 		base.Quality = record.QualityUncertain
 		base.Data = &record.Data{Detail: p.detail()}
 	}
-	rs := make([]Result, 0, len(s.results))
+	c.hand = c.hand[:0]
 	for i, compute := range w.Compute {
 		if s.results[i].Type == record.TypeNone {
 			continue
 		}
 		r := base
 		p.value(&r, compute, s.def.Type)
-		rs = append(rs, Result{&s.results[i], r})
+		c.hand = append(c.hand, Result{&s.results[i], r})
 	}
-	c.emit(rs...)
+	c.emit(c.hand...)
 }
 
 // detail says why a window is uncertain: "3 bad (bad:crc), 1 uncertain, gap".
