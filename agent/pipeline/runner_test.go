@@ -400,12 +400,19 @@ func alternate(t *testing.T, lines []string) {
 // TestDiskThatLostInput: offsets that results were computed from will be given again. The pipeline begins anew in another
 // incarnation, and the results of the new records are not taken for repetitions.
 func TestDiskThatLostInput(t *testing.T) {
+	t.Run("checkpoint beyond it", func(t *testing.T) { diskThatLostInput(t, false) })
+	t.Run("results beyond it", func(t *testing.T) { diskThatLostInput(t, true) })
+}
+
+func diskThatLostInput(t *testing.T, early bool) {
 	d := windows()
 	r := rand.New(rand.NewPCG(3, 3))
 	m := open(t, vfs.NewMem(), 0)
 	m.feed(r, 100)
 	old := map[string][]byte{}
 	snapshot := m.fs.CrashClone(vfs.CrashOptions{Keep: vfs.KeepNone})
+	m.work(d, time.Hour)
+	state := get(t, m.fs, stateFile)
 	m.feed(r, 200)
 	m.work(d, time.Hour)
 	now := m.now
@@ -425,6 +432,9 @@ func TestDiskThatLostInput(t *testing.T) {
 	}
 	for name, b := range old {
 		put(t, m.fs, "log/telemetry/"+name, b)
+	}
+	if early {
+		put(t, m.fs, stateFile, state)
 	}
 	m = open(t, m.fs, now)
 	defer m.close()
