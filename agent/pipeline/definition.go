@@ -210,3 +210,47 @@ func Sequence(o record.Offset, part int) uint64 { return (uint64(o)+1)<<partBits
 
 // offsetOf is the offset of the record that made the message with that sequence.
 func offsetOf(sequence uint64) record.Offset { return record.Offset(sequence>>partBits) - 1 }
+
+// Text is what it does, for people: "10m mean, max", "above 8, clear 7, for 10m".
+func (d *Definition) Text() string {
+	if w := d.Window; w != nil {
+		var names []string
+		for _, c := range w.Compute {
+			names = append(names, c.String())
+		}
+		text := shortDuration(w.Size) + " " + strings.Join(names, ", ")
+		if w.Every != w.Size {
+			text += " every " + shortDuration(w.Every)
+		}
+		return text
+	}
+	a := d.Alarm
+	var parts []string
+	switch {
+	case a.Above != nil:
+		parts = append(parts, "above "+number(a.Above))
+	case a.Below != nil:
+		parts = append(parts, "below "+number(a.Below))
+	default:
+		parts = append(parts, "without a value")
+	}
+	if a.Clear != nil {
+		parts = append(parts, "clear "+number(a.Clear))
+	}
+	if a.For > 0 {
+		parts = append(parts, "for "+shortDuration(a.For))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// shortDuration leaves out what is zero: 1h, 90s as 1m30s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if s, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = s + "m"
+	}
+	if s, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = s + "h"
+	}
+	return text
+}
