@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/drivers/bus/serial"
 	profiles "github.com/edgelog/edgelog/drivers/modbus"
@@ -73,6 +74,12 @@ func (a *app) complete(ctx context.Context, args []string) error {
 		if n, err := a.client.Nodes(ctx); err == nil {
 			for _, l := range n.Lines {
 				out = append(out, l.Name)
+			}
+		}
+	case "pipelines":
+		if c, err := config.Outline(a.g.config, a.Host); err == nil {
+			for _, p := range c.Pipelines {
+				out = append(out, p.Name)
 			}
 		}
 	case "settings":

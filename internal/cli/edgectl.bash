@@ -12,7 +12,7 @@ _edgectl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		w=${COMP_WORDS[i]}
 		case $w in
-		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --every | --units | --baud | --parity | --stop-bits | --timeout | --table | --type | --word-order | --scale | --profile | --want | --for | --scan | --why | --release | --updater-dir | --root | --trust | --model | --npu-dir | --delta-from | --key | --snapshot | --timestamp) ((i++)) ;;
+		--dir | --run-dir | --socket | --config | --key-file | -o | --since | --until | --series | --stream | --limit | -n | --from | --to | --device | --every | --units | --baud | --parity | --stop-bits | --timeout | --table | --type | --word-order | --scale | --profile | --want | --for | --scan | --why | --release | --updater-dir | --root | --trust | --model | --npu-dir | --name | --delta-from | --key | --snapshot | --timestamp) ((i++)) ;;
 		-*) ;;
 		*) cmd=$w; break ;;
 		esac
@@ -24,6 +24,7 @@ _edgectl() {
 		return ;;
 	--stream) mapfile -t COMPREPLY < <(compgen -W "$(_edgectl_names streams)" -- "$cur"); return ;;
 	--series) mapfile -t COMPREPLY < <(compgen -W "$(_edgectl_names series)" -- "$cur"); return ;;
+	--name) mapfile -t COMPREPLY < <(compgen -W "$(_edgectl_names pipelines)" -- "$cur"); return ;;
 	--since | --until) mapfile -t COMPREPLY < <(compgen -W "1h 24h 7d today yesterday" -- "$cur"); return ;;
 	--scan) mapfile -t COMPREPLY < <(compgen -W "$(_edgectl_names lines)" -- "$cur"); return ;;
 	-o) mapfile -t COMPREPLY < <(compgen -W "wide json" -- "$cur"); return ;;
@@ -46,6 +47,7 @@ _edgectl() {
 	update) flags+=" --watch --every --until --why --release --retry --dry-run --updater-dir --root --trust" ;;
 	release) flags+=" --key --snapshot --timestamp --delta-from" ;;
 	log) flags+=" --stream --series --since --until --from --to --csv --portable --lines --since-delivered --device --dry-run --yes --key --key-file" ;;
+	pipeline) flags+=" --since --name --limit" ;;
 	npu) flags+=" --model --npu-dir" ;;
 	esac
 	if [[ $cur == -* ]]; then
@@ -98,6 +100,7 @@ _edgectl() {
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			compopt -o filenames 2>/dev/null
 		fi ;;
+	pipeline) mapfile -t COMPREPLY < <(compgen -W "try" -- "$cur") ;;
 	completion) mapfile -t COMPREPLY < <(compgen -W "bash" -- "$cur") ;;
 	esac
 }
