@@ -48,16 +48,30 @@ func MarkRecord(kind Kind, at Stamp, v any) (Record, error) {
 	return Record{Kind: kind, Time: at.Time, Clock: at.Clock, Type: TypeJSON, Data: &Data{Value: b}}, nil
 }
 
-// AnchorOf reads the anchor from a boot or anchor mark; ok is false for other records and for damaged marks.
+// AnchorOf reads the anchor from a boot or anchor mark; ok is false for other records and for marks that are damaged or no log has
+// written: stores keep the boot's name as a key.
 func AnchorOf(r *Record) (a Anchor, ok bool) {
 	if r.Kind != KindBoot && r.Kind != KindAnchor {
 		return Anchor{}, false
 	}
 	var m BootMark
-	if json.Unmarshal(r.Value(), &m) != nil || m.Boot == "" {
+	if json.Unmarshal(r.Value(), &m) != nil || m.Boot == "" || !plain(m.Boot) || !plain(string(m.Source)) {
 		return Anchor{}, false
 	}
 	return m.Anchor, true
+}
+
+// plain: printable ASCII without blanks, not too long.
+func plain(s string) bool {
+	if len(s) > MaxBootName {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // Time is a UTC with what is not known about it.

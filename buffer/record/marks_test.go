@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -24,6 +25,15 @@ func TestMarks(t *testing.T) {
 	r.Data.Value = r.Data.Value[:10]
 	if _, ok := record.AnchorOf(&r); ok {
 		t.Error("a damaged mark was taken")
+	}
+	for _, boot := range []string{"a\x00b", "a b", "ü", strings.Repeat("b", record.MaxBootName+1)} { // no store need hold it as a key
+		r, err := record.MarkRecord(record.KindBoot, record.Stamp{}, record.BootMark{Anchor: anchor(boot, 5, 100, 1, record.SourceNTP)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, ok := record.AnchorOf(&r); ok {
+			t.Errorf("taken: %+v", a)
+		}
 	}
 	o := observation(1, 1, record.TypeJSON, 0)
 	if _, ok := record.AnchorOf(&o); ok {

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"large commit", testLarge},
 		{"concurrent", testConcurrent},
 		{"failure cases of the protocol", testProtocol},
+		{"whatever a device may say", testHostile},
 		{"context", testContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
