@@ -59,7 +59,7 @@ func (t *tx) refs(ctx context.Context) error {
 func (t *tx) seriesRef(b *pgx.Batch, d *work, s *ledger.Series) error {
 	labels := make(map[string]string, len(s.Labels))
 	for _, l := range s.Labels {
-		labels[l.Key] = l.Value
+		labels[l.Key] = withoutNUL(l.Value)
 	}
 	text, err := json.Marshal(labels)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t *tx) seriesRef(b *pgx.Batch, d *work, s *ledger.Series) error {
 	b.Queue(`WITH added AS (INSERT INTO series_item (device, key, name, labels, unit, type) VALUES ($1,$2,$3,$4,$5,$6)
 		ON CONFLICT DO NOTHING RETURNING ref)
 		SELECT ref FROM added UNION ALL SELECT ref FROM series_item WHERE device = $1 AND key = $2 AND unit = $5 AND type = $6 LIMIT 1`,
-		d.Ref, jsonSafe(s.Key()), s.Name, jsonSafe(string(text)), jsonSafe(s.Unit), int16(s.Type)).
+		d.Ref, s.Key(), s.Name, string(text), withoutNUL(s.Unit), int16(s.Type)).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&s.Ref) })
 	return nil
 }

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"gaps and fills", testGaps},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
+		{"texts", testTexts},
 		{"producers", testProducers},
 		{"sequences of producers", testSequences},
 		{"marks", testMarks},
