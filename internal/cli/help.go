@@ -93,6 +93,14 @@ func (a *app) page(text string) error {
 	return a.text(term.Page(a.Style.Text(text), a.Style.Width()))
 }
 
+// narrow prints what is laid out for 80 columns, broken where the terminal has fewer.
+func (a *app) narrow(text string) error {
+	if a.Style.Width() < 80 {
+		return a.page(text)
+	}
+	return a.text(a.Style.Text(text))
+}
+
 func (a *app) helpOn(name string) error {
 	for _, c := range commands() {
 		if c.name == name {

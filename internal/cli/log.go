@@ -173,7 +173,7 @@ func (a *app) show(v any, text func() string, ok bool) error {
 	if a.g.json {
 		err = a.json(v)
 	} else {
-		err = a.text(a.Style.Text(text()))
+		err = a.narrow(text())
 	}
 	if err == nil && !ok {
 		return &exit{code: ExitDegraded}
