@@ -239,7 +239,7 @@ func (a *Agent) watchClock(ctx context.Context) error {
 		if a.clock.anchor().Good() {
 			a.faults.clear(health.ClockFree, "clock")
 		} else {
-			a.faults.raise(health.ClockFree, "clock", "clock", "nobody has told this machine the time")
+			a.faults.raise(health.ClockFree, "clock", "clock", a.clock.free())
 		}
 		if anchor, changed := a.clock.changed(); changed {
 			a.mark(ctx, record.KindAnchor, anchor)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,38 +151,46 @@ func (a *app) complain(err error) {
 }
 
 func (a *app) main(ctx context.Context) error {
-	if len(a.Args) == 0 {
-		return a.cmdHelp(ctx, nil)
+	f := a.flags("edge-hub", new(string))
+	switch err := f.Parse(a.Args); {
+	case errors.Is(err, flag.ErrHelp):
+		return a.help()
+	case err != nil:
+		return usage(cmdline.Then(cmdline.Explain(f, err), "edge-hub help lists all"))
+	case f.NArg() == 0:
+		return a.help()
 	}
-	name := a.Args[0]
-	if name == "-h" || name == "--help" || name == "-help" {
-		name = "help"
-	}
-	var names []string
+	before, name := a.Args[:len(a.Args)-f.NArg()], f.Arg(0) // flags may stand before the command, too
 	for _, c := range commands() {
 		if c.name == name {
-			return c.run(a, ctx, a.Args[1:])
+			return c.run(a, ctx, append(slices.Clone(before), f.Args()[1:]...))
 		}
-		names = append(names, c.name)
 	}
-	return usage(cmdline.Then(cmdline.Unknown("command", name, names), "edge-hub help lists all"))
+	return unknownCommand(name)
 }
 
-// parse reads a command's flags, which may stand before and after its other arguments. At most max of those are allowed.
-func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet)) ([]string, error) {
+// flags are those of every command.
+func (a *app) flags(name string, output *string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
-	output := ""
+	f.SetOutput(io.Discard)
 	f.StringVar(&a.file, "config", DefaultFile, "")
 	f.StringVar(&a.db, "db", "", "")
 	f.BoolVar(&a.asJSON, "json", false, "")
 	f.BoolVar(&a.utc, "utc", false, "")
-	f.StringVar(&output, "o", "", "")
+	f.StringVar(output, "o", "", "")
+	return f
+}
+
+// parse reads a command's flags, which may stand before and after its other arguments. At most max of those are allowed.
+func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet)) ([]string, error) {
+	output := ""
+	f := a.flags(name, &output)
 	if more != nil {
 		more(f)
 	}
 	words, err := cmdline.Parse(f, args, max)
 	if errors.Is(err, flag.ErrHelp) {
-		if err := a.cmdHelp(context.Background(), []string{name}); err != nil {
+		if err := a.help(name); err != nil {
 			return nil, err
 		}
 		return nil, &exit{code: ExitOK}
@@ -260,20 +269,42 @@ func (a *app) text(s string) error {
 }
 
 func (a *app) cmdHelp(_ context.Context, args []string) error {
-	if len(args) > 0 {
+	words, err := a.parse("help", args, 1, nil)
+	if err != nil {
+		return err
+	}
+	return a.help(words...)
+}
+
+// help prints the page of all commands, or that of one.
+func (a *app) help(words ...string) error {
+	if len(words) > 0 {
 		for _, c := range commands() {
-			if c.name == args[0] {
-				return a.text(fmt.Sprintf("edge-hub %s\n\n%s.\n\n%s%s", strings.TrimSpace(c.name+" "+c.args), c.short, details(c.name), flagHelp))
+			if c.name == words[0] {
+				return a.page(fmt.Sprintf("edge-hub %s\n\n%s.\n\n%s%s", strings.TrimSpace(c.name+" "+c.args), c.short, details(c.name), flagHelp))
 			}
 		}
-		return usagef("there is no command %q", args[0])
+		return unknownCommand(words[0])
 	}
 	t := term.Table{Gap: 2}
 	for _, c := range commands() {
 		t.Row("  "+c.name, c.short)
 	}
-	return a.text("edge-hub receives the logs of Edgelog devices into the central store.\n\n  edge-hub COMMAND [flags]\n\n" +
-		t.String() + "\n" + flagHelp)
+	return a.page("edge-hub receives the logs of Edgelog devices into the central store.\n\n  edge-hub COMMAND [flags]\n" +
+		"  edge-hub help COMMAND   its words, flags and examples\n\n" + t.String() + "\n" + flagHelp)
+}
+
+// page prints a page that was written for 80 columns.
+func (a *app) page(text string) error {
+	return a.text(term.Page(a.Style.Text(text), a.Style.Width()))
+}
+
+func unknownCommand(word string) error {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return usage(cmdline.Then(cmdline.Unknown("command", word, names), "edge-hub help lists all"))
 }
 
 func details(name string) string {

@@ -20,12 +20,13 @@ import (
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
-const commandHelp = `  edge-hub command box-17 diag --key commands.key        status and updates, as JSON
-  edge-hub command box-17 logs --key commands.key        the agent's last lines
+const commandHelp = `  edge-hub command box-17 diag --key commands.key    status and updates, as JSON
+  edge-hub command box-17 logs --key commands.key    the agent's last lines
   edge-hub command box-17 restart --key commands.key
-  edge-hub command box-17 hold --why "shift" --key …     also unhold, pause, resume, abort, retry
+  edge-hub command box-17 hold --why "shift" --key commands.key
 
-The key is one of the role "commands" in the fleet's roles.yaml; --key FILE may be
+Also unhold, pause, resume, abort and retry, as edgectl update does at the box. The
+key is one of the role "commands" in the fleet's roles.yaml; --key FILE may be
 given as often as its threshold asks. A command is for one box, good for --life
 (1m), and carried out once; edgectl update events at the box shows it.
 Exit code 3: the box failed to carry it out; 4: no answer.

@@ -20,14 +20,18 @@ import (
 // rolloutRows is how many devices show lists where nobody asks for more.
 const rolloutRows = 15
 
-const rolloutHelp = `  edge-hub rollout create FILE [--dry-run] [--yes]   begin; FILE says release, waves, limits
-  edge-hub rollout list                               every rollout, the newest first
-  edge-hub rollout show [ID] [--watch] [-o wide]      one, the newest without ID; --watch: a live table
-  edge-hub rollout pause ID                           tell no further device; those that were told go on
-  edge-hub rollout resume ID                          go on, or open a manual gate
-  edge-hub rollout abort ID [--force] [--yes]         end it; --force asks running devices to give up, too
-  edge-hub rollout audit [ID]                         who did what when; verifies the whole chain of hashes
-  edge-hub rollout events [DEVICE] [--last N]         what boxes did about updates, orders and commands; its chain is checked
+const rolloutHelp = `  edge-hub rollout create FILE [--dry-run] [--yes]
+                                  begin; FILE says release, waves, limits
+  edge-hub rollout list           every rollout, the newest first
+  edge-hub rollout show [ID] [--watch] [-o wide]
+                                  one, the newest without ID; --watch: a live table
+  edge-hub rollout pause ID       tell no further device; those told go on
+  edge-hub rollout resume ID      go on, or open a manual gate
+  edge-hub rollout abort ID [--force] [--yes]
+                                  end it; --force: running devices give up, too
+  edge-hub rollout audit [ID]     who did what when; verifies the chain of hashes
+  edge-hub rollout events [DEVICE] [--last N]
+                                  what boxes did about updates and commands
 
 `
 
