@@ -283,8 +283,12 @@ func TestLateAnswer(t *testing.T) {
 // to a try that was repeated. What it says must not be taken for another register.
 func TestSlowSlave(t *testing.T) {
 	const timeout = 3 * time.Second
-	for _, retries := range []int{-1, 1} {
-		t.Run(fmt.Sprint("retries ", retries), func(t *testing.T) {
+	for _, c := range []struct {
+		retries int
+		pause   time.Duration // before the next request
+	}{{-1, 0}, {1, 0}, {1, timeout + timeout/6}} {
+		retries := c.retries
+		t.Run(fmt.Sprint("retries ", retries, c.pause), func(t *testing.T) {
 			t.Parallel()
 			f, name := openPTY(t)
 			l := modbus.NewRTU(modbus.RTUOptions{Open: openTTY(name), Baud: 115200})
@@ -299,6 +303,7 @@ func TestSlowSlave(t *testing.T) {
 			if retries < 0 && !errors.Is(err, modbus.ErrTimeout) || retries > 0 && (err != nil || got[0] != 4) {
 				t.Fatalf("the first: %v, %v", got, err)
 			}
+			time.Sleep(c.pause)
 			if got, err = m.ReadHolding(t.Context(), 1, 100, 1); err != nil || got[0] != 301 {
 				t.Errorf("got %d, %v; want 301", got, err)
 			}
