@@ -151,13 +151,7 @@ func (d *delivery) kafkaLoop(c *config.Config) uplink.LoopOptions {
 	k := c.Uplink.Kafka
 	o := kafka.Options{Device: c.Device, Window: int(k.Window), Store: kafka.StoreOptions{Brokers: k.Brokers, Prefix: k.Prefix,
 		Format: kafka.Format(k.Format), Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor, MinInsync: k.MinInsync,
-		Compression: k.Compression}}
-	if t := k.TLS; t != nil {
-		o.Store.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
-	}
-	if s := k.SASL; s != nil {
-		o.Store.SASL = &kafka.SASL{Mechanism: s.Mechanism, User: s.User, SecretFile: s.SecretFile}
-	}
+		Compression: k.Compression, TLS: (*kafka.TLS)(k.TLS), SASL: (*kafka.SASL)(k.SASL)}}
 	return uplink.LoopOptions{
 		Sender: uplink.Options{Window: int(k.Window), FrameCost: 1},
 		Dial: func(ctx context.Context) (wire.Link, error) {

@@ -123,6 +123,7 @@ type importEpoch struct {
 	held    bool // the hello names it
 	in      record.Range
 	data    []record.Range // of it, not gaps
+	gaps    []record.Gap   // that the hub has recorded: an answer lists the oldest only
 	before  record.Offset
 	pos     wire.Position
 	verdict wire.Verdict
@@ -269,7 +270,7 @@ func (e *importEpoch) addData(r record.Range) {
 
 // open counts the gaps that the hub has recorded and that records of the file could fill (H3).
 func (e *importEpoch) open() (n int) {
-	for _, g := range e.pos.Gaps {
+	for _, g := range e.gaps {
 		for _, r := range e.data {
 			if r.Contains(g.From) {
 				n++
@@ -279,9 +280,9 @@ func (e *importEpoch) open() (n int) {
 	return n
 }
 
-// deliver says hello, brings the frames in rounds, and says hello again for the positions of the ack file.
+// deliver asks where the hub stands and brings the frames in rounds, until all are there or nothing moves any more.
 func (im *importer) deliver(ctx context.Context) error {
-	if err := im.greet(ctx, im.hellos); err != nil {
+	if err := im.look(ctx); err != nil {
 		return err
 	}
 	for _, e := range im.epochs {
@@ -296,11 +297,34 @@ func (im *importer) deliver(ctx context.Context) error {
 		if err := im.pass(ctx, p); err != nil {
 			return err
 		}
+		if err := im.look(ctx); err != nil {
+			return err
+		}
 		if im.sum() == moved {
 			break
 		}
 	}
-	return im.greet(ctx, im.hellos)
+	return nil
+}
+
+// look says hello for the positions, of which the last ones go into the ack file, and reads all gaps of them.
+func (im *importer) look(ctx context.Context) error {
+	if err := im.greet(ctx, im.hellos); err != nil {
+		return err
+	}
+	st, err := im.store.Positions(ctx, im.head.Device)
+	if err != nil {
+		return err
+	}
+	for i := range st.Positions {
+		p := &st.Positions[i]
+		for _, e := range im.epochs {
+			if e.stream == p.Stream && e.state.Epoch == p.Epoch {
+				e.gaps = p.Gaps
+			}
+		}
+	}
+	return nil
 }
 
 func (im *importer) complete() bool {
@@ -316,7 +340,7 @@ func (im *importer) complete() bool {
 func (im *importer) sum() (n uint64) {
 	for _, e := range im.epochs {
 		n += uint64(e.pos.Next)
-		for _, g := range e.pos.Gaps {
+		for _, g := range e.gaps {
 			n -= g.Len()
 		}
 	}

@@ -11,6 +11,7 @@ const (
 	CrashRestart   Code = "A002"
 	Unbalanced     Code = "A003"
 	AgentNotActive Code = "A005"
+	PageClosed     Code = "A006"
 )
 
 func agentFaults() []Declared {
@@ -60,5 +61,10 @@ func agentFaults() []Declared {
 			Found: "edgectl could not connect.",
 			Do:    "`systemctl status edge-agent` and `edgectl doctor` say why; `systemctl start edge-agent` starts it.",
 			Risk:  "Readings since it stopped. What is stored is safe and is delivered after the start."},
+		{Code: PageClosed, Severity: Notice, Title: "web page of the box is not there",
+			Means: "The configuration wants the box's page (control.http), and the agent cannot serve it. Everything else works.",
+			Found: "The address could not be opened, or the certificate could not be read. The agent tries again every minute.",
+			Do:    "The text says which. An address in use: `ss -ltnp` shows by whom. An address that this machine does not have: correct control.http.address and `edgectl reload`.",
+			Risk:  "Nothing but the page; edgectl works without it."},
 	}
 }

@@ -20,7 +20,7 @@ func (s *Sender) receivedAck(a *wire.Ack, now time.Time) {
 		return
 	}
 	s.stats.heard(a, now)
-	s.silent = 0
+	s.silent, s.timer.heard = 0, now
 	s.window.credit = a.Credit
 	for _, n := range a.Notices {
 		if s.o.Events.Notice != nil {

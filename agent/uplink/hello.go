@@ -43,6 +43,7 @@ func (s *Sender) hello(now time.Time) {
 	}
 	s.answers = answers{got: make([]bool, len(s.hellos)), missing: len(s.hellos)}
 	s.phase = PhaseHello
+	s.timer.announced = false
 	s.timer.hello = now.Add(HelloEvery*4/5 + s.jitter(HelloEvery*2/5))
 	s.stats.Hellos++
 }

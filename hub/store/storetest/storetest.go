@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"gaps and fills", testGaps},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
+		{"texts", testTexts},
 		{"producers", testProducers},
 		{"sequences of producers", testSequences},
 		{"marks", testMarks},
@@ -46,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"large commit", testLarge},
 		{"concurrent", testConcurrent},
 		{"failure cases of the protocol", testProtocol},
+		{"whatever a device may say", testHostile},
 		{"context", testContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
