@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/mqttclient"
-	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/trust/repo"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -50,15 +50,18 @@ func (a *app) cmdCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(words) != 2 || len(keys) == 0 {
-		return usagef("its form is edge-hub command DEVICE OP --key FILE")
+	if len(words) != 2 {
+		return usagef("its form is edge-hub command DEVICE OP --key FILE; OP is one of %s", strings.Join(fleetwire.Operations, ", "))
 	}
 	device, op := words[0], words[1]
 	if !wire.ValidDevice(device) {
 		return usagef("%q is no device id", device)
 	}
 	if !slices.Contains(fleetwire.Operations, op) {
-		return usagef("there is no operation %q%s; there are %s", op, strictyaml.Suggest(op, fleetwire.Operations), strings.Join(fleetwire.Operations, ", "))
+		return usage(cmdline.Then(cmdline.Unknown("operation", op, fleetwire.Operations), "there are "+strings.Join(fleetwire.Operations, ", ")))
+	}
+	if len(keys) == 0 {
+		return usagef("command: which --key FILE? It is signed with a key of the role \"commands\"; edge-hub help command says more")
 	}
 	if life < 10*time.Second || life > fleetwire.MaxCommandLife {
 		return usagef("--life %v: want 10s to %v", life, fleetwire.MaxCommandLife)

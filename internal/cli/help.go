@@ -72,7 +72,9 @@ func examples(name string) string {
 	case "node":
 		return nodeHelp()
 	case "completion":
-		return "  source <(edgectl completion bash)\n"
+		return "  source <(edgectl completion bash)                   in ~/.bashrc\n" +
+			"  source <(edgectl completion zsh)                    in ~/.zshrc, after compinit\n" +
+			"  edgectl completion fish > ~/.config/fish/completions/edgectl.fish\n"
 	}
 	return ""
 }
