@@ -130,6 +130,20 @@ type history struct {
 	defined        bool
 }
 
+// History makes changes for the tests of one engine.
+type History struct{ h *history }
+
+// NewHistory is that of one epoch that no store has yet.
+func NewHistory(device, stream string, e record.Epoch) History {
+	return History{newHistory(device, stream, e)}
+}
+
+// Create makes the epoch with n readings of two series.
+func (h History) Create(n int) store.Change { return h.h.create(n) }
+
+// Rows extends it by n readings.
+func (h History) Rows(n int) store.Change { return h.h.rows(n) }
+
 func newHistory(device, stream string, e record.Epoch) *history {
 	return &history{device: device, stream: stream, epoch: e}
 }
