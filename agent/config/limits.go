@@ -42,6 +42,7 @@ const (
 	MaxKernelMaster   = 1 << 20
 	MaxNodeLines      = 16
 	MaxLineNodes      = 32
+	MinToken          = 12 // characters of control.http's token
 	MaxPipelines      = 32
 	MinWindowSize     = time.Second
 	MaxWindowSize     = 7 * 24 * time.Hour

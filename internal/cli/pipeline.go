@@ -330,3 +330,13 @@ func why(r *api.Record) string {
 	}
 	return string(b)
 }
+
+// pipelineNames are those of the configuration, for completion.
+func (a *app) pipelineNames(context.Context) (names []string) {
+	if c, err := config.Outline(a.g.config, a.Host); err == nil {
+		for _, p := range c.Pipelines {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
