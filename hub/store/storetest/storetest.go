@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 		{"create race", testCreateRace},
 		{"parent", testParent},
 		{"gaps and fills", testGaps},
+		{"lower beginning", testLower},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
 		{"texts", testTexts},
