@@ -27,6 +27,7 @@ import (
 	"github.com/edgelog/edgelog/internal/clocksync"
 	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -279,7 +280,7 @@ func (p *program) take(ctx context.Context, s *update.Session, apply bool) int {
 	m := offer.Plan.Manifest
 	fmt.Fprintf(p.out, "release %s (counter %d) is signed and meant for this box:\n", m.Release, m.Counter)
 	for _, c := range offer.Plan.Components {
-		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %8d KiB\n", c.Order, c.Name, c.Kind, c.Version, (c.Size+1023)>>10)
+		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %9s\n", c.Order, c.Name, c.Kind, c.Version, term.Bytes(c.Size))
 	}
 	if !apply {
 		return exitOK
