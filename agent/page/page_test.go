@@ -183,6 +183,7 @@ func TestWhoMayRead(t *testing.T) {
 		{"change with token", with, "POST", "/v1/reload", []string{"Authorization", "Bearer " + token}, 405},
 		{"method", without, "PUT", "/", nil, 405},
 		{"a login nobody needs", without, "POST", "/login", nil, 303},
+		{"a login from nowhere", with, "POST", "/login", []string{"Origin", "null"}, 403},
 		{"another page's login", with, "POST", "/login", []string{"Origin", "https://evil.example"}, 403},
 		{"no such file", without, "GET", "/../config.go", nil, 404},
 		{"no such answer", without, "GET", "/v1/secret", nil, 404},
@@ -192,7 +193,7 @@ func TestWhoMayRead(t *testing.T) {
 		if resp.StatusCode != c.status {
 			t.Errorf("%s: %d %s, want %d", c.name, resp.StatusCode, body, c.status)
 		}
-		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"} {
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"} {
 			if resp.Header.Get(name) != want {
 				t.Errorf("%s: %s is %q", c.name, name, resp.Header.Get(name))
 			}

@@ -1,6 +1,6 @@
 // The page: asks the box every few seconds, draws what it said, keeps it when the box does not answer.
 
-import {ago, bytes, clock, clockText, comma, duration, firstSentence, names, number, offset, rank, rate, rateText, reasons, seconds, sentence,
+import {ago, bytes, clock, clockText, comma, duration, firstSentence, key, names, number, offset, rank, rate, rateText, reasons, seconds, sentence,
   shown, span, unitText} from "./words.mjs";
 import {domain, draw, pointsOf, spark, told} from "./chart.mjs";
 
@@ -15,7 +15,7 @@ function h(tag, attrs, ...kids) {
     if (k.startsWith("on")) e.addEventListener(k.slice(2), attrs[k]);
     else if (attrs[k] !== undefined && attrs[k] !== false) e.setAttribute(k, attrs[k]);
   }
-  e.append(...kids.flat().filter((x) => x !== "" && x !== null && x !== undefined));
+  e.append(...kids.flat(9).filter((x) => x !== "" && x !== null && x !== undefined));
   return e;
 }
 // prose shows what stands between backticks as code.
@@ -51,9 +51,9 @@ function put(id, what, make) {
   const mark = JSON.stringify(what);
   if (drawn.get(id) === mark) return;
   drawn.set(id, mark);
-  const at = $(id), key = at.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const at = $(id), focus = at.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   at.replaceChildren(...[make()].flat().filter(Boolean));
-  if (key) [...at.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key)?.focus({preventScroll: true});
+  if (focus) [...at.querySelectorAll("[data-key]")].find((e) => e.dataset.key === focus)?.focus({preventScroll: true});
 }
 
 const look = {ok: ["✓ OK", "ok"], degraded: ["! DEGRADED", "warn"], failed: ["!! FAILED", "alarm"]};
@@ -76,18 +76,18 @@ function head() {
 function beat() {
   const since = (performance.now() - (box.heard || box.began)) / 1000, silent = since > 2 * every / 1000 + 2;
   $("live").className = silent ? "silent" : "";
-  if (silent) $("live").textContent = "no answer since " + duration(since) + (box.heard ? "; what stands below is what it said then" : "");
+  if (silent) $("live").textContent = "no answer for " + duration(since) + (box.heard ? "; what stands below is what it said then" : "");
   else if (box.heard) $("live").textContent = "live";
 }
 
 const counts = (f) => f.active || f.severity !== "notice";
 
 function faultCard(f) {
-  const [word, kind] = weight[f.severity] || [f.severity, ""], key = "fault" + f.code;
-  const more = h("details", {"data-code": f.code}, h("summary", {"data-key": key + f.id}, "explain " + f.code), h("div", {}));
+  const [word, kind] = weight[f.severity] || [f.severity, ""], name = "fault" + f.id;
+  const more = h("details", {}, h("summary", {"data-key": name}, "explain " + f.code), h("div", {}));
   const fill = async () => {
-    if (!more.open) return open.delete(key + f.id);
-    open.add(key + f.id);
+    if (!more.open) return open.delete(name);
+    open.add(name);
     if (!texts.has(f.code)) {
       try {
         texts.set(f.code, (await ask("/v1/explain/" + f.code)).faults[0]);
@@ -101,7 +101,7 @@ function faultCard(f) {
       .map(([k, v]) => [h("dt", {}, k), h("dd", {}, prose(v))])));
   };
   more.addEventListener("toggle", fill);
-  if (open.has(key + f.id)) more.open = true;
+  if (open.has(name)) more.open = true;
   const next = f.acknowledged ? "acknowledged by " + f.acknowledged_by : f.active ? "" : "over; at the box: `edgectl faults ack " + f.id + "`";
   return h("article", {class: "card fault " + kind}, h("p", {}, h("b", {class: "mark"}, word), " ", h("span", {class: "soft"}, span(f, now()))),
     h("h3", {}, (f.subject ? f.subject + ": " : "") + f.title), h("p", {}, prose(sentence(f.text))),
@@ -292,15 +292,16 @@ async function closer() {
 }
 
 function showOne() {
-  const found = find(one.id), [src, x] = found || [null, {series: one.id.slice(one.id.indexOf("|") + 1), quality: "good"}];
+  const series = one.id.slice(one.id.indexOf("|") + 1), {labels} = key(series); // of a producer, or gone: only the log knows it
+  const [src, x] = find(one.id) || [null, {series, label: labels.name, id: labels.rom}];
   const width = Math.min($("one").clientWidth || 340, 1060) - 26, t = now();
   put("one", [one.id, one.range, one.at, one.error, Boolean(one.chart), x, width, Math.floor(t / 3)], () => {
     const [first, beside] = names(x), [value, unit] = shown(x.value, x.unit), c = one.chart, s = c?.series[0];
     const out = [h("div", {class: "bar"}, h("button", {type: "button", "data-key": "back", onclick: () => { location.hash = ""; }}, "‹ all"),
       h("div", {class: "ranges", role: "group", "aria-label": "Range"}, ranges.map(([name], i) => h("button", {type: "button", "data-key": "range" + i, "aria-pressed": String(i === one.range),
         onclick: () => { Object.assign(one, {range: i, chart: null, at: 0, error: ""}); closer(); }}, name)))),
-      h("h2", {}, first + " ", h("small", {}, beside.join(" · "))), h("p", {class: "big num"}, value, h("small", {}, unit ? " " + unit : "")),
-      h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + (src ? " · source " + src.name : "") + (x.simulated ? " · SIMULATED" : "")))];
+      h("h2", {}, first + " ", h("small", {}, beside.join(" · "))), src ? h("p", {class: "big num"}, value, h("small", {}, unit ? " " + unit : "")) : "",
+      src ? h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + " · source " + src.name + (x.simulated ? " · SIMULATED" : ""))) : ""];
     const fault = (box.status?.faults || []).find((f) => src && f.key === src.name + "/" + x.series && counts(f));
     if (fault) out.push(faultCard(fault));
     if (!s) return [...out, h("p", {class: "soft"}, one.error || "reading the log …")];
