@@ -18,8 +18,8 @@ func agentFaults() []Declared {
 	return []Declared{
 		{Code: ClockFree, Severity: Notice, Title: "clock is not synchronised",
 			Means: "Nobody has told this box the time since it started. Readings carry the time since the start of the machine and are placed in UTC as soon as a time source is found, those of before included.",
-			Found: "The kernel says that its clock is not synchronised, and no hub has answered yet.",
-			Do:    "Give the box a time source (NTP, or a hub that it can reach). A battery for the hardware clock helps over power cuts.",
+			Found: "The kernel says that its clock is not synchronised, and no hub whose own clock is synchronised has answered yet.",
+			Do:    "Give the box a time source: NTP, or a hub that has one. A battery for the hardware clock helps over power cuts.",
 			Risk:  "Times shown may be wrong meanwhile; order and spacing are right."},
 		{Code: ClockStepped, Severity: Notice, Title: "clock was set",
 			Means: "The system clock jumped. Readings are not affected: their stamps count from the start of the machine.",

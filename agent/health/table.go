@@ -80,6 +80,7 @@ func table() []Declared {
 	t = append(t, enrolFaults()...)
 	t = append(t, nodeFaults()...)
 	t = append(t, npuFaults()...)
+	t = append(t, pipelineFaults()...)
 	return append(t, agentFaults()...)
 }
 

@@ -185,7 +185,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 		for _, f := range out.Faults {
 			t.Row(f.Code, f.Severity, f.Title)
 		}
-		return a.text(a.Style.Text(t.String()))
+		return a.page(t.String())
 	}
 	d, ok := health.Lookup(health.Code(words[0]))
 	if !ok {
@@ -203,7 +203,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 }
 
 func (v view) explain(d health.Declared) string {
-	b := fmt.Sprintf("%s   %s   %s\n", d.Code, d.Severity, d.Title)
+	b := term.Page(fmt.Sprintf("%s   %s   %s\n", d.Code, d.Severity, d.Title), v.style.Width())
 	for _, p := range []struct{ name, text string }{
 		{"What it means", d.Means}, {"How it is found", d.Found}, {"What to do", d.Do}, {"What is at risk", d.Risk},
 	} {
