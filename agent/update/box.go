@@ -223,6 +223,5 @@ const (
 	DefaultStateDir = "/var/lib/edge-updater"
 	DefaultRoot     = "/opt/edge"
 	DefaultTrust    = "/etc/edge-agent/root.json"
-	DefaultProduct  = "/etc/edge-agent/product"
 	AgentDir        = "update" // of the agent's part in updates, below its own directory
 )

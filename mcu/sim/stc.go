@@ -29,9 +29,6 @@ const (
 	ispContr = 0xe7
 )
 
-// ErrInLoader says that the program went to the loader in ROM, which is not simulated here.
-var ErrInLoader = errors.New("the chip is in its ISP loader")
-
 // STC is an STC89C52RC, or an STC89C54RD+ where the image is larger than 8 KiB, that runs an image on the 8052 core, wired as firmware/port/stc89 says. It implements Chip.
 type STC struct {
 	CPU   mcs51.CPU
