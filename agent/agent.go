@@ -19,6 +19,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/control"
 	"github.com/edgelog/edgelog/agent/health"
+	"github.com/edgelog/edgelog/agent/page"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
@@ -56,9 +57,11 @@ type Agent struct {
 	renewal   *renewal
 	events    *events
 	commands  *commands
+	page      *page.Page
 
 	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
+	pageChanged   chan struct{}
 	reloading     sync.Mutex // one reload at a time
 
 	mu     sync.Mutex
@@ -71,7 +74,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
 	}
-	a := &Agent{o: o, log: o.Log, config: o.Config, uplinkChanged: make(chan struct{}, 1)}
+	a := &Agent{o: o, log: o.Log, config: o.Config, uplinkChanged: make(chan struct{}, 1), pageChanged: make(chan struct{}, 1)}
 	a.faults = &faults{log: o.Log}
 	if a.clock, err = newClock(); err != nil {
 		return nil, err
@@ -118,6 +121,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief
 	a.view.tick(time.Now())
+	a.page = newPage(a)
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
 		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Updates: a.desk, Log: o.Log})
@@ -201,6 +205,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "update", readCtx, a.updates.Run)
 	start(&readers, "renewal", readCtx, a.renewal.Run)
 	start(&readers, "commands", readCtx, a.commands.Run)
+	start(&readers, "page", readCtx, a.page.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -239,7 +244,7 @@ func (a *Agent) watchClock(ctx context.Context) error {
 		if a.clock.anchor().Good() {
 			a.faults.clear(health.ClockFree, "clock")
 		} else {
-			a.faults.raise(health.ClockFree, "clock", "clock", "nobody has told this machine the time")
+			a.faults.raise(health.ClockFree, "clock", "clock", a.clock.free())
 		}
 		if anchor, changed := a.clock.changed(); changed {
 			a.mark(ctx, record.KindAnchor, anchor)

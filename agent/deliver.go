@@ -113,7 +113,7 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 	o.Down = func(err error) {
 		d.connected(nil)
 		if err != nil {
-			d.a.faults.linkFailed(c.Uplink.To(), err)
+			d.a.faults.linkFailed(c.Uplink.To(), d.ended(), err)
 		}
 	}
 	loop := uplink.NewLoop(o)
@@ -230,11 +230,20 @@ func (d *delivery) setEnds(t time.Time) {
 	d.mu.Lock()
 	d.ends = t
 	d.mu.Unlock()
-	if !t.IsZero() && time.Until(t) < 30*24*time.Hour {
-		d.a.faults.raise(health.CertificateEnds, "uplink", "uplink", "the device's certificate ends "+t.Format("2006-01-02"))
-	} else {
+	left := t.Sub(d.a.clock.now())
+	if t.IsZero() || left <= 0 || left > 30*24*time.Hour { // once it has ended, the broker's refusal is the fault
 		d.a.faults.clear(health.CertificateEnds, "uplink")
+		return
 	}
+	d.a.faults.raise(health.CertificateEnds, "uplink", "uplink", "the device's certificate ends "+t.Format(time.DateOnly))
+}
+
+// ended is when the device's certificate ended by the best clock there is; zero if it has not.
+func (d *delivery) ended() time.Time {
+	if t := d.notAfter(); !t.IsZero() && t.Before(d.a.clock.now()) {
+		return t
+	}
+	return time.Time{}
 }
 
 // connected notes the connection that stands; nil: none.

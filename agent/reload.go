@@ -89,6 +89,12 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	if plan.LogLevel {
 		a.setLevel(merged.Log.Level)
 	}
+	if plan.HTTP {
+		select {
+		case a.pageChanged <- struct{}{}:
+		default: // as below
+		}
+	}
 	if plan.Uplink {
 		select {
 		case a.uplinkChanged <- struct{}{}:

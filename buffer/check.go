@@ -26,7 +26,7 @@ func (l *Log) check(d *record.Draft) error {
 		return fmt.Errorf("%w: draft of %d canonical bytes, at most %d", ErrTooLarge, total, maxDraftBytes)
 	}
 	if p := d.Producer; p != nil {
-		if !validProducer(p.Name) {
+		if !record.ValidProducer(p.Name) {
 			return fmt.Errorf("%w: producer name %q", ErrInvalid, p.Name)
 		}
 		if total > record.MaxRecordBytes {
@@ -62,17 +62,4 @@ func checkRecord(r *record.Record, series record.SeriesID) error {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
-}
-
-func validProducer(s string) bool {
-	if s == "" || len(s) > record.MaxProducerName {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
-			return false
-		}
-	}
-	return true
 }

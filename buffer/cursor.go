@@ -15,7 +15,7 @@ type Cursor struct {
 
 // Cursor returns the position of that name; a new one stands at the oldest retained offset.
 func (l *Log) Cursor(name string) (*Cursor, error) {
-	if !validProducer(name) {
+	if !record.ValidProducer(name) {
 		return nil, fmt.Errorf("%w: cursor name %q", ErrInvalid, name)
 	}
 	l.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/hub"
 	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/carry"
 	"github.com/edgelog/edgelog/internal/logtool"
 	"github.com/edgelog/edgelog/internal/vfs"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -348,4 +350,92 @@ func TestDamagedStick(t *testing.T) {
 	if _, err := d.Deliver(context.Background(), a); !errors.Is(err, logtool.ErrNotOurs) {
 		t.Errorf("a foreign ack: %v", err)
 	}
+}
+
+// TestMoreGapsThanAnAnswerLists: a file fills the gaps that it can, also those that no answer has room for; and the box does not take
+// for delivered what the ack file says nothing of.
+func TestMoreGapsThanAnAnswerLists(t *testing.T) {
+	c := &carried{t: t, log: filepath.Join(t.TempDir(), "log")}
+	c.openings(1, 900)
+	whole := c.export("whole.edge", false)
+	db := newStore(t)
+	edges := c.holes(db, whole)
+	if len(edges) < wire.MaxAckGaps+10 {
+		t.Fatalf("%d gaps", len(edges))
+	}
+	set := c.open()
+	l, err := set.Log("telemetry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetDelivered(edges[wire.MaxAckGaps+2])
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	upper := c.export("upper.edge", true) // without the records of the first gaps
+	if out := run(t, 0, "import", upper, "--db", db); !strings.Contains(out, "Everything in the file is in the store, once.") {
+		t.Error(out)
+	}
+	s, err := sqlite.Open(db, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	st, err := s.Positions(context.Background(), "box-17")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range st.Positions {
+		if p.Stream == "telemetry" && len(p.Gaps) != wire.MaxAckGaps+2 {
+			t.Errorf("%d of %d gaps are left, want those below the file", len(p.Gaps), len(edges))
+		}
+	}
+}
+
+// holes brings the file to the store, every second frame of telemetry as a gap in its place, and returns where these begin.
+func (c *carried) holes(db, file string) (at []record.Offset) {
+	c.t.Helper()
+	s, err := sqlite.Open(db, sqlite.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer s.Close()
+	f, err := os.Open(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := carry.NewReader(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	recv := receive.New(receive.Options{Store: s})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- recv.Run(ctx) }()
+	acks := make(chan *wire.Ack, 100)
+	odd := false
+	for {
+		m, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if d, ok := m.(*wire.Data); ok && d.Stream == "telemetry" {
+			if odd = !odd; !odd && len(d.Definitions) == 0 {
+				m = &wire.Gap{FrameHeader: d.FrameHeader, Range: record.Range{From: d.Base, To: d.Base + record.Offset(d.Count)}, Reason: record.ReasonRetention,
+					ChainFrom: d.ChainBase, ChainTo: d.ChainEnd}
+				at = append(at, d.Base)
+			}
+		}
+		recv.Handle("box-17", m, func(a *wire.Ack) { acks <- a })
+		<-acks
+	}
+	cancel()
+	if err := <-done; err != nil {
+		c.t.Error(err)
+	}
+	return at
 }

@@ -81,6 +81,7 @@ func (c *Config) withDefaults(set func(path string) bool) {
 		c.NPU.RunDir = "/run/edge-npu"
 	}
 	c.Update.withDefaults()
+	c.Control.HTTP.withDefaults()
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry

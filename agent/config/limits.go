@@ -42,6 +42,7 @@ const (
 	MaxKernelMaster   = 1 << 20
 	MaxNodeLines      = 16
 	MaxLineNodes      = 32
+	MinToken          = 12  // characters of control.http's token
 	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )

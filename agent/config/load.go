@@ -87,7 +87,7 @@ func (c *Config) absolute(dir string) {
 	if c.NPU != nil {
 		fix(&c.NPU.RunDir)
 	}
-	for _, p := range c.Update.paths() {
+	for _, p := range append(c.Update.paths(), c.Control.HTTP.paths()...) {
 		fix(p)
 	}
 	for i := range c.Sources {
@@ -123,6 +123,7 @@ func (c *Config) absolute(dir string) {
 // check looks at the machine: every file that the configuration names must be there and readable.
 func (c *Config) check(r *strictyaml.Report, host Host) {
 	c.Storage.Encryption.check(r, host)
+	c.Control.HTTP.check(r, host)
 	for i := range c.Sources {
 		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
 	}

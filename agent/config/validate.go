@@ -48,6 +48,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 		c.Uplink.MQTT.validate(r)
 	}
 	c.Update.validate(r, c)
+	c.Control.HTTP.validate(r)
 	for name, p := range c.Control.Producers {
 		path := "control.producers." + name
 		if !validProducer(name) {

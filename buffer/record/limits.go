@@ -13,8 +13,13 @@ const (
 	MaxNewSeriesPerHour = 1024 // per source
 	MaxProducers        = 256
 	MaxProducerName     = 64
+	MaxMarkWord         = 64 // bytes of a boot id, of a clock's source and of its state
 	MaxGapsPerStream    = 1024
 	MaxOwed             = 64 // ranges of one stream that a hub is owed
 	MaxLabels           = 16
 	MaxStreamName       = 32
 )
+
+// MaxOffset is greater than any that a log comes to: a million records a second for a hundred thousand years. Every store holds it, and
+// what is added to it, as a signed number.
+const MaxOffset Offset = 1 << 62

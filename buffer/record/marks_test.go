@@ -1,6 +1,7 @@
 package record_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/edgelog/edgelog/buffer/record"
@@ -24,6 +25,13 @@ func TestMarks(t *testing.T) {
 	r.Data.Value = r.Data.Value[:10]
 	if _, ok := record.AnchorOf(&r); ok {
 		t.Error("a damaged mark was taken")
+	}
+	for _, b := range []string{`{"boot":"a\u0000b","source":"ntp"}`, `{"boot":"` + strings.Repeat("x", 3000) + `"}`, `{"boot":"b1","source":"n\u0000"}`,
+		`{"boot":"b1","state":"\ud800"}`, `{"boot":"b 1"}`} {
+		r.Data.Value = []byte(b)
+		if a, ok := record.AnchorOf(&r); ok {
+			t.Errorf("%.40s was taken: %.40q", b, a.Boot)
+		}
 	}
 	o := observation(1, 1, record.TypeJSON, 0)
 	if _, ok := record.AnchorOf(&o); ok {

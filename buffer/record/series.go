@@ -186,6 +186,20 @@ func cutStr(b []byte) (string, []byte, bool) {
 	return string(b[:n]), b[n:], true
 }
 
+// ValidProducer reports whether s can name a producer: 1 to MaxProducerName of a-z A-Z 0-9 . _ : -
+func ValidProducer(s string) bool {
+	if s == "" || len(s) > MaxProducerName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != ':' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
 // ValidStream reports whether s can name a stream: [a-z0-9-]{1,32}.
 func ValidStream(s string) bool {
 	if s == "" || len(s) > MaxStreamName {

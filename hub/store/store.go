@@ -54,6 +54,7 @@ type Position struct {
 	Series      []record.SeriesID // defined in this epoch, ascending; may be left out once it has reached its End
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
 	// Marks are where frames have ended, ascending: AddMark(To, ToChain) with each change that moves the position.
+	// A root that does not begin at 0 may have lost its beginning: its first mark is where it began.
 	Marks []Mark
 }
 
@@ -78,7 +79,10 @@ type Change struct {
 	Create    bool
 	Parent    record.Epoch // with Create
 	ParentEnd record.Offset
-	First     record.Offset
+	// Lower moves the epoch's first offset down to First, an epoch in quarantine too: who told of it first had lost its
+	// beginning. Gaps cover from there to what was the first offset, which is part of the compare-and-set. Nothing else changes.
+	Lower     bool          `json:",omitempty"`
+	First     record.Offset // with Create or Lower
 	From      record.Offset
 	FromChain uint64
 

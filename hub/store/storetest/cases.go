@@ -245,6 +245,27 @@ func testDefinitions(t *testing.T, s store.Store) {
 	}
 }
 
+// testTexts: whatever a device may lawfully say in a text is kept. A text that one engine cannot hold would stop all devices
+// of a commit, as the commit is tried again and again.
+func testTexts(t *testing.T, s store.Store) {
+	h := newHistory("box", "telemetry", 1)
+	c := h.create(2)
+	for i, text := range []string{`\u0000`, `\\u0000`, `a\`, "a\x00b", `"\x00`, "\u2400", "\ufffe\U0010ffff", `{"a":`, "'; DROP TABLE device; --", "%s$1?"} {
+		d := definition(record.SeriesID(10 + i))
+		d.Series.Labels = []record.Label{{Key: "text", Value: text}}
+		d.Series.Unit = text
+		if err := d.Series.Normalize(); err != nil {
+			t.Fatal(err)
+		}
+		c.Definitions = append(c.Definitions, d)
+	}
+	apply(t, s, c)
+	if p := position(t, s, "box", 1); len(p.Series) != len(c.Definitions) {
+		t.Errorf("%d series are stored, want %d", len(p.Series), len(c.Definitions))
+	}
+	apply(t, s, h.rows(1))
+}
+
 // producer is one of which these sequences were taken.
 func producer(name string, incarnation uint64, sequences ...uint64) store.Producer {
 	p := store.Producer{Name: name, Incarnation: incarnation}

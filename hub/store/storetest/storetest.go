@@ -34,6 +34,7 @@ func Run(t *testing.T, open Open) {
 		{"gaps and fills", testGaps},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
+		{"texts", testTexts},
 		{"producers", testProducers},
 		{"sequences of producers", testSequences},
 		{"marks", testMarks},
@@ -46,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"large commit", testLarge},
 		{"concurrent", testConcurrent},
 		{"failure cases of the protocol", testProtocol},
+		{"whatever a device may say", testHostile},
 		{"context", testContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,6 +129,20 @@ type history struct {
 	chain          uint64
 	defined        bool
 }
+
+// History makes changes for the tests of one engine.
+type History struct{ h *history }
+
+// NewHistory is that of one epoch that no store has yet.
+func NewHistory(device, stream string, e record.Epoch) History {
+	return History{newHistory(device, stream, e)}
+}
+
+// Create makes the epoch with n readings of two series.
+func (h History) Create(n int) store.Change { return h.h.create(n) }
+
+// Rows extends it by n readings.
+func (h History) Rows(n int) store.Change { return h.h.rows(n) }
 
 func newHistory(device, stream string, e record.Epoch) *history {
 	return &history{device: device, stream: stream, epoch: e}
