@@ -171,11 +171,11 @@ func ParseBlock(w []uint16) (Block, error) {
 	return b, nil
 }
 
-// ParseTake reads an answer to functionTake. whole is false if an event is too old for its age to be told: the registers
+// parseTake reads an answer to functionTake. whole is false if an event is too old for its age to be told: the registers
 // have its time.
 //
 //	RELEASED u32 | FILL u16 | LOST u16 | READ_MS u32 | events × (kind, source and quality u16 | age ms u16 | value u16)
-func ParseTake(life uint64, p []byte) (b Block, whole bool, err error) {
+func parseTake(life uint64, p []byte) (b Block, whole bool, err error) {
 	if len(p) < takeHead {
 		return Block{}, false, ErrShort
 	}

@@ -122,7 +122,7 @@ func (s *Session) Check(src Source, name string) (*Offer, error) {
 		return nil, err
 	}
 	if name == "" {
-		if name, err = Newest(v, src); err != nil {
+		if name, err = newest(v, src); err != nil {
 			return nil, err
 		}
 		if name == "" {

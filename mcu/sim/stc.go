@@ -53,8 +53,8 @@ type STC struct {
 	latch    [4]byte
 }
 
-// NewSTC makes a chip with the program on a board.
-func NewSTC(code []byte, b *Board) *STC {
+// newSTC makes a chip with the program on a board.
+func newSTC(code []byte, b *Board) *STC {
 	c := &STC{board: b}
 	for i := range c.Flash {
 		c.Flash[i] = 0xff
@@ -306,5 +306,5 @@ func NewSTCNode(name, path string, b *Board) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, ErrNoImage)
 	}
-	return &Node{Chip: NewSTC(code, b), Name: name, Board: b}, nil
+	return &Node{Chip: newSTC(code, b), Name: name, Board: b}, nil
 }

@@ -67,7 +67,7 @@ func LoadRoles(file string) (*Roles, error) {
 func (r Role) holders() (Holders, error) {
 	h := Holders{Threshold: r.Threshold}
 	for _, file := range r.Keys {
-		k, err := LoadPublic(file)
+		k, err := loadPublic(file)
 		if err != nil {
 			return h, err
 		}
