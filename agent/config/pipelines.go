@@ -79,6 +79,13 @@ func (p *Pipeline) withDefaults(set func(path string) bool, path string) {
 	}
 }
 
+// CheckPipelines checks the pipelines alone. The error is a *strictyaml.Error.
+func (c *Config) CheckPipelines() error {
+	r := c.Report()
+	c.validatePipelines(r)
+	return r.Err()
+}
+
 func (c *Config) validatePipelines(r *strictyaml.Report) {
 	if n := len(c.Pipelines); n > MaxPipelines {
 		r.Addf("pipelines", "%d pipelines, at most %d are possible", n, MaxPipelines)
