@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/strictyaml"
@@ -59,6 +60,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	}
 	for i := range c.Nodes {
 		c.Nodes[i].withDefaults()
+	}
+	for i := range c.Pipelines {
+		c.Pipelines[i].withDefaults(set, "pipelines["+strconv.Itoa(i)+"]")
 	}
 	if m := c.Uplink.MQTT; m != nil {
 		if m.Values == 0 && !set("uplink.mqtt.values") {

@@ -13,7 +13,7 @@ import (
 
 func TestTableIsCompleteAndUnique(t *testing.T) {
 	seen := map[health.Code]bool{}
-	form := regexp.MustCompile(`^[SBUCAMN]\d{3}$`)
+	form := regexp.MustCompile(`^[SBUCAMNP]\d{3}$`)
 	for _, d := range health.Table() {
 		if !form.MatchString(string(d.Code)) || seen[d.Code] {
 			t.Errorf("code %s is malformed or used twice", d.Code)

@@ -80,5 +80,6 @@ func table() []Declared {
 	t = append(t, enrolFaults()...)
 	t = append(t, nodeFaults()...)
 	t = append(t, npuFaults()...)
+	t = append(t, pipelineFaults()...)
 	return append(t, agentFaults()...)
 }

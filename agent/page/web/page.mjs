@@ -5,8 +5,8 @@ import {ago, bytes, clock, clockText, comma, duration, firstSentence, names, num
 import {domain, draw, pointsOf, spark, told} from "./chart.mjs";
 
 const every = 3000, patience = 5000; // ms between two looks, and for one answer
-const firstRows = 12, sparkPoints = 60, sparkEvery = 60, maxSeries = 32;
-const ranges = [["1 h", 3600, 120], ["24 h", 86400, 144], ["7 d", 604800, 168]];
+const firstRows = 12, sparkPoints = 70, sparkEvery = 60, maxSeries = 32;
+const ranges = [["1 h", 3600, 130], ["24 h", 86400, 150], ["7 d", 604800, 175]]; // points of 30 s, 10 min, 1 h
 
 const $ = (id) => document.getElementById(id);
 function h(tag, attrs, ...kids) {
@@ -26,17 +26,23 @@ const open = new Set(), texts = new Map(); // what is unfolded; explanations tha
 // now is the box's clock, in seconds; this device's may be wrong.
 const now = () => Date.now() / 1000 + box.skew;
 
+class NoAnswer extends Error {}
+
+// ask gets JSON from the box; whatever comes between is a NoAnswer.
 async function ask(path, wait = patience) {
   const cut = new AbortController(), timer = setTimeout(() => cut.abort(), wait);
+  let r, v;
   try {
-    const r = await fetch(path, {signal: cut.signal, credentials: "same-origin"});
-    if (r.status === 401) location.reload(); // the login is over
-    const v = await r.json();
-    if (!r.ok) throw new Error(v.error || r.statusText);
-    return v;
+    r = await fetch(path, {signal: cut.signal});
+    v = await r.json();
+  } catch (e) {
+    throw new NoAnswer("the box does not answer");
   } finally {
     clearTimeout(timer);
   }
+  if (r.status === 401) location.reload(); // the login is over
+  if (!r.ok) throw new NoAnswer(v.error || r.statusText);
+  return v;
 }
 
 // put exchanges what stands in an element if it is another one, and leaves the focus where it was.
@@ -110,7 +116,7 @@ function faults() {
 
 function sum(name, main, rest, kind, meter) {
   return h("div", {class: "card"}, h("h2", {}, name), h("p", {class: "main " + (kind || "")}, main), meter === undefined ? "" : bar(meter),
-    rest.filter(Boolean).map((t) => h("p", {class: "soft"}, t)));
+    h("p", {class: "soft"}, rest.filter(Boolean).join(" · ")));
 }
 function bar(share) {
   const fill = h("i", {});
@@ -206,11 +212,12 @@ function sensors(again) {
 
 function streams() {
   const bad = (s) => (s.balanced ? (s.error || s.dropped ? 1 : 2) : 0), list = [...(box.status.streams || [])].sort((a, b) => bad(a) - bad(b));
-  put("streams", list, () => [h("h2", {}, "Streams"), ...list.map((s) => h("div", {class: "card stream"},
+  const quiet = list.filter((s) => !s.durable && bad(s) === 2), busy = list.filter((s) => !quiet.includes(s));
+  put("streams", list, () => [h("h2", {}, "Streams"), ...busy.map((s) => h("div", {class: "card stream"},
     h("h3", {}, s.name, h("span", {class: "soft " + (s.balanced ? "ok" : "alarm")}, s.balanced ? "balanced" : "NOT BALANCED")),
     [["end", s.durable], ["delivered", s.delivered], ["in flight", s.in_flight], ["buffered", s.buffered], ["dropped", s.dropped]]
       .map(([k, v]) => h("div", {class: k === "dropped" && v ? "warn" : ""}, h("small", {}, k), comma(v))),
-    s.error ? h("p", {class: "alarm fill"}, s.error) : ""))]);
+    s.error ? h("p", {class: "alarm fill"}, s.error) : "")), quiet.length ? h("p", {class: "soft"}, "empty and balanced: " + quiet.map((s) => s.name).join(", ")) : ""]);
 }
 
 function nodes() {
@@ -252,7 +259,7 @@ function chartPath(stream, series, length, points) {
 }
 
 // one is the sensor that is looked at closely: its id and how far back.
-const one = {id: "", range: 0, chart: null, at: 0, text: ""};
+const one = {id: "", range: 0, chart: null, at: 0, error: "", drawn: "", card: null};
 
 function find(id) {
   for (const src of box.sensors?.sources || []) for (const x of src.sensors) if (idOf(x.stream || src.stream, x.series) === id) return [src, x];
@@ -274,11 +281,10 @@ async function closer() {
   showOne();
   const [, length, points] = ranges[one.range], id = one.id, range = one.range;
   if (one.chart && now() - one.at < Math.min(length / points, 60)) return;
-  one.at = now();
-  const cut = id.indexOf("|");
+  const asked = now(), cut = id.indexOf("|");
   try {
     const c = await ask(chartPath(id.slice(0, cut), [id.slice(cut + 1)], length, points), 25000);
-    if (id === one.id && range === one.range) Object.assign(one, {chart: c, error: ""});
+    if (id === one.id && range === one.range) Object.assign(one, {chart: c, at: asked, error: ""});
   } catch (e) {
     if (!one.chart) one.error = e.message;
   }
@@ -288,7 +294,7 @@ async function closer() {
 function showOne() {
   const found = find(one.id), [src, x] = found || [null, {series: one.id.slice(one.id.indexOf("|") + 1), quality: "good"}];
   const width = Math.min($("one").clientWidth || 340, 1060) - 26, t = now();
-  put("one", [one, x, width, Math.floor(t / 3)], () => {
+  put("one", [one.id, one.range, one.at, one.error, Boolean(one.chart), x, width, Math.floor(t / 3)], () => {
     const [first, beside] = names(x), [value, unit] = shown(x.value, x.unit), c = one.chart, s = c?.series[0];
     const out = [h("div", {class: "bar"}, h("button", {type: "button", "data-key": "back", onclick: () => { location.hash = ""; }}, "‹ all"),
       h("div", {class: "ranges", role: "group", "aria-label": "Range"}, ranges.map(([name], i) => h("button", {type: "button", "data-key": "range" + i, "aria-pressed": String(i === one.range),
@@ -297,8 +303,10 @@ function showOne() {
       h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + (src ? " · source " + src.name : "") + (x.simulated ? " · SIMULATED" : "")))];
     const fault = (box.status?.faults || []).find((f) => src && f.key === src.name + "/" + x.series && counts(f));
     if (fault) out.push(faultCard(fault));
-    out.push(h("div", {class: "card"}, s ? chartOf(c, s, src, width, t) : h("p", {class: "soft"}, one.error || "reading the log …")));
-    return out;
+    if (!s) return [...out, h("p", {class: "soft"}, one.error || "reading the log …")];
+    const what = [one.id, one.range, one.at, width].join(); // what a finger points at stays while the chart is the same
+    if (one.drawn !== what) Object.assign(one, {drawn: what, card: h("div", {class: "card"}, chartOf(c, s, src, width, t))});
+    return [...out, one.card];
   });
 }
 
@@ -350,7 +358,7 @@ async function round() {
       if (one.id) await closer();
       else await sparks();
     } catch (e) {
-      if (!(e instanceof TypeError) && e.name !== "AbortError") console.warn(e);
+      if (!(e instanceof NoAnswer)) console.error(e);
     }
     beat();
   }
