@@ -155,7 +155,7 @@ func (a *app) complain(err error) {
 	case errors.Is(err, os.ErrNotExist):
 		fmt.Fprintln(a.Stderr, "Is it another file? See --config and --db.")
 	case errors.Is(err, os.ErrPermission):
-		fmt.Fprintln(a.Stderr, asHub)
+		fmt.Fprintln(a.Stderr, asHub+"\nTo try it as yourself, name places of your own in the configuration: store and run_dir.")
 	}
 }
 
