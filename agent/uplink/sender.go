@@ -79,8 +79,9 @@ type Sender struct {
 	window  window
 	timer   timer
 	pacer   pacer
-	turn    int // for streams of one rank
-	silent  int // hellos in a row that were not answered on this connection
+	turn    int  // for streams of one rank
+	paging  bool // the next hello asks for the gaps that the last answer has left out
+	silent  int  // hellos in a row that were not answered on this connection
 	stats   Status
 	scratch scratch
 

@@ -110,6 +110,9 @@ func (v view) record(r *api.Record) string {
 	if line, ok := npuLine(r); ok && !v.wide {
 		return v.clean(at + "  " + line)
 	}
+	if line, ok := alarmLine(r); ok && !v.wide {
+		return v.clean(at + "  " + line)
+	}
 	name := r.Series
 	if name == "" {
 		name = "[" + r.Kind + "]"
@@ -138,9 +141,13 @@ func (v view) record(r *api.Record) string {
 	if phone {
 		return v.clean(strings.ReplaceAll(at+"  "+value, "\n", " ")) + "\n  " + v.clean(strings.ReplaceAll(name, "\n", " "))
 	}
+	reason := why(r)
+	if reason != "" {
+		line += " (" + reason + ")"
+	}
 	if v.wide {
 		line += fmt.Sprintf("  %s/%s/%d", r.Stream, r.Epoch, r.Offset)
-		if r.Detail != "" {
+		if r.Detail != "" && reason == "" {
 			line += "  detail " + r.Detail
 		}
 	}

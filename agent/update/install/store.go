@@ -32,8 +32,6 @@ type Tree struct {
 	Files      []File              `json:"files"`
 }
 
-const treeName = "release.json"
-
 func (l *Layout) entry(c release.Component) string { return l.path("store", c.SHA256) }
 
 // Has tells whether the store holds content, by its sha256.
@@ -153,9 +151,9 @@ func (l *Layout) build(t *Txn) error {
 	}
 	body, err := json.MarshalIndent(tree, "", " ")
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", treeName, err)
+		return fmt.Errorf("encode %s: %w", release.TreeName, err)
 	}
-	if err := l.writeFile(path.Join(tmp, treeName), strings.NewReader(string(body))); err != nil {
+	if err := l.writeFile(path.Join(tmp, release.TreeName), strings.NewReader(string(body))); err != nil {
 		return err
 	}
 	for d := range dirs {
@@ -215,7 +213,7 @@ func (l *Layout) hash(name string) (sum string, size int64, err error) {
 
 // Tree reads release.json of a release.
 func (l *Layout) Tree(name string) (*Tree, error) {
-	data, err := vfs.ReadFile(l.fs, path.Join(l.releaseDir(name), treeName), maxJournalBytes)
+	data, err := vfs.ReadFile(l.fs, path.Join(l.releaseDir(name), release.TreeName), maxJournalBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read release %s: %w", name, err)
 	}

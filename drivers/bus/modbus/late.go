@@ -29,7 +29,7 @@ func (r *RTU) owe(unit byte, pdu []byte, timeout time.Duration, err error) {
 			l = late{pdu: bytes.Clone(pdu)}
 		}
 		l.times++
-	case err == nil && again: // of whichever try it was
+	case err == nil && again && !r.o.Prompt: // of whichever try it was
 	case err == nil:
 		delete(r.late, unit)
 		return
@@ -40,10 +40,18 @@ func (r *RTU) owe(unit byte, pdu []byte, timeout time.Duration, err error) {
 	r.late[unit] = l
 }
 
-// overdue waits for late answers that could be taken for one to this request, as long again as for an answer.
+// overdue waits for late answers that could be taken for one to this request, as long again as for an answer. What has
+// come of any is thrown away by silence.
 func (r *RTU) overdue(ctx context.Context, port Port, unit byte, pdu []byte) error {
+	now := time.Now()
+	for u, x := range r.late {
+		r.dirty = true
+		if !x.until.After(now) {
+			delete(r.late, u)
+		}
+	}
 	l, some := r.late[unit]
-	if !some || !alike(l.pdu, pdu) {
+	if !some || !alike(l.pdu, pdu) || r.o.Prompt {
 		return nil
 	}
 	for junk := [64]byte{}; l.times > 0; {

@@ -24,6 +24,8 @@ type RTUOptions struct {
 	Pause time.Duration
 	// Echo says that the adapter hears itself: the bytes of a request come back before the answer.
 	Echo bool
+	// Prompt says that slaves answer within the time-out or never: late answers are not waited for.
+	Prompt bool
 }
 
 // RTU is a serial line, or a TCP connection to a converter that passes RTU frames through. It implements Line.

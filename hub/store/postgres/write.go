@@ -65,9 +65,11 @@ func (t *tx) seriesRef(b *pgx.Batch, d *work, s *ledger.Series) error {
 	if err != nil {
 		return fmt.Errorf("encode labels: %w", err)
 	}
-	b.Queue(`WITH added AS (INSERT INTO series_item (device, key, name, labels, unit, type) VALUES ($1,$2,$3,$4,$5,$6)
+	// An INSERT that meets a row takes a number from the sequence all the same, so one that is there is looked for first.
+	b.Queue(`WITH found AS (SELECT ref FROM series_item WHERE device = $1 AND key = $2 AND unit = $5 AND type = $6),
+		added AS (INSERT INTO series_item (device, key, name, labels, unit, type) SELECT $1,$2,$3::text,$4::jsonb,$5,$6 WHERE NOT EXISTS (SELECT FROM found)
 		ON CONFLICT DO NOTHING RETURNING ref)
-		SELECT ref FROM added UNION ALL SELECT ref FROM series_item WHERE device = $1 AND key = $2 AND unit = $5 AND type = $6 LIMIT 1`,
+		SELECT ref FROM found UNION ALL SELECT ref FROM added`,
 		d.Ref, s.Key(), s.Name, string(text), withoutNUL(s.Unit), int16(s.Type)).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&s.Ref) })
 	return nil
@@ -96,9 +98,10 @@ func (t *tx) queueForms(b *pgx.Batch) {
 				if r.Type.Base() == record.TypeDecimal {
 					scale = math.Pow10(r.Type.Decimals())
 				}
-				b.Queue(`WITH added AS (INSERT INTO form (kind, quality, type, clock, kind_name, quality_name, type_name, scale)
-					VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING RETURNING ref)
-					SELECT ref FROM added UNION ALL SELECT ref FROM form WHERE kind = $1 AND quality = $2 AND type = $3 AND clock = $4 LIMIT 1`,
+				b.Queue(`WITH found AS (SELECT ref FROM form WHERE kind = $1 AND quality = $2 AND type = $3 AND clock = $4),
+					added AS (INSERT INTO form (kind, quality, type, clock, kind_name, quality_name, type_name, scale)
+					SELECT $1,$2,$3,$4,$5::text,$6::text,$7::text,$8::double precision WHERE NOT EXISTS (SELECT FROM found) ON CONFLICT DO NOTHING RETURNING ref)
+					SELECT ref FROM found UNION ALL SELECT ref FROM added`,
 					int16(r.Kind), int16(r.Quality), int16(r.Type), int16(r.Clock), r.Kind.String(), r.Quality.String(), r.Type.String(), scale).
 					QueryRow(func(row pgx.Row) error {
 						var ref int16
