@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/dcmi"
@@ -23,7 +22,7 @@ type monitor struct {
 	told          time.Time         // when the gauges were recorded
 	identities    map[string]string // of the chips, as they were recorded
 
-	since atomic.Int64 // unix nanoseconds when the calls under way began, 0: none
+	call underWay
 
 	mu     sync.Mutex
 	driver string
@@ -46,9 +45,9 @@ func (m *monitor) run(ctx context.Context) error {
 	for left, look := maxEventRecords, true; ; {
 		if lib == nil {
 			var err error
-			m.since.Store(time.Now().UnixNano())
+			m.call.begin()
 			lib, err = dcmi.Open(m.w.c.DCMI)
-			m.since.Store(0)
+			m.call.end()
 			if err != nil {
 				lib = nil
 				m.w.raise("N010", "dcmi", "NPU", err.Error())
@@ -58,9 +57,9 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 		}
 		if lib != nil && look {
-			m.since.Store(time.Now().UnixNano())
+			m.call.begin()
 			m.read(lib)
-			m.since.Store(0)
+			m.call.end()
 		}
 		select {
 		case <-ctx.Done():
@@ -80,8 +79,8 @@ func (m *monitor) run(ctx context.Context) error {
 
 // hung declares a call of the management library that does not come back. Nothing else waits for it.
 func (m *monitor) hung(now time.Time) {
-	if at := m.since.Load(); at != 0 && now.Sub(time.Unix(0, at)) > hungManagement {
-		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", time.Unix(0, at).UTC().Format(time.RFC3339)))
+	if at := m.call.since(); !at.IsZero() && now.Sub(at) > hungManagement {
+		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", at.UTC().Format(time.RFC3339)))
 	}
 }
 
