@@ -52,6 +52,7 @@ type Agent struct {
 	view      *viewer
 	deliver   *delivery
 	nodes     *nodes
+	pipelines *pipelines
 	updates   *updates
 	desk      *updateDesk
 	renewal   *renewal
@@ -111,6 +112,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.nodes = newNodes(a)
+	a.pipelines = newPipelines(a)
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
 	a.renewal = newRenewal(a)
@@ -120,6 +122,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.events = newEvents(a)
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief
+	a.view.pipelines = a.pipelines.list
 	a.view.tick(time.Now())
 	a.page = newPage(a)
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
@@ -196,6 +199,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&writers, "collect", run, a.collector.Run)
 	start(&writers, "clock", run, a.watchClock)
 	start(&writers, "nodes", run, a.nodes.Run)
+	start(&writers, "pipelines", run, a.pipelines.Run)
 	start(&writers, "events", run, a.events.Run)
 	start(&readers, "control", readCtx, a.control.Run)
 	start(&readers, "uplink", readCtx, a.deliver.Run)

@@ -86,6 +86,9 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	if plan.Nodes {
 		a.nodes.reconfigure()
 	}
+	if plan.Pipelines {
+		a.pipelines.reconfigure()
+	}
 	if plan.LogLevel {
 		a.setLevel(merged.Log.Level)
 	}

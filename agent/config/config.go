@@ -27,6 +27,8 @@ type Config struct {
 	Update  *Update           `yaml:"update"`
 	Log     Log               `yaml:"log"`
 
+	Pipelines []Pipeline `yaml:"pipelines"`
+
 	pos *strictyaml.Positions // of Parse
 }
 

@@ -27,6 +27,7 @@ type Plan struct {
 	Producers    bool // the list of producers is exchanged
 	Nodes        bool // lines of nodes are exchanged
 	HTTP         bool // the page is served anew
+	Pipelines    bool // pipelines are exchanged
 }
 
 // Empty reports whether nothing changes.
@@ -65,6 +66,10 @@ func NewPlan(old, now *Config) Plan {
 	if !reflect.DeepEqual(old.Control.HTTP, now.Control.HTTP) {
 		p.HTTP = true
 		p.Live = append(p.Live, Change{"control.http", httpText(now.Control.HTTP)})
+	}
+	if !reflect.DeepEqual(old.Pipelines, now.Pipelines) {
+		p.Pipelines = true
+		p.Live = append(p.Live, Change{"pipelines", fmt.Sprintf("%d → %d; what changed begins anew", len(old.Pipelines), len(now.Pipelines))})
 	}
 	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
 		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})

@@ -50,6 +50,7 @@ type Server struct {
 	repo    *repo.Repo
 	heard   chan fleetwire.Message
 	meta    chan fleetwire.Message
+	late    late // what heard has no room for
 	calls   chan func()
 	stopped chan struct{}
 
@@ -177,19 +178,31 @@ func (s *Server) session(ctx context.Context) error {
 
 // hear runs on the reader's path.
 func (s *Server) hear(m fleetwire.Message) {
-	to := s.heard
 	device, ch, _, ok := fleetwire.Parse(s.o.Topics, m.Topic)
+	said := !ok || ch == fleetwire.ChannelReported // or its state
 	switch {
 	case ok && ch == fleetwire.ChannelChunkRequest:
 		s.chunkRequest(device, m)
 		return
 	case ok && ch == fleetwire.ChannelMetaRequest:
-		to = s.meta
+		if !offer(s.meta, m) { // it is made again
+			s.count(func(st *Stats) { st.Dropped++ })
+		}
+		return
 	}
+	// What a device says goes behind what it said before.
+	if (!said || s.late.empty()) && offer(s.heard, m) || said && s.late.put(m) {
+		return
+	}
+	s.count(func(st *Stats) { st.Dropped++ })
+}
+
+func offer(to chan<- fleetwire.Message, m fleetwire.Message) bool {
 	select {
 	case to <- m:
-	default: // a request is made again; a state stands at the broker until the next connection
-		s.count(func(st *Stats) { st.Dropped++ })
+		return true
+	default:
+		return false
 	}
 }
 
@@ -315,6 +328,13 @@ func (s *Server) loop(ctx context.Context) error {
 		case <-tick.C:
 			err = s.tick(ctx)
 		}
+		for err == nil && len(s.heard) == 0 {
+			m, ok := s.late.take()
+			if !ok {
+				break
+			}
+			err = s.take(m)
+		}
 		if err == nil && time.Since(saved) > saveEvery {
 			saved = time.Now()
 			err = s.log.Save(s.fleet, false)
@@ -346,7 +366,11 @@ func (s *Server) take(m fleetwire.Message) error {
 		}
 		select {
 		case m = <-s.heard:
+			continue
 		default:
+		}
+		var ok bool
+		if m, ok = s.late.take(); !ok {
 			return s.log.Append(s.fleet, entries)
 		}
 	}

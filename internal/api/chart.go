@@ -33,7 +33,7 @@ type Chart struct {
 	Until         time.Time     `json:"until"` // end of the last one
 	PointSeconds  float64       `json:"point_seconds"`
 	Records       uint64        `json:"records"`             // that were read
-	Held          uint64        `json:"held"`                // that the log holds of this span, of all series
+	Held          uint64        `json:"held"`                // of all series, that the log holds of this span and a day after it
 	Sampled       bool          `json:"sampled,omitempty"`   // of each part only the first records were read: there are too many
 	Truncated     bool          `json:"truncated,omitempty"` // the time for one chart was over; a part was not read
 	Series        []ChartSeries `json:"series"`              // as asked for

@@ -46,6 +46,7 @@ type Status struct {
 	Streams       []Stream    `json:"streams"`
 	Faults        []Fault     `json:"faults"`           // worst first
 	Update        *Update     `json:"update,omitempty"` // where the box takes releases; without gates and past
+	Pipelines     []Pipeline  `json:"pipelines,omitempty"`
 }
 
 // Clock says how far the time can be trusted.

@@ -29,7 +29,7 @@ func TestCompletion(t *testing.T) {
 		"log ver":                           "verify",
 		"log verify ":                       ":files",
 		"explain a":                         "",
-		"explain A00":                       "A001 A002 A003 A005",
+		"explain A00":                       "A001 A002 A003 A005 A006",
 		"modbus read --ty":                  "--type",
 		"modbus read --word-order ":         "big little",
 		"modbus scan --ty":                  "",

@@ -24,7 +24,8 @@ func (r *Reader) Chart(ctx context.Context, q api.ChartQuery, pause func() error
 	c := newChart(q)
 	for _, s := range sources {
 		from := s.SeekTime(c.from)
-		if end := s.Info().Durable; end > from {
+		end := min(s.Info().Durable, s.SeekTime(c.from+int64(c.parts)*c.width+int64(Lateness))) // as far as it is read
+		if end > from {
 			c.held += uint64(end - from)
 		}
 	}

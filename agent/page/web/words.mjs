@@ -1,14 +1,12 @@
 // How numbers, times and names are written: as edgectl writes them (a test holds this file against it).
 
-export function comma(n) {
-  const s = String(Math.trunc(n));
-  return s.replace(/\B(?=(\d{3})+$)/g, ",");
-}
+const grouped = (digits) => digits.replace(/\B(?=(\d{3})+$)/g, ",");
+export const comma = (n) => grouped(String(Math.trunc(n)));
 
 // decimal groups the digits of a number in text from five digits on and leaves other text alone.
 export function decimal(s) {
   const m = /^(-?)([1-9]\d{4,})(\.\d*)?$/.exec(s);
-  return m ? m[1] + comma(BigInt(m[2])) + (m[3] || "") : s;
+  return m ? m[1] + grouped(m[2]) + (m[3] || "") : s;
 }
 
 const sizes = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
