@@ -103,7 +103,7 @@ const eventSeverity = 2
 // subscribe has the driver tell of faults. A driver or chip without it is asked at each interval only.
 func (m *monitor) subscribe(lib *dcmi.Library) <-chan dcmi.Event {
 	chips, err := lib.Chips()
-	if err != nil || len(chips) == 0 {
+	if len(chips) == 0 { // err: of cards that do not answer
 		return nil
 	}
 	events, err := lib.Events(chips, eventSeverity)
@@ -126,11 +126,11 @@ func (m *monitor) event(e dcmi.Event) {
 
 func (m *monitor) read(lib *dcmi.Library) {
 	chips, err := lib.Chips()
-	if err != nil {
-		m.w.raise("N010", "dcmi", "NPU", err.Error())
+	if err == nil {
+		m.w.clear("N010", "dcmi")
+	} else if m.w.raise("N010", "dcmi", "NPU", err.Error()); len(chips) == 0 {
 		return
 	}
-	m.w.clear("N010", "dcmi")
 	all := map[string]string{}
 	if lib.Simulated() != "" {
 		all["simulated"] = "true"
