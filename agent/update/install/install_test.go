@@ -430,6 +430,38 @@ func TestDamage(t *testing.T) {
 }
 
 // TestStopped: case 67. An operator's stop in probation goes back; behind the decision it is carried out first.
+// TestLargeReleases: the journal of many releases that are as large as they may be can still be read.
+func TestLargeReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		u := w.open()
+		for n := range 14 {
+			p := w.plan(fmt.Sprintf("r%d", n), uint64(n+1))
+			filler := strings.Repeat("x", 100)
+			for i := len(p.Components); i < release.MaxComponents; i++ {
+				c := p.Components[2]
+				c.Name = fmt.Sprintf("config/%d-%s", i, filler)
+				c.Selector = map[string][]string{}
+				for f := range 40 {
+					c.Selector[fmt.Sprintf("fact%d-%s", f, filler)] = []string{filler}
+				}
+				for d := range release.MaxDeltas {
+					pin := release.Pin{Path: filler, Size: 1, SHA256: strings.Repeat("0", 64)}
+					c.Deltas = append(c.Deltas, release.Delta{From: fmt.Sprintf("%064d", d), Pin: pin, Index: &pin})
+				}
+				p.Components = append(p.Components, c)
+			}
+			must(t, w.update(u, p))
+			w.want(u, install.Committed, p.Manifest.Release, p)
+			if u = w.open(); len(u.Recovered) > 0 || u.Journal().Txn.Release != p.Manifest.Release || len(u.Journal().Past) != min(n, 10) {
+				t.Fatalf("after %d releases: %q with %d before it; %v", n+1, u.Journal().Txn.Release, len(u.Journal().Past), u.Recovered)
+			}
+			_, err := u.Clean()
+			must(t, err)
+		}
+	})
+}
+
 // TestRottenStore: content that an earlier release has brought, and that the disk has forgotten since, is no part of the next release.
 // It is put there anew, over a power cut at any moment, or named where it is not at hand, and then fetched again.
 func TestRottenStore(t *testing.T) {

@@ -144,7 +144,7 @@ func (u *Updater) archive() {
 	logs := 0
 	for i := range u.journal.Past {
 		p := &u.journal.Past[i]
-		p.Before = nil
+		p.Before, p.Components = nil, brief(p.Components)
 		if p.LastLog == "" {
 			continue
 		}
@@ -154,6 +154,15 @@ func (u *Updater) archive() {
 			p.LastLog = p.LastLog[max(0, len(p.LastLog)-maxPastLogBytes):]
 		}
 	}
+}
+
+// brief is what of components is kept of the past, so that the journal stays small however much a manifest says.
+func brief(list []release.Component) []release.Component {
+	out := make([]release.Component, len(list))
+	for i, c := range list {
+		out[i] = release.Component{Name: c.Name, Kind: c.Kind, Version: c.Version, Pin: c.Pin, Order: c.Order}
+	}
+	return out
 }
 
 // to makes a state durable. What it stands for is done after it, never before.
