@@ -240,3 +240,9 @@ cuts-update: ## the power cut at random moments of updates (CUTS=10000 SEED=1)
 	@$(GO) test -count=1 -v -timeout 0 ./agent/update/install -run 'TestRandomCuts$$' -cuts $(if $(filter 200,$(CUTS)),10000,$(CUTS)) -cut-seed $(or $(SEED),1) | grep -vE '^=== '
 test-units: ## how far the shipped units are closed, by systemd-analyze
 	@ONLY=units deploy/systemd/test.sh .
+
+# --- 32 bits -----------------------------------------------------------------------------------------------------
+.PHONY: check-32bit
+check-32bit: ## what runs on a box compiles for armv7 (without cgo: no cross compiler needed)
+	@GOOS=linux GOARCH=arm GOARM=7 CGO_ENABLED=0 $(GO) build ./buffer/... ./agent/... ./drivers/... ./mcu ./mcu/boot/... \
+		./ascend/... ./cmd/edgectl ./cmd/edge-npu ./cmd/edge-updater

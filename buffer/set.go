@@ -122,7 +122,7 @@ func newLog(s *Set, name, dir string, o StreamOptions) *Log {
 	l.room, l.pings = make(chan struct{}), make(chan chan struct{})
 	l.producers = map[string]pendingProducer{}
 	l.dirty.cursors = map[string]bool{}
-	l.defs.byKey = map[string]record.SeriesID{}
+	l.defs.byKey = map[defKey]record.SeriesID{}
 	if o.Name == "" {
 		l.status = StateDelivery
 	}

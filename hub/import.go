@@ -55,6 +55,8 @@ type ImportEpoch struct {
 	Why    string `json:"why,omitempty"` // why it is not To
 }
 
+var errNoFile = errors.New("there is no such file")
+
 func (a *app) cmdImport(ctx context.Context, args []string) error {
 	ackFile := ""
 	words, err := a.parse("import", args, 1, func(f *flag.FlagSet) { f.StringVar(&ackFile, "ack", "", "") })
@@ -62,12 +64,15 @@ func (a *app) cmdImport(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(words) != 1 {
-		return usagef("import needs the file that edgectl log export made")
+		return usagef("import: which FILE? edgectl log export makes one at the box")
 	}
 	if ackFile == "" {
 		ackFile = words[0] + carry.AckSuffix
 	}
 	f, err := os.Open(words[0])
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("import: %w: %s. edgectl log export makes one at the box", errNoFile, words[0])
+	}
 	if err != nil {
 		return err
 	}
@@ -118,6 +123,7 @@ type importEpoch struct {
 	held    bool // the hello names it
 	in      record.Range
 	data    []record.Range // of it, not gaps
+	gaps    []record.Gap   // that the hub has recorded: an answer lists the oldest only
 	before  record.Offset
 	pos     wire.Position
 	verdict wire.Verdict
@@ -264,7 +270,7 @@ func (e *importEpoch) addData(r record.Range) {
 
 // open counts the gaps that the hub has recorded and that records of the file could fill (H3).
 func (e *importEpoch) open() (n int) {
-	for _, g := range e.pos.Gaps {
+	for _, g := range e.gaps {
 		for _, r := range e.data {
 			if r.Contains(g.From) {
 				n++
@@ -274,9 +280,9 @@ func (e *importEpoch) open() (n int) {
 	return n
 }
 
-// deliver says hello, brings the frames in rounds, and says hello again for the positions of the ack file.
+// deliver asks where the hub stands and brings the frames in rounds, until all are there or nothing moves any more.
 func (im *importer) deliver(ctx context.Context) error {
-	if err := im.greet(ctx, im.hellos); err != nil {
+	if err := im.look(ctx); err != nil {
 		return err
 	}
 	for _, e := range im.epochs {
@@ -291,11 +297,34 @@ func (im *importer) deliver(ctx context.Context) error {
 		if err := im.pass(ctx, p); err != nil {
 			return err
 		}
+		if err := im.look(ctx); err != nil {
+			return err
+		}
 		if im.sum() == moved {
 			break
 		}
 	}
-	return im.greet(ctx, im.hellos)
+	return nil
+}
+
+// look says hello for the positions, of which the last ones go into the ack file, and reads all gaps of them.
+func (im *importer) look(ctx context.Context) error {
+	if err := im.greet(ctx, im.hellos); err != nil {
+		return err
+	}
+	st, err := im.store.Positions(ctx, im.head.Device)
+	if err != nil {
+		return err
+	}
+	for i := range st.Positions {
+		p := &st.Positions[i]
+		for _, e := range im.epochs {
+			if e.stream == p.Stream && e.state.Epoch == p.Epoch {
+				e.gaps = p.Gaps
+			}
+		}
+	}
+	return nil
 }
 
 func (im *importer) complete() bool {
@@ -311,7 +340,7 @@ func (im *importer) complete() bool {
 func (im *importer) sum() (n uint64) {
 	for _, e := range im.epochs {
 		n += uint64(e.pos.Next)
-		for _, g := range e.pos.Gaps {
+		for _, g := range e.gaps {
 			n -= g.Len()
 		}
 	}
@@ -471,10 +500,10 @@ func (a *app) showImport(r *ImportReport) error {
 	for _, e := range r.Epochs {
 		t.Row(e.Stream, e.Epoch, term.CommaU(e.From)+"-"+term.CommaU(e.To), term.CommaU(e.Before), term.CommaU(e.Next), term.CommaU(e.Next-e.Before))
 	}
-	b.WriteString(t.String() + "\n")
+	b.WriteString(a.table(&t) + "\n")
 	for _, e := range r.Epochs {
 		if e.Why != "" {
-			b.WriteString("!  " + term.Wrap(e.Stream+" "+e.Epoch+": "+e.Why, 80, "   ") + "\n")
+			b.WriteString("!  " + term.Wrap(e.Stream+" "+e.Epoch+": "+e.Why, a.Style.Width(), "   ") + "\n")
 		}
 	}
 	for _, n := range r.Notices {
@@ -482,7 +511,7 @@ func (a *app) showImport(r *ImportReport) error {
 	}
 	switch {
 	case r.Damage != "":
-		b.WriteString("!  " + term.Wrap("The file is damaged "+r.Damage+". What stands before is in the store. Keep the stick and the box's log; export once more.", 80, "   ") + "\n")
+		b.WriteString("!  " + term.Wrap("The file is damaged "+r.Damage+". What stands before is in the store. Keep the stick and the box's log; export once more.", a.Style.Width(), "   ") + "\n")
 	case r.Complete:
 		b.WriteString("Everything in the file is in the store, once.\n")
 	default:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/hub"
 	"github.com/edgelog/edgelog/hub/receive"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/carry"
 	"github.com/edgelog/edgelog/internal/logtool"
 	"github.com/edgelog/edgelog/internal/vfs"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -347,5 +349,137 @@ func TestDamagedStick(t *testing.T) {
 	defer a.Close()
 	if _, err := d.Deliver(context.Background(), a); !errors.Is(err, logtool.ErrNotOurs) {
 		t.Errorf("a foreign ack: %v", err)
+	}
+}
+
+// TestMoreGapsThanAnAnswerLists: a file fills the gaps that it can, also those that no answer has room for; and the box does not take
+// for delivered what the ack file says nothing of.
+func TestMoreGapsThanAnAnswerLists(t *testing.T) {
+	c := &carried{t: t, log: filepath.Join(t.TempDir(), "log")}
+	c.openings(1, 900)
+	whole := c.export("whole.edge", false)
+	db := newStore(t)
+	edges := c.holes(db, whole)
+	if len(edges) < wire.MaxAckGaps+10 {
+		t.Fatalf("%d gaps", len(edges))
+	}
+	set := c.open()
+	l, err := set.Log("telemetry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetDelivered(edges[wire.MaxAckGaps+2])
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	upper := c.export("upper.edge", true) // without the records of the first gaps
+	if out := run(t, 0, "import", upper, "--db", db); !strings.Contains(out, "Everything in the file is in the store, once.") {
+		t.Error(out)
+	}
+	s, err := sqlite.Open(db, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	st, err := s.Positions(context.Background(), "box-17")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range st.Positions {
+		if p.Stream == "telemetry" && len(p.Gaps) != wire.MaxAckGaps+2 {
+			t.Errorf("%d of %d gaps are left, want those below the file", len(p.Gaps), len(edges))
+		}
+	}
+}
+
+// holes brings the file to the store, every second frame of telemetry as a gap in its place, and returns where these begin.
+func (c *carried) holes(db, file string) (at []record.Offset) {
+	c.t.Helper()
+	s, err := sqlite.Open(db, sqlite.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer s.Close()
+	f, err := os.Open(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := carry.NewReader(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	recv := receive.New(receive.Options{Store: s})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- recv.Run(ctx) }()
+	acks := make(chan *wire.Ack, 100)
+	odd := false
+	for {
+		m, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if d, ok := m.(*wire.Data); ok && d.Stream == "telemetry" {
+			if odd = !odd; !odd && len(d.Definitions) == 0 {
+				m = &wire.Gap{FrameHeader: d.FrameHeader, Range: record.Range{From: d.Base, To: d.Base + record.Offset(d.Count)}, Reason: record.ReasonRetention,
+					ChainFrom: d.ChainBase, ChainTo: d.ChainEnd}
+				at = append(at, d.Base)
+			}
+		}
+		recv.Handle("box-17", m, func(a *wire.Ack) { acks <- a })
+		<-acks
+	}
+	cancel()
+	if err := <-done; err != nil {
+		c.t.Error(err)
+	}
+	return at
+}
+
+// TestCarriedThenRestoredAndCloned: a stick was imported and its ack file brought back, then the store is put back to before, and
+// the box has a twin from a copy of its disk. The network overrides the ack file (A11), and everything is there once.
+func TestCarriedThenRestoredAndCloned(t *testing.T) {
+	c := &carried{t: t, log: filepath.Join(t.TempDir(), "log")}
+	c.openings(2, 20)
+	db := newStore(t)
+	first := c.export("one.edge", false)
+	empty, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, 0, "import", first, "--db", db)
+	c.ack(first + ".ack")
+	if n := c.buffered(); n != 0 {
+		t.Fatalf("%d records wait after the ack file came", n)
+	}
+	twin := &carried{t: t, log: filepath.Join(t.TempDir(), "log"), next: 10_000}
+	if err := os.CopyFS(twin.log, os.DirFS(c.log)); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(db + suffix); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(db, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.openings(1, 10)
+	twin.openings(2, 10)
+	stick := twin.export("twin.edge", true) // above what the restored store has
+	if out := run(t, hub.ExitDegraded, "import", stick, "--db", db); !strings.Contains(out, "Keep the file") {
+		t.Error(out)
+	}
+	c.ack(first + ".ack") // an old ack file again: it raises nothing that stands
+	c.network(db)         // the box has all of it still, and sends what the store has lost
+	run(t, 0, "import", stick, "--db", db)
+	twin.network(db)
+	run(t, 0, "import", first, "--db", db)
+	if n := count(t, db); n != "140" { // of two streams: 2 × 20, and 10 and 20 of either
+		t.Errorf("%s rows, want 140", n)
 	}
 }

@@ -290,6 +290,9 @@ func (s *Status) summarise() {
 		if r := s.Live.Receiver; r.StoreError != "" {
 			add("the store takes nothing: %s. Devices keep their records meanwhile.", r.StoreError)
 		}
+		if l := s.Live.Hubs; l != nil && l.Error != "" && s.Live.Receiver.StoreError == "" {
+			add("this hub cannot keep its shards and serves nobody without them: %s. Devices keep their records meanwhile.", l.Error)
+		}
 		if l := s.Live.Link; !l.Up {
 			add("no connection to the broker %s: %s", l.Broker, l.Error)
 		}

@@ -64,7 +64,7 @@ func (a *app) cmdStatus(ctx context.Context, args []string) error {
 	if a.asJSON {
 		err = a.json(st)
 	} else {
-		err = a.text(a.statusText(st))
+		err = a.narrow(a.statusText(st))
 	}
 	switch {
 	case err != nil:
@@ -105,15 +105,15 @@ func (a *app) statusText(st *Status) string {
 			fmt.Fprintf(&b, "   and %d more; edge-hub status --json lists all\n", len(lines)-i)
 			break
 		}
-		b.WriteString(term.Wrap("!  "+l, a.Style.Width(), "   ") + "\n")
+		b.WriteString("!  " + term.Wrap(l, a.Style.Width(), "   ") + "\n")
 	}
 	b.WriteByte('\n')
 	if st.Live != nil {
 		r := st.Live.Receiver
-		fmt.Fprintf(&b, "BROKER    %s   %s since %s\n", st.Live.Link.Broker, upDown(st.Live.Link.Up),
-			term.Clock(st.Live.Link.Since.In(a.Zone), a.now()))
-		fmt.Fprintf(&b, "QUEUE     %s in %s frames   %s commits   last %s\n", term.Bytes(r.QueueBytes),
-			term.Comma(r.QueueFrames), term.CommaU(r.Commits), term.Duration(seconds(r.LastCommitSeconds)))
+		b.WriteString(columns("BROKER", fmt.Sprintf("%s   %s since %s", st.Live.Link.Broker, upDown(st.Live.Link.Up),
+			term.Clock(st.Live.Link.Since.In(a.Zone), a.now())), a.Style.Width()))
+		b.WriteString(columns("QUEUE", fmt.Sprintf("%s in %s   %s   last %s", term.Bytes(r.QueueBytes), term.Count(r.QueueFrames, "frame"),
+			term.Count(r.Commits, "commit"), term.Duration(seconds(r.LastCommitSeconds))), a.Style.Width()))
 	}
 	if len(st.Hubs) > 0 {
 		b.WriteString(columns("HUBS", hubsText(st), a.Style.Width()))
@@ -121,11 +121,11 @@ func (a *app) statusText(st *Status) string {
 	if st.Live != nil && st.Live.Engine != nil {
 		b.WriteString(columns("ENGINE", engineText(st.Live.Engine), a.Style.Width()))
 	}
-	fmt.Fprintf(&b, "STORE     %s   %s rows", term.Bytes(st.Store.FileBytes), term.CommaU(st.Store.Rows))
-	if st.Store.DeadLetters > 0 {
-		fmt.Fprintf(&b, "   %s dead letters", term.Comma(st.Store.DeadLetters))
+	place := fmt.Sprintf("%s   %s", term.Bytes(st.Store.FileBytes), term.Count(st.Store.Rows, "row"))
+	if n := st.Store.DeadLetters; n > 0 {
+		place += "   " + term.Count(n, "dead letter")
 	}
-	b.WriteString("\n\n")
+	b.WriteString(columns("STORE", place, a.Style.Width()) + "\n")
 	t := term.Table{Head: []string{"DEVICE", "", "LAST ROW", "BEHIND", "DELAY", "ROWS", "GAPS", "BALANCED"},
 		Right: []bool{false, false, true, true, true, true, true, false}, Gap: 2}
 	for i, d := range st.Devices {
@@ -143,7 +143,7 @@ func (a *app) statusText(st *Status) string {
 		t.Row(a.Style.Clip(d.Device, 20), online, term.Ago(d.LastStored, a.Now()), term.CommaU(d.Behind),
 			term.Duration(seconds(d.DelaySeconds)), term.CommaU(rows), term.CommaU(gaps), yesNo(balanced(d.Streams)))
 	}
-	b.WriteString(t.String())
+	b.WriteString(a.table(&t))
 	for i, d := range st.Devices {
 		if i == statusRows && !a.wide {
 			break
@@ -161,7 +161,6 @@ func (a *app) statusText(st *Status) string {
 	return b.String()
 }
 
-// engineText is the line of a store that is a server.
 // columns is a line of the status: a head of ten columns and what stands beside each other behind it, three spaces apart,
 // in further lines where the width does not do.
 func columns(head, text string, width int) string {
@@ -181,6 +180,7 @@ func columns(head, text string, width int) string {
 	return b.String() + line + "\n"
 }
 
+// engineText is the line of a store that is a server.
 func engineText(e *Engine) string {
 	return fmt.Sprintf("%s transactions   last %s   p99 %s   lag %s   %s aborted   %s fences", term.CommaU(e.Transactions),
 		term.Duration(seconds(e.LastSeconds)), term.Duration(seconds(e.P99Seconds)), term.Duration(seconds(e.LagSeconds)),
@@ -244,6 +244,14 @@ func yesNo(yes bool) string {
 	return "NO"
 }
 
+// table is t in lines of the terminal's width; -o wide keeps its columns.
+func (a *app) table(t *term.Table) string {
+	if a.wide {
+		return t.String()
+	}
+	return t.Fit(a.Style.Width())
+}
+
 func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	if _, err := a.parse("account", args, 0, nil); err != nil {
 		return err
@@ -262,7 +270,7 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	if a.asJSON {
 		err = a.json(acc)
 	} else {
-		err = a.text(a.accountText(&acc))
+		err = a.narrow(a.accountText(&acc))
 	}
 	if err == nil && !acc.Balanced {
 		return &exit{code: ExitDegraded}
@@ -299,7 +307,10 @@ func (a *app) accountText(acc *Account) string {
 			}
 		}
 	}
-	out := t.String()
+	out := a.table(&t)
+	for i, w := range why {
+		why[i] = term.Wrap(w, a.Style.Width(), "   ")
+	}
 	if len(why) > 0 {
 		out += "\n" + strings.Join(why, "\n") + "\n"
 	}

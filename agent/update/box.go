@@ -122,7 +122,7 @@ func (s *Session) Check(src Source, name string) (*Offer, error) {
 		return nil, err
 	}
 	if name == "" {
-		if name, err = Newest(v, src); err != nil {
+		if name, err = newest(v, src); err != nil {
 			return nil, err
 		}
 		if name == "" {
@@ -223,6 +223,5 @@ const (
 	DefaultStateDir = "/var/lib/edge-updater"
 	DefaultRoot     = "/opt/edge"
 	DefaultTrust    = "/etc/edge-agent/root.json"
-	DefaultProduct  = "/etc/edge-agent/product"
 	AgentDir        = "update" // of the agent's part in updates, below its own directory
 )

@@ -316,7 +316,7 @@ func (l *Library) Health(c Chip) (Health, error) {
 	h := uint32(4)
 	err := l.check("dcmi_get_device_health", l.api.Health(c.Card, c.Device, &h))
 	switch {
-	case Dropped(err), err == nil && h > 3:
+	case dropped(err), err == nil && h > 3:
 		return Dead, nil
 	case err != nil:
 		return Dead, err

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,6 +67,10 @@ type journal struct {
 	refs        map[string]uint64 // of frames, to recognise a repeated one
 	order       []string
 	damaged     string // what was found wrong at opening
+
+	away    int       // messages with files put away since their directories were synced
+	flushed time.Time // when that was
+	syncDir func(dir string) error
 }
 
 // errJournal latches: what could not be written must not be worked on.
@@ -87,7 +92,7 @@ func openJournal(dir string) (*journal, error) {
 
 // readJournal is the state that the whole lines of a journal give, up to the first that is damaged.
 func readJournal(path string, data []byte) *journal {
-	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1}
+	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1, syncDir: syncDir}
 	rest := data
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
@@ -267,7 +272,7 @@ func (j *journal) compacted() []byte {
 	return lines(out...)
 }
 
-// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before.
+// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before (flush).
 func (j *journal) rewrite() error {
 	data := j.compacted()
 	tmp := j.path + ".new"
@@ -341,26 +346,52 @@ func (j *journal) note(e entry) error {
 	return j.durable(n)
 }
 
-// done notes that everything up to seq is acknowledged and put away. It needs no sync: the agent knows the position,
-// and putting a file away twice harms nobody. dirs are synced before their finished files are forgotten.
+// done notes that everything up to seq is acknowledged and put away. It needs no sync of its own: the agent knows the
+// position, and putting a file away twice harms nobody. But the line may not become durable, by the next bind, before the
+// directories dirs are: a file that a power cut brings back would be new to a journal that has forgotten it. So the line
+// waits until they were synced, for some files together; what is acknowledged meanwhile the agent tells after a restart.
 func (j *journal) done(seq uint64, dirs []string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if seq <= j.acked {
 		return nil
 	}
-	e := entry{Acked: seq}
-	if _, err := j.write(e); err != nil {
-		return err
+	for s, e := range j.pending {
+		if s <= seq && slices.ContainsFunc(e.Refs, func(r ref) bool { return r.Kind == refFile }) {
+			j.away++
+		}
 	}
-	j.apply(e)
-	if j.size < maxJournalBytes {
+	j.apply(entry{Acked: seq})
+	if j.away > 0 && j.away < awayMost && time.Since(j.flushed) < awayFor && j.size < maxJournalBytes {
 		return nil
 	}
-	for _, d := range dirs {
-		if err := syncDir(d); err != nil {
-			return fmt.Errorf("%w: sync %s: %w", errJournal, d, err)
+	return j.flush(dirs)
+}
+
+// settle writes what done has left for later.
+func (j *journal) settle(dirs []string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.away == 0 {
+		return nil
+	}
+	return j.flush(dirs)
+}
+
+func (j *journal) flush(dirs []string) error {
+	if j.away > 0 {
+		for _, d := range dirs {
+			if err := j.syncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) { // no directory brings no file back
+				return fmt.Errorf("%w: sync %s: %w", errJournal, d, err)
+			}
 		}
+	}
+	j.away, j.flushed = 0, time.Now()
+	if _, err := j.write(entry{Acked: j.acked}); err != nil {
+		return err
+	}
+	if j.size < maxJournalBytes {
+		return nil
 	}
 	return j.rewrite()
 }

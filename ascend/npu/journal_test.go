@@ -238,6 +238,57 @@ func TestJournalRewritten(t *testing.T) {
 	}
 }
 
+// A power cut may bring a file back that was put away. The journal on the disk must know it until its directory was
+// synced: forgotten before, the file is new, and gives its result twice.
+func TestJournalForgetsNoFileBeforeItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced, done := uint64(0), uint64(0)
+	j.syncDir = func(d string) error {
+		if d != "/in" {
+			t.Errorf("sync of %s", d)
+		}
+		synced = done
+		return nil
+	}
+	const files = 2 * awayMost
+	for i := range uint64(files) {
+		seq, err := j.bind(entry{Model: "gate", Refs: []ref{{Kind: refFile, Name: fmt.Sprintf("/in/%d.jpg", i), ID: "1/2/3", Root: "/in"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = seq
+		if err := j.done(seq, []string{"/in"}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readJournal("journal", data); got.acked > synced || len(got.pending) != int(done-got.acked) {
+			t.Fatalf("behind file %d the disk has forgotten up to %d, directories are synced up to %d", seq, got.acked, synced)
+		}
+	}
+	if synced < files-awayMost {
+		t.Errorf("synced up to %d of %d only", synced, files)
+	}
+	if err := j.settle([]string{"/in"}); err != nil || synced != files {
+		t.Errorf("in the end synced up to %d, %v", synced, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = openJournal(dir); err != nil || j.acked != files || len(j.pending) != 0 {
+		t.Errorf("after all %d, %v", j.acked, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzJournal(f *testing.F) {
 	f.Add(lines(entry{Incarnation: 7, Seq: 1}, entry{Seq: 1, Model: "gate", Refs: []ref{{Kind: refFile, Name: "/in/a.jpg", ID: "1/2/3", Root: "/in"}, {Kind: refFrame, Name: "a"}}},
 		entry{Seq: 1, Forget: []string{"a"}}, entry{Seq: 1, Tried: 2}, entry{Acked: 1}, entry{Seq: 2, Note: json.RawMessage(`[]`)}))

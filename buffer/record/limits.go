@@ -19,3 +19,7 @@ const (
 	MaxLabels           = 16
 	MaxStreamName       = 32
 )
+
+// MaxOffset is greater than any that a log comes to: a million records a second for a hundred thousand years. Every store holds it, and
+// what is added to it, as a signed number.
+const MaxOffset Offset = 1 << 62

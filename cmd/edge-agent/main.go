@@ -33,7 +33,9 @@ const usage = `edge-agent: sensors to a durable log to the central broker
   edge-agent enrol CODE [flags]      get this box's certificate with a one-time code
   edge-agent version
 
-FILE is /etc/edge-agent/agent.yaml if not given. SIGTERM stops after a last commit; SIGHUP reads FILE again.
+FILE is /etc/edge-agent/agent.yaml if not given. SIGTERM stops after a last
+commit; SIGHUP reads FILE again.
+
 Exit status: 0 fine, 1 error, 2 usage, 5 (enrol) refused.
 `
 

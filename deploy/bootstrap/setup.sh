@@ -15,7 +15,7 @@ command -v go >/dev/null 2>&1 || {
 case ${1:-build} in
 build) want cc gcc; want cc libc6-dev ;;
 test) want cc gcc; want cc libc6-dev; want mosquitto mosquitto; want openssl openssl; want sqlite3 sqlite3; want python3 python3
-	want owserver owserver; want owread ow-shell; want digitemp_DS9097 digitemp; want mbpoll mbpoll
+	want owserver owserver; want owread ow-shell; want digitemp_DS9097 digitemp; want mbpoll mbpoll; want zsh zsh; want fish fish # shells of the completions
 	[ -f /usr/include/modbus/modbus.h ] || need="$need libmodbus-dev" ;;
 arm)
 	want aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu; want aarch64-linux-gnu-gcc libc6-dev-arm64-cross

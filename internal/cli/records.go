@@ -106,6 +106,9 @@ func (v view) record(r *api.Record) string {
 	if line, ok := npuLine(r); ok && !v.wide {
 		return v.clean(at + "  " + line)
 	}
+	if line, ok := alarmLine(r); ok && !v.wide {
+		return v.clean(at + "  " + line)
+	}
 	name := r.Series
 	if name == "" {
 		name = "[" + r.Kind + "]"
@@ -131,9 +134,13 @@ func (v view) record(r *api.Record) string {
 	if r.Quality != "good" && r.Quality != "" {
 		line += "  " + r.Quality
 	}
+	reason := why(r)
+	if reason != "" {
+		line += " (" + reason + ")"
+	}
 	if v.wide {
 		line += fmt.Sprintf("  %s/%s/%d", r.Stream, r.Epoch, r.Offset)
-		if r.Detail != "" {
+		if r.Detail != "" && reason == "" {
 			line += "  detail " + r.Detail
 		}
 	}

@@ -102,6 +102,9 @@ func (v view) status(s *api.Status) string {
 	if s.NPU != nil {
 		b.WriteString(v.clean(v.fields(10, npuFields(s.NPU)...)))
 	}
+	if len(s.Pipelines) > 0 {
+		b.WriteString(v.clean(v.fields(10, pipelineFields(s.Pipelines)...)))
+	}
 	if s.Update != nil && (!ended(s.Update) || updateExit(s.Update) != nil || s.Update.Hold != nil || s.Update.Pause != nil || v.wide) {
 		b.WriteString(v.updateLine(s.Update) + "\n")
 	}

@@ -98,8 +98,8 @@ func deliver(l *buffer.Log, acks []*wire.Ack) DeliverStream {
 	}
 	at := info.Delivered
 	for _, e := range l.Epochs() {
-		p := find(acks, l.Name(), e.Epoch)
-		to, whole := position(l, &e, p, info.Gaps, note)
+		p, all := find(acks, l.Name(), e.Epoch)
+		to, whole := position(l, &e, p, all, info.Gaps, note)
 		info.Owed = owe(info.Owed, &e, p, to, info.Gaps)
 		at = to
 		if !whole {
@@ -113,8 +113,8 @@ func deliver(l *buffer.Log, acks []*wire.Ack) DeliverStream {
 	return s
 }
 
-// position is up to where an epoch is at the hub (A2), and whether that is all of it.
-func position(l *buffer.Log, e *buffer.EpochInfo, p *wire.Position, gaps []record.Gap, note func(string, ...any)) (record.Offset, bool) {
+// position is up to where an epoch is at the hub (A2), and whether that is all of it. all: p lists every gap of the hub.
+func position(l *buffer.Log, e *buffer.EpochInfo, p *wire.Position, all bool, gaps []record.Gap, note func(string, ...any)) (record.Offset, bool) {
 	if p == nil || !p.Known {
 		note("epoch %s: the hub has nothing of it", e.Epoch)
 		return e.First, false
@@ -134,6 +134,15 @@ func position(l *buffer.Log, e *buffer.EpochInfo, p *wire.Position, gaps []recor
 		if g.From < to && g.From >= e.Low && !inGap(gaps, e.Epoch, g.From) {
 			note("epoch %s: the hub lacks offsets %d to %d, which are here: the next connection sends them", e.Epoch, g.From, g.To)
 			to = g.From
+		}
+	}
+	if known := e.First; !all { // there may be gaps above the last one listed: the oldest are
+		if n := len(p.Gaps); n > 0 {
+			known = max(known, p.Gaps[n-1].To)
+		}
+		if known < to {
+			note("epoch %s: the hub lacks more than an ack file lists: what is above offset %d counts with the next connection", e.Epoch, known)
+			to = known
 		}
 	}
 	return to, to == e.End
@@ -192,13 +201,19 @@ func inGap(gaps []record.Gap, e record.Epoch, o record.Offset) bool {
 	return false
 }
 
-func find(acks []*wire.Ack, stream string, e record.Epoch) *wire.Position {
+// find is what the acks say of an epoch, and whether that lists all gaps.
+func find(acks []*wire.Ack, stream string, e record.Epoch) (p *wire.Position, all bool) {
 	for _, a := range acks {
+		gaps := 0
 		for i := range a.Positions {
-			if p := &a.Positions[i]; p.Stream == stream && p.Epoch == e {
-				return p
+			gaps += len(a.Positions[i].Gaps)
+			if x := &a.Positions[i]; x.Stream == stream && x.Epoch == e {
+				p = x
 			}
 		}
+		if p != nil {
+			return p, len(p.Gaps) < wire.MaxAckGaps && gaps < wire.MaxAckGapsTotal
+		}
 	}
-	return nil
+	return nil, true
 }

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/edgelog/edgelog/buffer/record"
 )
 
 // The version of the messages, in the high four bits of each first byte.
@@ -127,6 +129,15 @@ func (r *reader) uvarint(what string) uint64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+func (r *reader) offset(what string) record.Offset {
+	o := record.Offset(r.uvarint(what))
+	if o > record.MaxOffset {
+		r.fail(what)
+		return 0
+	}
+	return o
 }
 
 func (r *reader) varint(what string) int64 {

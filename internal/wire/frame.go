@@ -57,7 +57,7 @@ func (r *reader) header(h *FrameHeader, stream string, flags byte) {
 	h.Stream = stream
 	h.Epoch = record.Epoch(r.u64("epoch"))
 	h.Nonce = Nonce(r.u64("nonce"))
-	h.First = record.Offset(r.uvarint("first"))
+	h.First = r.offset("first")
 	if flags&flagParent != 0 {
 		h.Parent = record.Epoch(r.u64("parent"))
 		if h.Parent == 0 || h.Parent == h.Epoch {
@@ -66,7 +66,7 @@ func (r *reader) header(h *FrameHeader, stream string, flags byte) {
 	}
 	h.ParentEnd = impliedParentEnd(h)
 	if flags&flagParentEnd != 0 {
-		h.ParentEnd = record.Offset(r.uvarint("parent end"))
+		h.ParentEnd = r.offset("parent end")
 	}
 	if h.Epoch == 0 {
 		r.fail("epoch 0")
@@ -122,7 +122,7 @@ func ParseData(stream string, b []byte) (*Data, error) {
 	r.header(&d.FrameHeader, stream, flags)
 	base, count := r.uvarint("base"), r.uvarint("count")
 	d.Base, d.Count = d.First+record.Offset(base), uint32(count)
-	if d.Base < d.First || count == 0 || count > record.MaxBatchRecords || d.Base+record.Offset(count) < d.Base {
+	if d.Base < d.First || count == 0 || count > record.MaxBatchRecords || d.Base+record.Offset(count) < d.Base || d.Base+record.Offset(count) > record.MaxOffset {
 		r.fail("range")
 	}
 	d.ChainBase, d.ChainEnd = r.u64("chain"), r.u64("chain")
@@ -318,7 +318,7 @@ func ParseGap(stream string, b []byte) (*Gap, error) {
 	from, n := r.uvarint("from"), r.uvarint("length")
 	g.From = g.First + record.Offset(from)
 	g.To = g.From + record.Offset(n)
-	if g.From < g.First || g.To <= g.From {
+	if g.From < g.First || g.To <= g.From || g.To > record.MaxOffset {
 		r.fail("range")
 	}
 	g.Reason = record.Reason(r.u8("reason"))

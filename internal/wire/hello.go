@@ -130,19 +130,19 @@ func (r *reader) epochState() (e EpochState) {
 			r.fail("parent")
 		}
 	}
-	e.First = record.Offset(r.uvarint("first"))
+	e.First = r.offset("first")
 	if e.Parent != 0 {
 		e.ParentEnd = e.First
 	}
 	if flags&flagParentEnd != 0 {
-		e.ParentEnd = record.Offset(r.uvarint("parent end"))
+		e.ParentEnd = r.offset("parent end")
 	}
 	low, end := r.uvarint("low"), r.uvarint("end")
 	e.Low, e.End = e.First+record.Offset(low), e.First+record.Offset(end)
 	if e.ChainKnown = flags&flagChainEnd != 0; e.ChainKnown {
 		e.ChainEnd = r.u64("chain")
 	}
-	if e.Epoch == 0 || e.Low < e.First || e.End < e.Low {
+	if e.Epoch == 0 || e.Low < e.First || e.End < e.Low || e.End > record.MaxOffset {
 		r.fail("epoch's range")
 	}
 	return e

@@ -328,3 +328,53 @@ func BenchmarkAppendParseData(b *testing.B) {
 		}
 	}
 }
+
+// TestWhatNoLogComesTo: offsets that a store cannot count with and names that it cannot hold are refused here. An engine that fails
+// on them would look like one that is down, and stop all devices of the hub.
+func TestWhatNoLogComesTo(t *testing.T) {
+	const most = record.MaxOffset
+	head := wire.FrameHeader{Stream: "telemetry", Epoch: 7, Nonce: 1}
+	at := func(first record.Offset) wire.FrameHeader { h := head; h.First = first; return h }
+	data := func(h wire.FrameHeader, base record.Offset, producer string) error {
+		d := &wire.Data{FrameHeader: h, Base: base, Count: 2, CRC: wire.Checksum(nil)}
+		if producer != "-" {
+			d.Producers = []record.ProducerSpan{{ProducerPosition: record.ProducerPosition{Name: producer}, Range: record.Range{From: base, To: base + 1}}}
+		}
+		_, err := wire.ParseData("telemetry", wire.AppendData(nil, d))
+		return err
+	}
+	gap := func(h wire.FrameHeader, from, to record.Offset) error {
+		_, err := wire.ParseGap("telemetry", wire.AppendGap(nil, &wire.Gap{FrameHeader: h, Range: record.Range{From: from, To: to}}))
+		return err
+	}
+	hello := func(e wire.EpochState) error {
+		_, err := wire.ParseHello(wire.AppendHello(nil, &wire.Hello{Parts: 1, Streams: []wire.StreamState{{Stream: "telemetry", Epochs: []wire.EpochState{e}}}}))
+		return err
+	}
+	child := head
+	child.Parent, child.ParentEnd = 6, most+1
+	for _, c := range []struct {
+		what string
+		err  error
+		ok   bool
+	}{
+		{"the last records", data(at(most-2), most-2, "-"), true},
+		{"beyond", data(at(most-1), most-1, "-"), false},
+		{"above what is signed", data(at(1<<63), 1<<63, "-"), false},
+		{"an epoch that begins beyond", gap(at(most+1), most+1, most+2), false},
+		{"a parent that ends beyond", data(child, 0, "-"), false},
+		{"the last gap", gap(at(0), 0, most), true},
+		{"a gap beyond", gap(at(0), 0, most+1), false},
+		{"a hello's epoch", hello(wire.EpochState{Epoch: 7, End: most}), true},
+		{"a hello's epoch beyond", hello(wire.EpochState{Epoch: 7, End: most + 1}), false},
+		{"a hello's parent beyond", hello(wire.EpochState{Epoch: 7, Parent: 6, ParentEnd: most + 1}), false},
+		{"a producer", data(head, 0, "npu:1"), true},
+		{"a producer with a NUL", data(head, 0, "a\x00b"), false},
+		{"a producer without a name", data(head, 0, ""), false},
+		{"a producer that moves the cursor", data(head, 0, "\x1b[2J"), false},
+	} {
+		if (c.err == nil) != c.ok {
+			t.Errorf("%s: %v", c.what, c.err)
+		}
+	}
+}

@@ -168,10 +168,10 @@ func (t *tx) device(d *work) {
 		}
 		skipped, gapped := holes(x.Epoch)
 		t.after.Queue(`UPDATE epoch SET next = $2, chain_next = $3, ends = $4, quarantined = $5, rows = $6, late = $7, skipped = $8,
-			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
+			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15, first = $16 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
 			int64(x.Next), int64(x.ChainNext), int64(x.End), x.Quarantined, int64(x.Rows), int64(x.Late), int64(skipped),
 			int64(gapped), x.Boot, x.Arrived, x.LastTime, int64(was.Next), int64(was.ChainNext),
-			store.AppendMarks([]byte{}, x.Marks)).Exec(one)
+			store.AppendMarks([]byte{}, x.Marks), int64(x.First)).Exec(one)
 		t.gaps(x.Ref, was.Gaps, x.Gaps)
 		t.skips(x.Ref, was.Skipped, x.Skipped)
 	}

@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 		{"create race", testCreateRace},
 		{"parent", testParent},
 		{"gaps and fills", testGaps},
+		{"lower beginning", testLower},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
 		{"texts", testTexts},
@@ -47,6 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"large commit", testLarge},
 		{"concurrent", testConcurrent},
 		{"failure cases of the protocol", testProtocol},
+		{"whatever a device may say", testHostile},
 		{"context", testContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
