@@ -251,3 +251,9 @@ check-32bit: ## what runs on a box compiles for armv7 (without cgo: no cross com
 .PHONY: bench-pipeline
 bench-pipeline: ## what one pipeline takes in a second, against reading the log alone
 	@$(GO) test -count=1 ./agent/pipeline -run '^$$' -bench Pipeline -benchtime 5x | grep '^bench'
+
+# --- page ------------------------------------------------------------------------------------------------------
+.PHONY: test-page
+test-page: ## the box's web page in a real Chromium, against a real agent (SHOTS=directory keeps pictures)
+	@$(SETUP) page
+	@$(GO) test -count=1 -v -timeout 10m ./internal/e2e/page $(if $(SHOTS),-shots $(abspath $(SHOTS))) | grep -vE '^=== (RUN|PAUSE|CONT|NAME)'

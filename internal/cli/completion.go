@@ -159,7 +159,7 @@ func (a *app) argumentsOf(words []string, ask func(func(context.Context) []strin
 		return cmdline.Choice{Words: []string{"scan", "read", "profiles"}}
 	case "update":
 		if verb == "" || verb == "import" || verb == "diag" {
-			return verbs("explain", "history", "events", "hold", "unhold", "pause", "resume", "abort", "retry", "import", "diag")
+			return verbs(updateVerbs...)
 		}
 	case "log":
 		var names []string

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 var (
@@ -42,11 +40,19 @@ type system interface {
 // parts are what faults are about.
 type parts struct {
 	box, broker, receiver *process
-	link                  *cutproxy.Link
+	link                  *link
 }
 
 func main() {
 	flag.Parse()
+	for _, dir := range []*string{tools, bin, scratch} { // programs count relative paths from their configuration's place
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+			os.Exit(1)
+		}
+		*dir = abs
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := compare(ctx); err != nil {
@@ -94,6 +100,9 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
+// stuck is much longer than any fault: what takes nothing for so long was not set up right.
+const stuck = 2 * time.Minute
+
 type result struct {
 	acked, lost, doubled, disordered, exits int
 	last                                    bool
@@ -116,14 +125,14 @@ func faults() []func(p parts) {
 	box, broker := func(p parts) *process { return p.box }, func(p parts) *process { return p.broker }
 	receiver := func(p parts) *process { return p.receiver }
 	cut := func(d time.Duration) func(parts) {
-		return func(p parts) { p.link.Cut(); time.Sleep(d); p.link.Restore() }
+		return func(p parts) { p.link.cut(); time.Sleep(d); p.link.restore() }
 	}
 	return []func(parts){
 		kill(300*time.Millisecond, box),
 		cut(time.Second),
 		kill(time.Second, broker),
 		kill(time.Second, receiver),
-		func(p parts) { p.link.Cut(); kill(300*time.Millisecond, box)(p); p.link.Restore() },
+		func(p parts) { p.link.cut(); kill(300*time.Millisecond, box)(p); p.link.restore() },
 		kill(time.Second, box, broker),
 		cut(2 * time.Second),
 		kill(500*time.Millisecond, broker, receiver),
@@ -144,7 +153,7 @@ func run(ctx context.Context, s system) (result, error) {
 		for _, x := range all {
 			x.end()
 		}
-		p.link.Close()
+		p.link.close()
 	}()
 	done := make(chan struct{})
 	go func() { // faults while the producer works, each whole
@@ -160,6 +169,7 @@ func run(ctx context.Context, s system) (result, error) {
 		}
 	}()
 	began := time.Now()
+	last := began // that something was acknowledged
 	for seq := 1; seq <= *records; {
 		next := time.Now().Add(*pace)
 		call, cancelCall := context.WithTimeout(ctx, 5*time.Second)
@@ -171,8 +181,13 @@ func run(ctx context.Context, s system) (result, error) {
 			<-done
 			return result{}, ctx.Err()
 		case err == nil:
+			last = time.Now()
 			seq++
 			time.Sleep(time.Until(next))
+		case time.Since(last) > stuck:
+			cancel()
+			<-done
+			return result{}, fmt.Errorf("nothing was acknowledged for %v: %w", stuck, err)
 		default: // not acknowledged: the same one again
 			time.Sleep(50 * time.Millisecond)
 		}
