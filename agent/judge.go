@@ -8,6 +8,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/uplink"
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
@@ -16,6 +17,8 @@ const (
 	unbalancedLooks = 3                // in a row, judgeEvery apart: what is in motion between two snapshots is no fault
 	silentHub       = time.Minute      // a broker that takes a hello and no hub that answers it
 	noCredit        = 3 * time.Minute  // a hub that lets us wait
+	nothingTaken    = 5 * time.Minute  // the longest time-out of an ack
+	fruitlessTries  = 3                // time-outs and connections within it
 	slowWindow      = time.Minute      // over which a source is called too slow for its interval …
 	slowWindows     = 2                // … so often in a row
 	slowShare       = 0.1              // of the readings that were due
@@ -31,7 +34,14 @@ type judge struct {
 
 	waiting, broke time.Time // since when no hub answers, since when there is no credit
 	unbalanced     int       // looks in a row
+	waits          map[string]wait
 	sources        map[string]*pace
+}
+
+// wait is a stream of which something waits, and how the link stood when the last of it was settled.
+type wait struct {
+	settled, tries, answers uint64
+	since                   time.Time
 }
 
 // pace is what a source had given and missed when its window began.
@@ -48,9 +58,11 @@ func (a *Agent) look(j *judge, now time.Time) {
 	usage := a.view.usage
 	a.view.mu.Unlock()
 	j.disk(usage, c.DataDir)
-	j.balance(a.view.Account().Balanced)
+	acc := a.view.Account()
+	j.balance(acc.Balanced)
 	st, _ := a.deliver.status() // without an uplink there is nothing to say against it
 	j.link(now, st, c.Uplink.To())
+	j.taken(now, st, acc.Streams)
 	for _, s := range a.collector.Overview() {
 		j.source(now, s)
 	}
@@ -106,6 +118,34 @@ func (j *judge) link(now time.Time, st uplink.Status, broker string) {
 		j.raise(health.UplinkUnreadable, "uplink", "uplink", term.Count(st.Unreadable, "stream")+": the hub could not read a frame, also not a smaller one")
 	} else {
 		j.clear(health.UplinkUnreadable, "uplink")
+	}
+}
+
+// taken judges whether what waits is taken by anybody, stream by stream: a broker may carry hellos and drop frames.
+func (j *judge) taken(now time.Time, st uplink.Status, streams []api.StreamAccount) {
+	if j.waits == nil {
+		j.waits = map[string]wait{}
+	}
+	bad := ""
+	for i := range streams {
+		s := &streams[i]
+		left := s.Sum.Buffered + s.Sum.InFlight
+		is := wait{settled: s.Sum.End - min(left, s.Sum.End), tries: st.Timeouts + st.Connects, answers: st.Acks, since: now}
+		w, known := j.waits[s.Name]
+		if !known || left == 0 || w.settled != is.settled || is.tries < w.tries || st.Held == "budget" {
+			j.waits[s.Name] = is
+			continue
+		}
+		if now.Sub(w.since) >= nothingTaken && is.tries-w.tries >= fruitlessTries && is.answers-w.answers >= 2 {
+			bad = fmt.Sprintf("stream %s: the hub has answered, and taken nothing of it for %v, over %d time-outs and connections",
+				s.Name, now.Sub(w.since).Round(time.Minute), is.tries-w.tries)
+			break
+		}
+	}
+	if bad != "" {
+		j.raise(health.NothingTaken, "uplink", "uplink", bad)
+	} else {
+		j.clear(health.NothingTaken, "uplink")
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/edgelog/edgelog/agent/uplink"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
@@ -96,6 +97,45 @@ func TestJudgeLink(t *testing.T) {
 	b.want(t, "no credit, and a frame that nobody can read", health.NoCredit, health.UplinkUnreadable)
 	look(time.Second, streaming)
 	b.want(t, "all well")
+}
+
+// TestJudgeTaken: a broker that answers hellos and drops frames leaves everything well but one stream.
+func TestJudgeTaken(t *testing.T) {
+	b, now := newBench(), time.Unix(1e9, 0)
+	st := uplink.Status{Phase: uplink.PhaseStreaming, Credit: 1, Connects: 1, Acks: 1}
+	var end, settled uint64 = 100, 0
+	look := func(after time.Duration) {
+		now = now.Add(after)
+		b.taken(now, st, []api.StreamAccount{{Name: "alarms", Sum: api.EpochAccount{End: 5, Delivered: 5}},
+			{Name: "events", Sum: api.EpochAccount{End: end, Delivered: settled, Buffered: end - settled - 1, InFlight: 1}}})
+	}
+	look(0)
+	look(nothingTaken)
+	b.want(t, "a hub that does not answer is another fault")
+	st.Acks += 5
+	look(time.Second)
+	b.want(t, "no time-out: something else goes first")
+	st.Timeouts += fruitlessTries
+	look(time.Second)
+	b.want(t, "frames are lost", health.NothingTaken)
+	end += 50
+	look(judgeEvery)
+	b.want(t, "more waits", health.NothingTaken)
+	settled++
+	look(judgeEvery)
+	b.want(t, "something arrives")
+	st.Connects, st.Acks = st.Connects+9, st.Acks+9
+	look(nothingTaken - time.Second)
+	b.want(t, "not yet")
+	st.Held = "budget"
+	look(time.Minute)
+	b.want(t, "it must not be sent")
+	st.Held = ""
+	look(nothingTaken)
+	b.want(t, "the wait begins anew")
+	st = uplink.Status{}
+	look(nothingTaken)
+	b.want(t, "no uplink")
 }
 
 func TestJudgeSource(t *testing.T) {

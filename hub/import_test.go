@@ -439,3 +439,47 @@ func (c *carried) holes(db, file string) (at []record.Offset) {
 	}
 	return at
 }
+
+// TestCarriedThenRestoredAndCloned: a stick was imported and its ack file brought back, then the store is put back to before, and
+// the box has a twin from a copy of its disk. The network overrides the ack file (A11), and everything is there once.
+func TestCarriedThenRestoredAndCloned(t *testing.T) {
+	c := &carried{t: t, log: filepath.Join(t.TempDir(), "log")}
+	c.openings(2, 20)
+	db := newStore(t)
+	first := c.export("one.edge", false)
+	empty, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, 0, "import", first, "--db", db)
+	c.ack(first + ".ack")
+	if n := c.buffered(); n != 0 {
+		t.Fatalf("%d records wait after the ack file came", n)
+	}
+	twin := &carried{t: t, log: filepath.Join(t.TempDir(), "log"), next: 10_000}
+	if err := os.CopyFS(twin.log, os.DirFS(c.log)); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(db + suffix); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(db, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.openings(1, 10)
+	twin.openings(2, 10)
+	stick := twin.export("twin.edge", true) // above what the restored store has
+	if out := run(t, hub.ExitDegraded, "import", stick, "--db", db); !strings.Contains(out, "Keep the file") {
+		t.Error(out)
+	}
+	c.ack(first + ".ack") // an old ack file again: it raises nothing that stands
+	c.network(db)         // the box has all of it still, and sends what the store has lost
+	run(t, 0, "import", stick, "--db", db)
+	twin.network(db)
+	run(t, 0, "import", first, "--db", db)
+	if n := count(t, db); n != "140" { // of two streams: 2 × 20, and 10 and 20 of either
+		t.Errorf("%s rows, want 140", n)
+	}
+}

@@ -118,6 +118,7 @@ type LiveHubs struct {
 	Shards int           `json:"shards"` // how many there are
 	Held   []int         `json:"held"`   // by this hub
 	Owners []shard.Owner `json:"owners"`
+	Error  string        `json:"error,omitempty"` // why this hub cannot keep its shards
 }
 
 func (h *hub) liveHubs() *LiveHubs {
@@ -125,6 +126,9 @@ func (h *hub) liveHubs() *LiveHubs {
 		return nil
 	}
 	l := &LiveHubs{Name: h.c.Hubs.Name, Shards: h.shares.Shards(), Held: []int{}, Owners: h.shares.Owners()}
+	if err := h.shares.Err(); err != nil {
+		l.Error = err.Error()
+	}
 	for i := range l.Shards {
 		if h.shares.Holds(i) {
 			l.Held = append(l.Held, i)

@@ -272,5 +272,6 @@ func Outline(file string, host Host) (*Config, error) {
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
+	c.pos = pos
 	return c, nil
 }

@@ -19,6 +19,7 @@ const (
 	UplinkFlapping     Code = "U015"
 	BudgetUsedUp       Code = "U016"
 	NameTaken          Code = "U018"
+	NothingTaken       Code = "U029"
 )
 
 // Faults of updates over the way to the hub.
@@ -115,6 +116,11 @@ func uplinkFaults() []Declared {
 			Means: "The link has carried as many bytes as uplink.mqtt.budget_per_hour or budget_per_month allow. Only alarms are sent until the next hour or month.",
 			Found: "The bytes of all MQTT packets, both ways, are counted; the count outlives a restart.",
 			Do:    "`edgectl status` shows what was used. If it is too little: raise the budget and reload, or read fewer sensors less often.",
+			Risk:  staysOnDisk},
+		{Code: NothingTaken, Severity: Degraded, Title: "what is sent does not arrive",
+			Means: "The hub answers our hellos, and nothing of a stream that waits has arrived for minutes. What is between takes small messages and not the records: a broker that refuses or drops packets above some size, or an access list without the topics of the data. A broker acknowledges also what it drops.",
+			Found: "No record of the stream was acknowledged for five minutes, with several time-outs or lost connections, while hellos were answered.",
+			Do:    "Look into the broker's log. It must take packets of 256 KiB (Mosquitto: `max_packet_size`, `message_size_limit`) and let this device write `PREFIX/DEVICE/d/#`.",
 			Risk:  staysOnDisk},
 		{Code: NameTaken, Severity: Failed, Title: "another client uses this box's name at the broker",
 			Means: "A broker lets in one client of a name and closes the connection of the one before. Somebody else connects under our name, most likely a second box from a copy of this card, or a test program.",

@@ -2,11 +2,14 @@ package page
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"html"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -22,10 +25,10 @@ var types = []struct{ end, kind string }{
 // public reports whether a file says nothing about the box: the login form needs it.
 func public(path string) bool { return path == "/page.css" || path == "/icon.svg" }
 
-// file is one of the page's with its name for caches: the hash of its content.
+// file is one of the page's, packed for those who can unpack it, with its name for caches: the hash of its content.
 type file struct {
-	data       []byte
-	kind, etag string
+	data, packed []byte
+	kind, etag   string
 }
 
 func read(name string) file {
@@ -45,6 +48,16 @@ func read(name string) file {
 func (f file) named() file {
 	sum := sha256.Sum256(f.data)
 	f.etag = `"` + hex.EncodeToString(sum[:12]) + `"`
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(f.data)
+		err = errors.Join(err, z.Close())
+	}
+	if err != nil {
+		panic("page: " + err.Error()) // writing to memory
+	}
+	f.packed = b.Bytes()
 	return f
 }
 
@@ -79,7 +92,14 @@ func newFiles(login bool) http.Handler {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		w.Write(f.data) //nolint:errcheck // the reader has gone; there is nobody to tell
+		h.Set("Vary", "Accept-Encoding")
+		data := f.data
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") { // nothing of the box is in it that one could guess by its length
+			h.Set("Content-Encoding", "gzip")
+			data = f.packed
+		}
+		h.Set("Content-Length", strconv.Itoa(len(data)))
+		w.Write(data) //nolint:errcheck // the reader has gone; there is nobody to tell
 	})
 }
 

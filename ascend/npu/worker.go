@@ -100,6 +100,11 @@ func (w *Worker) runtime() string {
 // Run works until ctx ends. What was begun is finished first, as far as the agent takes it.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.journal.close()
+	defer func() {
+		if err := w.journal.settle(w.fileDirs()); err != nil {
+			w.log.Warn("finished files are put away again at the next start", "err", err)
+		}
+	}()
 	server, err := newServer(w)
 	if err != nil {
 		return err

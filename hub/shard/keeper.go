@@ -41,6 +41,7 @@ type Keeper struct {
 
 	mu   sync.Mutex // guards what follows
 	last []store.Lease
+	err  error // of the last turn
 }
 
 // table is what this hub may do, until when.
@@ -108,7 +109,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 	tick := time.NewTicker(k.o.TTL / ticksPerTTL)
 	defer tick.Stop()
 	for {
-		if err := k.turn(ctx); err != nil && ctx.Err() == nil {
+		err := k.turn(ctx)
+		k.mu.Lock()
+		k.err = err
+		k.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
 			if errors.Is(err, ErrName) || errors.Is(err, ErrShards) {
 				return err
 			}
@@ -213,6 +218,13 @@ func (k *Keeper) leave() {
 }
 
 const farewell = 3 * time.Second
+
+// Err is why the leases could not be kept when they were looked at last, nil if they could. A hub that cannot keep them serves nobody.
+func (k *Keeper) Err() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.err
+}
 
 // Owner is a hub and what it holds, as the store says.
 type Owner struct {

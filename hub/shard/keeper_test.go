@@ -219,8 +219,14 @@ func TestStoreDown(t *testing.T) {
 		settle(t, time.Second, "all", func() bool { return len(a.holds()) == 4 }, a)
 		a.cut.Store(true)
 		settle(t, ttl, "nothing is held without the store", func() bool { return len(a.holds()) == 0 }, a)
+		if err := a.Err(); !errors.Is(err, errDown) {
+			t.Errorf("why: %v", err)
+		}
 		a.cut.Store(false)
 		settle(t, ttl, "all again", func() bool { return len(a.holds()) == 4 }, a)
+		if err := a.Err(); err != nil {
+			t.Errorf("it holds all, and says %v", err)
+		}
 		a.end(t)
 	})
 }

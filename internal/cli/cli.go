@@ -118,6 +118,7 @@ func commands() []command {
 		{"faults", "[ack ID]", "what is or was wrong; ack: I know of it", (*app).faults},
 		{"explain", "CODE", "what a fault means and what to do", (*app).explain},
 		{"doctor", "", "look for the cause; works with the agent dead", (*app).doctor},
+		{"pipeline", "[try --since T --name NAME]", "what is computed on the log; try: over its past", (*app).pipeline},
 		{"npu", "[run --model M FILE…]", "the NPU: chips, models, queue; run a model on files", (*app).npu},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},

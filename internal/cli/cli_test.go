@@ -1,10 +1,13 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -257,6 +260,24 @@ func TestDoctor(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &e); err != nil || code != cli.ExitDegraded || e.Checks[0].Name != "broker" || e.Checks[0].Code != "U001" {
 		t.Errorf("exit %d, %v\n%s", code, err, out)
+	}
+}
+
+// What the system calls a failure is no answer to a person.
+func TestDoctorSaysWhyInWords(t *testing.T) {
+	files := fstest.MapFS{"etc/agent.yaml": {Data: []byte("device: box-17\nuplink: {mqtt: {broker: 'tcp://b.example:1883'}}\n")}}
+	b := healthyBox()
+	b.status.DataDir, b.status.Config = t.TempDir(), "/etc/agent.yaml"
+	dir := serve(t, b)
+	for want, err := range map[string]error{
+		"b.example:1883: connection refused: the machine answers,": &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+		"b.example:1883: nobody knows that name":                   &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "b.example", IsNotFound: true}},
+		"b.example:1883: no answer within 3s":                      context.DeadlineExceeded,
+	} {
+		_, out, _ := run{args: []string{"doctor", "--run-dir", dir}, style: utf8, files: files, dial: err}.do(t)
+		if !strings.Contains(out, want) || strings.Contains(out, "dial tcp") {
+			t.Errorf("%v: want %q\n%s", err, want, out)
+		}
 	}
 }
 

@@ -85,6 +85,8 @@ func (a *app) valuesOf(name string, ask func(func(context.Context) []string) []s
 		return cmdline.Choice{Words: ask(a.seriesNames)}
 	case "scan":
 		return cmdline.Choice{Words: ask(a.lineNames)}
+	case "name":
+		return cmdline.Choice{Words: ask(a.pipelineNames)}
 	case "profile":
 		return cmdline.Choice{Words: profiles.Names(), Files: true}
 	case "since", "until":
@@ -139,6 +141,10 @@ func (a *app) argumentsOf(words []string, ask func(func(context.Context) []strin
 		return cmdline.Choice{Words: []string{"new"}}
 	case "npu":
 		return verbs("run")
+	case "pipeline":
+		if verb == "" {
+			return cmdline.Choice{Words: []string{"try"}}
+		}
 	case "release":
 		return verbs("prepare", "add", "freeze", "sign", "publish", "verify")
 	case "faults":
@@ -153,7 +159,7 @@ func (a *app) argumentsOf(words []string, ask func(func(context.Context) []strin
 		return cmdline.Choice{Words: []string{"scan", "read", "profiles"}}
 	case "update":
 		if verb == "" || verb == "import" || verb == "diag" {
-			return verbs("explain", "history", "events", "hold", "unhold", "pause", "resume", "abort", "retry", "import", "diag")
+			return verbs(updateVerbs...)
 		}
 	case "log":
 		var names []string

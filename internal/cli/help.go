@@ -57,6 +57,8 @@ func examples(name string) string {
 		return scanHelp
 	case "modbus":
 		return modbusHelp
+	case "pipeline":
+		return pipelineHelp
 	case "npu":
 		return npuHelp
 	case "enrol":

@@ -50,7 +50,7 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
-	"internal/cmdline":        {"internal/strictyaml", "internal/version"},
+	"internal/cmdline":        {"internal/strictyaml", "internal/term", "internal/version"},
 	"internal/logtool":        {"internal/logquery"},
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},

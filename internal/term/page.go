@@ -52,7 +52,25 @@ func hang(line string, width int) string {
 		deeper := indent + "    "
 		return hang(indent+strings.TrimRight(body[:at], " "), width) + "\n" + deeper + Wrap(breakable(last, width-len(deeper)), width, deeper)
 	}
-	return indent + wrapFrom(breakable(body, width-len(indent)), width, len(indent), indent+"    ")
+	deeper := indent + "    "
+	if len(indent) >= continued { // it goes on a line before
+		for len(indent) > 6 && (len(indent) > width/2 || len(indent)+longest(body) > width) {
+			indent = indent[1:]
+		}
+		deeper = indent
+	}
+	return indent + wrapFrom(breakable(body, width-len(indent)), width, len(indent), deeper)
+}
+
+// continued is the indent from which on a line is taken for the rest of the one before.
+const continued = 10
+
+func longest(text string) int {
+	n := 0
+	for _, w := range strings.Fields(text) {
+		n = max(n, Columns(w))
+	}
+	return n
 }
 
 // breakable puts a space behind the | of words that are longer than room, as often as they need it.

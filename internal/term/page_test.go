@@ -37,6 +37,10 @@ S012   degraded   sensor restarts
 			t.Errorf("%d columns:\n%s", width, got)
 		}
 	}
+	const continued = "  apply --from DIR\n                         verify, install, watch\n"
+	if got := term.Page(continued, 30); got != "  apply --from DIR\n               verify,\n               install, watch\n" {
+		t.Errorf("a continued line:\n%s", got)
+	}
 	for line := range strings.Lines(term.Page(strings.Repeat("word ", 40), 20)) {
 		if term.Columns(strings.TrimSuffix(line, "\n")) > 20 {
 			t.Errorf("too wide: %s", line)

@@ -1,6 +1,6 @@
 // The page: asks the box every few seconds, draws what it said, keeps it when the box does not answer.
 
-import {ago, bytes, clock, clockText, comma, duration, firstSentence, names, number, offset, rank, rate, rateText, reasons, seconds, sentence,
+import {ago, bytes, clock, clockText, comma, duration, firstSentence, key, names, number, offset, rank, rate, rateText, reasons, seconds, sentence,
   shown, span, unitText} from "./words.mjs";
 import {domain, draw, pointsOf, spark, told} from "./chart.mjs";
 
@@ -15,9 +15,10 @@ function h(tag, attrs, ...kids) {
     if (k.startsWith("on")) e.addEventListener(k.slice(2), attrs[k]);
     else if (attrs[k] !== undefined && attrs[k] !== false) e.setAttribute(k, attrs[k]);
   }
-  e.append(...kids.flat().filter((x) => x !== "" && x !== null && x !== undefined));
+  e.append(...kids.flat(9).filter((x) => x !== "" && x !== null && x !== undefined));
   return e;
 }
+const soft = (...kids) => h("p", {class: "soft"}, ...kids);
 // prose shows what stands between backticks as code.
 const prose = (s) => s.split("`").map((t, i) => (i % 2 ? h("code", {}, t) : t));
 
@@ -51,9 +52,9 @@ function put(id, what, make) {
   const mark = JSON.stringify(what);
   if (drawn.get(id) === mark) return;
   drawn.set(id, mark);
-  const at = $(id), key = at.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  at.replaceChildren(...[make()].flat().filter(Boolean));
-  if (key) [...at.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key)?.focus({preventScroll: true});
+  const at = $(id), focus = at.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  at.replaceChildren(...[make()].flat(9).filter(Boolean));
+  if (focus) [...at.querySelectorAll("[data-key]")].find((e) => e.dataset.key === focus)?.focus({preventScroll: true});
 }
 
 const look = {ok: ["✓ OK", "ok"], degraded: ["! DEGRADED", "warn"], failed: ["!! FAILED", "alarm"]};
@@ -76,18 +77,18 @@ function head() {
 function beat() {
   const since = (performance.now() - (box.heard || box.began)) / 1000, silent = since > 2 * every / 1000 + 2;
   $("live").className = silent ? "silent" : "";
-  if (silent) $("live").textContent = "no answer since " + duration(since) + (box.heard ? "; what stands below is what it said then" : "");
+  if (silent) $("live").textContent = "no answer for " + duration(since) + (box.heard ? "; what stands below is what it said then" : "");
   else if (box.heard) $("live").textContent = "live";
 }
 
 const counts = (f) => f.active || f.severity !== "notice";
 
 function faultCard(f) {
-  const [word, kind] = weight[f.severity] || [f.severity, ""], key = "fault" + f.code;
-  const more = h("details", {"data-code": f.code}, h("summary", {"data-key": key + f.id}, "explain " + f.code), h("div", {}));
+  const [word, kind] = weight[f.severity] || [f.severity, ""], name = "fault" + f.id;
+  const more = h("details", {}, h("summary", {"data-key": name}, "explain " + f.code), h("div", {}));
   const fill = async () => {
-    if (!more.open) return open.delete(key + f.id);
-    open.add(key + f.id);
+    if (!more.open) return open.delete(name);
+    open.add(name);
     if (!texts.has(f.code)) {
       try {
         texts.set(f.code, (await ask("/v1/explain/" + f.code)).faults[0]);
@@ -101,22 +102,41 @@ function faultCard(f) {
       .map(([k, v]) => [h("dt", {}, k), h("dd", {}, prose(v))])));
   };
   more.addEventListener("toggle", fill);
-  if (open.has(key + f.id)) more.open = true;
+  if (open.has(name)) more.open = true;
   const next = f.acknowledged ? "acknowledged by " + f.acknowledged_by : f.active ? "" : "over; at the box: `edgectl faults ack " + f.id + "`";
   return h("article", {class: "card fault " + kind}, h("p", {}, h("b", {class: "mark"}, word), " ", h("span", {class: "soft"}, span(f, now()))),
     h("h3", {}, (f.subject ? f.subject + ": " : "") + f.title), h("p", {}, prose(sentence(f.text))),
-    f.acknowledged ? "" : h("p", {}, prose(firstSentence(f.do))), next ? h("p", {class: "soft"}, prose(next)) : "", more);
+    f.acknowledged ? "" : h("p", {}, prose(firstSentence(f.do))), next ? soft(prose(next)) : "", more);
 }
 
 function faults() {
   const all = box.status.faults || [], list = all.filter(counts), past = all.length - list.length;
-  put("faults", [all, Math.floor(now() / 60)], () => [...list.map(faultCard),
-    past ? h("p", {class: "soft"}, past + (past > 1 ? " past faults" : " past fault") + " nobody has acknowledged: ", h("code", {}, "edgectl faults")) : ""]);
+  const lines = box.status.pipelines || [];
+  put("faults", [all, lines, Math.floor(now() / 60)], () => [...list.map(faultCard), lines.flatMap(alarms),
+    past ? soft(past + (past > 1 ? " past faults" : " past fault") + " nobody has acknowledged: ", h("code", {}, "edgectl faults")) : ""]);
+}
+
+// alarms that a pipeline has raised.
+function alarms(p) {
+  const t = now(), kind = {critical: "alarm", warning: "warn"}[p.severity] || "", list = p.alarms || [], more = (p.raised || 0) - list.length;
+  const cards = list.map((a) => {
+    const [first, beside] = known(a.series), since = seconds(a.since);
+    return h("article", {class: "card fault " + kind}, h("p", {}, h("b", {class: "mark"}, "alarm, " + p.severity), " ",
+      h("span", {class: "soft"}, since ? "since " + clock(since, t) + " " + offset(since) + " (" + duration(t - since) + ")" : "")),
+    h("h3", {}, first + " ", h("small", {}, beside.join(" · "))), h("p", {}, sentence(a.text)), soft(p.name + ": " + p.text));
+  });
+  return more > 0 ? [...cards, soft("and " + comma(more) + " more of " + p.name)] : cards;
+}
+
+function pipelines(list) {
+  const broken = list.filter((p) => p.state !== "ok"), behind = Math.max(...list.map((p) => p.lag));
+  return sum("Pipelines", [...broken.map((p) => p.name + " " + p.state), list.length - broken.length + " ok"].join(", "),
+    [comma(list.reduce((n, p) => n + p.results, 0)) + " results", behind ? comma(behind) + " records behind" : "", ...broken.map((p) => p.error || "")], broken.length ? "warn" : "");
 }
 
 function sum(name, main, rest, kind, meter) {
   return h("div", {class: "card"}, h("h2", {}, name), h("p", {class: "main " + (kind || "")}, main), meter === undefined ? "" : bar(meter),
-    h("p", {class: "soft"}, rest.filter(Boolean).join(" · ")));
+    soft(rest.filter(Boolean).join(" · ")));
 }
 function bar(share) {
   const fill = h("i", {});
@@ -126,12 +146,13 @@ function bar(share) {
 
 function sums() {
   const s = box.status, src = s.sources, b = s.buffer, t = now();
-  put("sums", [src, b, s.uplink, s.npu, s.update, s.streams, Math.floor(t / 3)], () => {
+  put("sums", [src, b, s.uplink, s.npu, s.update, s.pipelines, s.streams, Math.floor(t / 3)], () => {
     const broken = src.degraded + src.dead;
     const out = [sum("Sources", src.ok + " ok" + (broken ? ", " + src.degraded + " degraded, " + src.dead + " dead" : ""),
       [rate(src.readings_per_second) + " readings/s", "missed today " + comma(src.missed_today) + (src.missed_text && src.missed_today ? " (" + src.missed_text + ")" : "")],
       src.dead ? "alarm" : broken ? "warn" : "")];
     out.push(uplink(s.uplink, s.streams || [], t), buffer(b, s.uplink, t));
+    if (s.pipelines?.length) out.push(pipelines(s.pipelines));
     if (s.npu) out.push(npu(s.npu));
     if (s.update) out.push(update(s.update, t));
     return out;
@@ -148,7 +169,7 @@ function buffer(b, u, t) {
 function uplink(u, streams, t) {
   const waiting = streams.reduce((n, x) => n + x.buffered + x.in_flight, 0);
   const since = u.since ? " since " + clock(seconds(u.since), t) + " (" + duration(t - seconds(u.since)) + ")" : "";
-  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub has not answered", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
+  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub does not answer", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
     ["none configured: records stay on this box", ""];
   const b = u.budget, rest = [u.broker, u.last_ack ? "last answer " + ago(seconds(u.last_ack), t) : "", (u.error || "").replace("connect to " + u.broker + ": ", "")];
   if (u.state !== "none") rest.push(waiting ? comma(waiting) + " records wait" : "nothing waits");
@@ -193,7 +214,7 @@ function sourceCard(src) {
   const facts = [src.interval_seconds ? "every " + duration(src.interval_seconds) : "", src.readings_per_second ? rateText(src.readings_per_second) : "", comma(src.taken) + " taken",
     src.unchanged ? comma(src.unchanged) + " unchanged" : "", comma(missed) + " missed" + (missed ? " (" + reasons(src.missed) + ")" : ""), src.port ? "on " + src.port : "", src.error];
   return h("div", {class: "card source"}, h("div", {class: "head"}, h("div", {class: "bar"}, h("h3", {}, src.name + " ", h("small", {}, src.driver + (src.simulated ? ", SIMULATED" : ""))),
-    h("b", {class: ["alarm", "warn", "ok"][rank(src.state)]}, src.state)), h("p", {class: "soft"}, facts.filter(Boolean).join(" · "))),
+    h("b", {class: ["alarm", "warn", "ok"][rank(src.state)]}, src.state)), soft(facts.filter(Boolean).join(" · "))),
     h("div", {class: "rows"}, few.map((x) => sensorRow(src, x)),
       more > 0 ? h("button", {class: "link fill", type: "button", "data-key": "source" + src.name, onclick: () => { open.add("source" + src.name); sensors(true); }}, "show " + more + " more") : "",
       src.left_out ? h("p", {class: "row fill soft"}, comma(src.left_out) + " more are not shown; find them by name") : ""));
@@ -207,7 +228,7 @@ function sensors(again) {
   if (n > 20) $("match").hidden = false;
   $("span").textContent = box.sparkSpan ? "charts: last " + duration(box.sparkSpan) : "";
   put("sources", [list, box.sparked, again ? Math.random() : 0, Math.floor(now())], () => list.length ? list.map(sourceCard) :
-    h("p", {class: "soft"}, $("match").value ? "No sensor has this in its source, id, name or series." : "No source is configured."));
+    soft($("match").value ? "No sensor has this in its source, id, name or series." : "No source is configured."));
 }
 
 function streams() {
@@ -217,14 +238,14 @@ function streams() {
     h("h3", {}, s.name, h("span", {class: "soft " + (s.balanced ? "ok" : "alarm")}, s.balanced ? "balanced" : "NOT BALANCED")),
     [["end", s.durable], ["delivered", s.delivered], ["in flight", s.in_flight], ["buffered", s.buffered], ["dropped", s.dropped]]
       .map(([k, v]) => h("div", {class: k === "dropped" && v ? "warn" : ""}, h("small", {}, k), comma(v))),
-    s.error ? h("p", {class: "alarm fill"}, s.error) : "")), quiet.length ? h("p", {class: "soft"}, "empty and balanced: " + quiet.map((s) => s.name).join(", ")) : ""]);
+    s.error ? h("p", {class: "alarm fill"}, s.error) : "")), quiet.length ? soft("empty and balanced: " + quiet.map((s) => s.name).join(", ")) : ""]);
 }
 
 function nodes() {
   const lines = box.nodes?.lines || [];
   put("nodes", [lines, Math.floor(now() / 10)], () => lines.length ? [h("h2", {}, "Nodes"), ...lines.flatMap((l) => l.nodes.map((n) => h("div", {class: "card fault " + ({online: "", flashing: ""}[n.state] ?? "warn")},
     h("div", {class: "bar"}, h("h3", {}, n.name + " ", h("small", {}, "unit " + n.unit + " on " + l.name)), h("b", {class: n.state === "online" ? "ok" : "warn"}, n.state)),
-    h("p", {class: "soft"}, [n.chip, n.version, n.heard ? "heard " + ago(seconds(n.heard), now()) : "", comma(n.events_total) + " events", n.queue_events ? comma(n.queue_events) + " wait" : "", n.resets ? comma(n.resets) + " resets" : ""].filter(Boolean).join(" · ")),
+    soft([n.chip, n.version, n.heard ? "heard " + ago(seconds(n.heard), now()) : "", comma(n.events_total) + " events", n.queue_events ? comma(n.queue_events) + " wait" : "", n.resets ? comma(n.resets) + " resets" : ""].filter(Boolean).join(" · ")),
     n.error ? h("p", {}, n.error) : ""))) ] : []);
 }
 
@@ -261,6 +282,12 @@ function chartPath(stream, series, length, points) {
 // one is the sensor that is looked at closely: its id and how far back.
 const one = {id: "", range: 0, chart: null, at: 0, error: "", drawn: "", card: null};
 
+// known names a series by what its key says.
+function known(series) {
+  const {labels} = key(series);
+  return names({series, label: labels.name, id: labels.rom});
+}
+
 function find(id) {
   for (const src of box.sensors?.sources || []) for (const x of src.sensors) if (idOf(x.stream || src.stream, x.series) === id) return [src, x];
   return null;
@@ -292,18 +319,19 @@ async function closer() {
 }
 
 function showOne() {
-  const found = find(one.id), [src, x] = found || [null, {series: one.id.slice(one.id.indexOf("|") + 1), quality: "good"}];
+  const series = one.id.slice(one.id.indexOf("|") + 1), {labels} = key(series); // of a producer, or gone: only the log knows it
+  const [src, x] = find(one.id) || [null, {series, label: labels.name, id: labels.rom}];
   const width = Math.min($("one").clientWidth || 340, 1060) - 26, t = now();
   put("one", [one.id, one.range, one.at, one.error, Boolean(one.chart), x, width, Math.floor(t / 3)], () => {
     const [first, beside] = names(x), [value, unit] = shown(x.value, x.unit), c = one.chart, s = c?.series[0];
     const out = [h("div", {class: "bar"}, h("button", {type: "button", "data-key": "back", onclick: () => { location.hash = ""; }}, "‹ all"),
       h("div", {class: "ranges", role: "group", "aria-label": "Range"}, ranges.map(([name], i) => h("button", {type: "button", "data-key": "range" + i, "aria-pressed": String(i === one.range),
         onclick: () => { Object.assign(one, {range: i, chart: null, at: 0, error: ""}); closer(); }}, name)))),
-      h("h2", {}, first + " ", h("small", {}, beside.join(" · "))), h("p", {class: "big num"}, value, h("small", {}, unit ? " " + unit : "")),
-      h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + (src ? " · source " + src.name : "") + (x.simulated ? " · SIMULATED" : "")))];
+      h("h2", {}, first + " ", h("small", {}, beside.join(" · "))), src ? h("p", {class: "big num"}, value, h("small", {}, unit ? " " + unit : "")) : "",
+      src ? h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + " · source " + src.name + (x.simulated ? " · SIMULATED" : ""))) : ""];
     const fault = (box.status?.faults || []).find((f) => src && f.key === src.name + "/" + x.series && counts(f));
     if (fault) out.push(faultCard(fault));
-    if (!s) return [...out, h("p", {class: "soft"}, one.error || "reading the log …")];
+    if (!s) return [...out, soft(one.error || "reading the log …")];
     const what = [one.id, one.range, one.at, width].join(); // what a finger points at stays while the chart is the same
     if (one.drawn !== what) Object.assign(one, {drawn: what, card: h("div", {class: "card"}, chartOf(c, s, src, width, t))});
     return [...out, one.card];
@@ -334,7 +362,7 @@ function chartOf(c, s, src, width, t) {
       h("tbody", {}, points.slice().reverse().map((p) => h("tr", {}, h("td", {}, clock(p.t - c.point_seconds / 2, t)), cell(p, "mean"), cell(p, "min"), cell(p, "max"), h("td", {}, comma(p.readings)), h("td", {}, comma(p.bad || 0))))))));
   });
   if (open.has("table")) table.open = true;
-  return [h("p", {class: "num"}, sumUp), svg, pointed, h("p", {class: "soft"}, "each point " + duration(c.point_seconds) + ": mean, and the band from least to most"),
+  return [h("p", {class: "num"}, sumUp), svg, pointed, soft("each point " + duration(c.point_seconds) + ": mean, and the band from least to most"),
     ...notes.map((n) => h("p", {class: "warn"}, n)), table];
 }
 

@@ -367,6 +367,47 @@ func silentTCP(t *testing.T) modbus.Line {
 	return modbus.NewTCP(n.Addr().String())
 }
 
+// Unit 0 is everybody on a serial line; a server over TCP may have it.
+func TestUnitZero(t *testing.T) {
+	n, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		c, err := n.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		s := &slave{}
+		for b := [64]byte{}; ; {
+			k, err := c.Read(b[:])
+			if err != nil {
+				return
+			}
+			pdu := s.pdu(slices.Clone(b[7:k]))
+			c.Write(append(append(b[:4:4], 0, byte(1+len(pdu)), b[6]), pdu...))
+		}
+	}()
+	l := modbus.NewTCP(n.Addr().String())
+	m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: time.Minute})
+	if got, err := m.ReadHolding(t.Context(), 0, 100, 1); err != nil || got[0] != 301 {
+		t.Errorf("read %v, %v", got, err)
+	}
+	if err := m.WriteRegister(t.Context(), 0, 100, 7); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	l.Close()
+	n.Close()
+	<-served
+	rtu := modbus.NewMaster(startSlave(t, &slave{unit: 1}), modbus.MasterOptions{Timeout: time.Minute})
+	if _, err := rtu.ReadHolding(t.Context(), 0, 100, 1); !errors.Is(err, modbus.ErrRequest) {
+		t.Errorf("everybody was read: %v", err)
+	}
+}
+
 // So do converters that pass the bytes of a serial line through.
 func TestConverterClosesIdleConnection(t *testing.T) {
 	n, err := net.Listen("tcp", "127.0.0.1:0")

@@ -137,7 +137,8 @@ func (f *Fleet) Report(name string, rep *fleetwire.Reported, now time.Time) []En
 		return nil
 	}
 	to := JobState(rep.State)
-	if j.State == to || j.State == Queued || j.State == committed || j.State == Cancelled && to != committed {
+	if j.State == to || j.State == Queued || j.State == committed || j.State == Cancelled && to != committed ||
+		j.State.Ended() && !d.may(now) {
 		return nil
 	}
 	return []Entry{{Time: now, By: name, What: WasEnded, Rollout: r.ID, Device: name, State: to, Reason: clip(rep.Reason), Detail: clip(rep.Detail),
@@ -164,6 +165,9 @@ func (f *Fleet) Event(name string, e *fleetwire.Event, hash string, now time.Tim
 		out.What, out.Detail = DeviceFork, "an event follows on another one than was heard: two boxes, two copies of a disk, or a new one, under this name"
 	case e.Number > d.Event+1:
 		out.What, out.Detail = DeviceHole, fmt.Sprintf("events %d to %d were not heard", d.Event+1, e.Number-1)
+	}
+	if !d.may(now) { // the next one that is noted says that this one is not
+		return nil
 	}
 	return []Entry{out}
 }

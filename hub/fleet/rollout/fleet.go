@@ -100,6 +100,24 @@ type Device struct {
 	idle time.Duration // of it, without progress
 	mark progress
 	look time.Time
+
+	notes float64 // how many entries it may cause, and when that was counted
+	noted time.Time
+}
+
+// may takes one of the entries that a device may cause by itself: nothing is ever removed from the audit log.
+func (d *Device) may(now time.Time) bool {
+	if d.noted.IsZero() {
+		d.notes = maxNotes
+	} else if passed := now.Sub(d.noted); passed > 0 {
+		d.notes = min(d.notes+float64(passed)/float64(noteEvery), maxNotes)
+	}
+	d.noted = now
+	if d.notes < 1 {
+		return false
+	}
+	d.notes--
+	return true
 }
 
 // progress is what counts as a step.

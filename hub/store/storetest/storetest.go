@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 		{"create race", testCreateRace},
 		{"parent", testParent},
 		{"gaps and fills", testGaps},
+		{"lower beginning", testLower},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
 		{"texts", testTexts},
@@ -143,6 +144,19 @@ func (h History) Create(n int) store.Change { return h.h.create(n) }
 
 // Rows extends it by n readings.
 func (h History) Rows(n int) store.Change { return h.h.rows(n) }
+
+// Gap extends it by a gap.
+func (h History) Gap(n int, why record.Reason) store.Change { return h.h.gap(n, why) }
+
+// Fill fills a gap of one record that an earlier change has made.
+func (h History) Fill(g record.Gap) store.Change {
+	c := h.h.at()
+	c.Late, c.RowBase, c.Rows = true, g.From, readings(g.From, 1)
+	now := g
+	now.From, now.ChainFrom = g.To, g.ChainTo
+	c.ShrinkGaps = []store.GapShrink{{At: g.From, Now: now}}
+	return c
+}
 
 func newHistory(device, stream string, e record.Epoch) *history {
 	return &history{device: device, stream: stream, epoch: e}

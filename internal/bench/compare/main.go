@@ -45,6 +45,14 @@ type parts struct {
 
 func main() {
 	flag.Parse()
+	for _, dir := range []*string{tools, bin, scratch} { // programs count relative paths from their configuration's place
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+			os.Exit(1)
+		}
+		*dir = abs
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := compare(ctx); err != nil {
@@ -91,6 +99,9 @@ func times(n int) string {
 	}
 	return fmt.Sprintf("%d times", n)
 }
+
+// stuck is much longer than any fault: what takes nothing for so long was not set up right.
+const stuck = 2 * time.Minute
 
 type result struct {
 	acked, lost, doubled, disordered, exits int
@@ -158,6 +169,7 @@ func run(ctx context.Context, s system) (result, error) {
 		}
 	}()
 	began := time.Now()
+	last := began // that something was acknowledged
 	for seq := 1; seq <= *records; {
 		next := time.Now().Add(*pace)
 		call, cancelCall := context.WithTimeout(ctx, 5*time.Second)
@@ -169,8 +181,13 @@ func run(ctx context.Context, s system) (result, error) {
 			<-done
 			return result{}, ctx.Err()
 		case err == nil:
+			last = time.Now()
 			seq++
 			time.Sleep(time.Until(next))
+		case time.Since(last) > stuck:
+			cancel()
+			<-done
+			return result{}, fmt.Errorf("nothing was acknowledged for %v: %w", stuck, err)
 		default: // not acknowledged: the same one again
 			time.Sleep(50 * time.Millisecond)
 		}
