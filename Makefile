@@ -240,3 +240,20 @@ cuts-update: ## the power cut at random moments of updates (CUTS=10000 SEED=1)
 	@$(GO) test -count=1 -v -timeout 0 ./agent/update/install -run 'TestRandomCuts$$' -cuts $(if $(filter 200,$(CUTS)),10000,$(CUTS)) -cut-seed $(or $(SEED),1) | grep -vE '^=== '
 test-units: ## how far the shipped units are closed, by systemd-analyze
 	@ONLY=units deploy/systemd/test.sh .
+
+# --- 32 bits -----------------------------------------------------------------------------------------------------
+.PHONY: check-32bit
+check-32bit: ## what runs on a box compiles for armv7 (without cgo: no cross compiler needed)
+	@GOOS=linux GOARCH=arm GOARM=7 CGO_ENABLED=0 $(GO) build ./buffer/... ./agent/... ./drivers/... ./mcu ./mcu/boot/... \
+		./ascend/... ./cmd/edgectl ./cmd/edge-npu ./cmd/edge-updater
+
+# --- pipelines ---------------------------------------------------------------------------------------------------
+.PHONY: bench-pipeline
+bench-pipeline: ## what one pipeline takes in a second, against reading the log alone
+	@$(GO) test -count=1 ./agent/pipeline -run '^$$' -bench Pipeline -benchtime 5x | grep '^bench'
+
+# --- page ------------------------------------------------------------------------------------------------------
+.PHONY: test-page
+test-page: ## the box's web page in a real Chromium, against a real agent (SHOTS=directory keeps pictures)
+	@$(SETUP) page
+	@$(GO) test -count=1 -v -timeout 10m ./internal/e2e/page $(if $(SHOTS),-shots $(abspath $(SHOTS))) | grep -vE '^=== (RUN|PAUSE|CONT|NAME)'

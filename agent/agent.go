@@ -19,6 +19,7 @@ import (
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/control"
 	"github.com/edgelog/edgelog/agent/health"
+	"github.com/edgelog/edgelog/agent/page"
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
@@ -51,14 +52,17 @@ type Agent struct {
 	view      *viewer
 	deliver   *delivery
 	nodes     *nodes
+	pipelines *pipelines
 	updates   *updates
 	desk      *updateDesk
 	renewal   *renewal
 	events    *events
 	commands  *commands
+	page      *page.Page
 
 	npuSummary    atomic.Pointer[api.NPUSummary]
 	uplinkChanged chan struct{}
+	pageChanged   chan struct{}
 	reloading     sync.Mutex // one reload at a time
 
 	mu     sync.Mutex
@@ -71,15 +75,15 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
 	}
-	a := &Agent{o: o, log: o.Log, config: o.Config, uplinkChanged: make(chan struct{}, 1)}
+	a := &Agent{o: o, log: o.Log, config: o.Config, uplinkChanged: make(chan struct{}, 1), pageChanged: make(chan struct{}, 1)}
 	a.faults = &faults{log: o.Log}
 	if a.clock, err = newClock(); err != nil {
 		return nil, err
 	}
 	a.restoreFaults()
-	for _, dir := range []string{o.Config.DataDir, o.Config.RunDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("make directory: %w", err)
+	for _, d := range []struct{ key, dir string }{{"data_dir", o.Config.DataDir}, {"run_dir", o.Config.RunDir}} {
+		if err := os.MkdirAll(d.dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make %s: %w", d.key, err)
 		}
 	}
 	if a.set, err = a.open(ctx); err != nil {
@@ -108,6 +112,7 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.nodes = newNodes(a)
+	a.pipelines = newPipelines(a)
 	a.deliver = newDelivery(a)
 	a.updates = newUpdates(a)
 	a.renewal = newRenewal(a)
@@ -117,7 +122,9 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 	a.events = newEvents(a)
 	a.desk = newUpdateDesk(a)
 	a.view.update = a.desk.brief
+	a.view.pipelines = a.pipelines.list
 	a.view.tick(time.Now())
+	a.page = newPage(a)
 	a.control, err = control.New(control.Options{RunDir: o.Config.RunDir, ViewGroup: o.Config.Control.ViewGroup,
 		OpsGroup: o.Config.Control.OpsGroup, IngestGroup: o.Config.Control.IngestGroup,
 		View: a.view, Records: logquery.New(a.set), Operator: a, Ingester: a.ingest, Nodes: a.nodes, Updates: a.desk, Log: o.Log})
@@ -192,6 +199,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&writers, "collect", run, a.collector.Run)
 	start(&writers, "clock", run, a.watchClock)
 	start(&writers, "nodes", run, a.nodes.Run)
+	start(&writers, "pipelines", run, a.pipelines.Run)
 	start(&writers, "events", run, a.events.Run)
 	start(&readers, "control", readCtx, a.control.Run)
 	start(&readers, "uplink", readCtx, a.deliver.Run)
@@ -201,6 +209,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	start(&readers, "update", readCtx, a.updates.Run)
 	start(&readers, "renewal", readCtx, a.renewal.Run)
 	start(&readers, "commands", readCtx, a.commands.Run)
+	start(&readers, "page", readCtx, a.page.Run)
 	a.ready()
 	<-run.Done()
 	a.notify(sdnotify.Stopping)
@@ -239,7 +248,7 @@ func (a *Agent) watchClock(ctx context.Context) error {
 		if a.clock.anchor().Good() {
 			a.faults.clear(health.ClockFree, "clock")
 		} else {
-			a.faults.raise(health.ClockFree, "clock", "clock", "nobody has told this machine the time")
+			a.faults.raise(health.ClockFree, "clock", "clock", a.clock.free())
 		}
 		if anchor, changed := a.clock.changed(); changed {
 			a.mark(ctx, record.KindAnchor, anchor)

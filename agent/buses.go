@@ -106,11 +106,7 @@ func profileOf(d config.ModbusDevice) (*modbus.Profile, error) {
 	if d.ProfileFile != "" {
 		return modbus.Load(d.ProfileFile, []byte(d.ProfileData))
 	}
-	p, err := modbus.Shipped(d.Profile)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the profiles are %s", err, strings.Join(modbus.Names(), ", "))
-	}
-	return p, nil
+	return modbus.Shipped(d.Profile)
 }
 
 func serialOptions(port string, baud int, parity string, stopBits int) serial.Options {

@@ -24,6 +24,7 @@ type clock struct {
 
 	mu   sync.Mutex
 	hub  record.Anchor // best anchor that a hub's answer gave, zero if none
+	lost bool          // the hub answers, and its own clock is not synchronised
 	gps  gps
 	last record.Anchor // what was last written to the streams
 }
@@ -89,15 +90,25 @@ func (c *clock) anchor() record.Anchor {
 // hubTime takes a hub's time from an answer that echoed our nonce: at is the boot time in the middle of the round
 // trip, bound half of it. A hub that is itself not synchronised is no anchor.
 func (c *clock) hubTime(at, utc, bound int64, synced bool) {
-	if !synced {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost = !synced; c.lost {
 		return
 	}
 	a := record.Anchor{Boot: c.boot, BootTime: at, UTC: utc, Error: bound, Source: record.SourceHub, State: "synchronised"}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.hub.Good() || a.Error < c.hub.Error {
 		c.hub = a
 	}
+}
+
+// free says why there is no time: nobody who could tell it knows it.
+func (c *clock) free() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		return "nobody has told this machine the time, and the hub's own clock is not synchronised either"
+	}
+	return "nobody has told this machine the time"
 }
 
 // stepThreshold is how far the synchronised clock may move against boot time before that is a new anchor.

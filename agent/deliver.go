@@ -113,7 +113,7 @@ func (d *delivery) build(c *config.Config) (*uplink.Loop, []*uplink.Log) {
 	o.Down = func(err error) {
 		d.connected(nil)
 		if err != nil {
-			d.a.faults.linkFailed(c.Uplink.To(), err)
+			d.a.faults.linkFailed(c.Uplink.To(), d.ended(), err)
 		}
 	}
 	loop := uplink.NewLoop(o)
@@ -151,13 +151,7 @@ func (d *delivery) kafkaLoop(c *config.Config) uplink.LoopOptions {
 	k := c.Uplink.Kafka
 	o := kafka.Options{Device: c.Device, Window: int(k.Window), Store: kafka.StoreOptions{Brokers: k.Brokers, Prefix: k.Prefix,
 		Format: kafka.Format(k.Format), Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor, MinInsync: k.MinInsync,
-		Compression: k.Compression}}
-	if t := k.TLS; t != nil {
-		o.Store.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
-	}
-	if s := k.SASL; s != nil {
-		o.Store.SASL = &kafka.SASL{Mechanism: s.Mechanism, User: s.User, SecretFile: s.SecretFile}
-	}
+		Compression: k.Compression, TLS: (*kafka.TLS)(k.TLS), SASL: (*kafka.SASL)(k.SASL)}}
 	return uplink.LoopOptions{
 		Sender: uplink.Options{Window: int(k.Window), FrameCost: 1},
 		Dial: func(ctx context.Context) (wire.Link, error) {
@@ -236,11 +230,20 @@ func (d *delivery) setEnds(t time.Time) {
 	d.mu.Lock()
 	d.ends = t
 	d.mu.Unlock()
-	if !t.IsZero() && time.Until(t) < 30*24*time.Hour {
-		d.a.faults.raise(health.CertificateEnds, "uplink", "uplink", "the device's certificate ends "+t.Format("2006-01-02"))
-	} else {
+	left := t.Sub(d.a.clock.now())
+	if t.IsZero() || left <= 0 || left > 30*24*time.Hour { // once it has ended, the broker's refusal is the fault
 		d.a.faults.clear(health.CertificateEnds, "uplink")
+		return
 	}
+	d.a.faults.raise(health.CertificateEnds, "uplink", "uplink", "the device's certificate ends "+t.Format(time.DateOnly))
+}
+
+// ended is when the device's certificate ended by the best clock there is; zero if it has not.
+func (d *delivery) ended() time.Time {
+	if t := d.notAfter(); !t.IsZero() && t.Before(d.a.clock.now()) {
+		return t
+	}
+	return time.Time{}
 }
 
 // connected notes the connection that stands; nil: none.

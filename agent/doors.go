@@ -9,6 +9,7 @@ import (
 	"github.com/edgelog/edgelog/agent/control"
 	"github.com/edgelog/edgelog/drivers"
 	busmodbus "github.com/edgelog/edgelog/drivers/bus/modbus"
+	"github.com/edgelog/edgelog/drivers/bus/serial"
 	"github.com/edgelog/edgelog/drivers/door"
 	"github.com/edgelog/edgelog/drivers/exec"
 	"github.com/edgelog/edgelog/drivers/genericserial"
@@ -42,7 +43,7 @@ func openSerial(c *config.Serial) (doorMaker, error) {
 	}
 	open := busmodbus.OpenSerial(port)
 	o := genericserial.Options{Name: c.Port, Format: c.Format, Pattern: c.Pattern, Separator: c.Separator, JSON: door.Mapping(c.JSON),
-		Frame: genericserial.Frame(c.Frame), Request: []byte(c.Request), Interval: c.Interval, Silence: c.Silence,
+		Frame: genericserial.Frame(c.Frame), Request: []byte(c.Request), Interval: c.Interval, Silence: c.Silence, Parity: port.Parity != serial.ParityNone,
 		Open: func(ctx context.Context) (genericserial.Port, error) { return open(ctx) }}
 	for _, f := range c.Fields {
 		o.Fields = append(o.Fields, genericserial.Field(f))

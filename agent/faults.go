@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -246,9 +247,13 @@ func (f *faults) uplinkEvents() uplink.Events {
 var linkCodes = []health.Code{health.UplinkUnreachable, health.UplinkRefused, health.CertificateRefused, health.UnknownCA,
 	health.BrokerCertificate, health.UplinkFiles}
 
-// linkFailed says why there is no connection; linkUp that there is one.
-func (f *faults) linkFailed(broker string, err error) {
+// linkFailed says why there is no connection; linkUp that there is one. ended is when the device's certificate ended, zero
+// if it has not: a broker that refuses it may close the connection so fast that its reason is lost on the way.
+func (f *faults) linkFailed(broker string, ended time.Time, err error) {
 	code := linkCode(err)
+	if code == health.UplinkUnreachable && !ended.IsZero() && brokenOff(err) {
+		code = health.CertificateRefused
+	}
 	for _, c := range linkCodes {
 		if c != code {
 			f.Clear(time.Now(), c, "uplink")
@@ -257,6 +262,9 @@ func (f *faults) linkFailed(broker string, err error) {
 	text := err.Error()
 	if !strings.Contains(text, broker) {
 		text = broker + ": " + text
+	}
+	if code == health.CertificateRefused && !ended.IsZero() {
+		text = "it ended " + ended.Format(time.DateOnly) + ". " + text
 	}
 	f.raise(code, "uplink", "uplink", text)
 }
@@ -279,12 +287,17 @@ func linkCode(err error) health.Code {
 		return health.UnknownCA
 	case errors.As(err, &invalid), errors.As(err, &host):
 		return health.BrokerCertificate
-	case errors.As(err, &alert), strings.Contains(err.Error(), "remote error: tls"):
+	case errors.As(err, &alert), mqttclient.Alert(err) != "":
 		return health.CertificateRefused
 	case errors.Is(err, mqttclient.ErrRefused):
 		return health.UplinkRefused
 	}
 	return health.UplinkUnreachable
+}
+
+// brokenOff reports whether the other side was there and ended the connection.
+func brokenOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
 }
 
 func (f *faults) acknowledge(id uint64, by string) (health.Fault, error) {

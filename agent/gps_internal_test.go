@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +75,22 @@ func TestGPSIsAnAnchorOfTheClock(t *testing.T) {
 	c.hubTime(bootTime(), utc.UnixNano(), int64(20*time.Millisecond), true)
 	if a := c.anchor(); !c.system().Good() && a.Source != record.SourceHub {
 		t.Errorf("the hub's smaller error does not win: %+v", a)
+	}
+}
+
+// TestHubWithoutTime: a hub that answers and does not know the time itself is named, or people would look for a link.
+func TestHubWithoutTime(t *testing.T) {
+	c, err := newClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UnixNano()
+	c.hubTime(bootTime(), now, 1, false)
+	if c.hub.Good() || !strings.Contains(c.free(), "the hub's own clock is not synchronised") {
+		t.Errorf("%q, anchor %+v", c.free(), c.hub)
+	}
+	c.hubTime(bootTime(), now, 1, true)
+	if !c.hub.Good() || strings.Contains(c.free(), "hub") {
+		t.Errorf("%q, anchor %+v", c.free(), c.hub)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/control"
@@ -165,6 +166,9 @@ func (g *ingester) admit(p record.ProducerPosition) error {
 func ingestRecord(log *buffer.Log, in *api.IngestRecord, at record.Stamp) (record.Record, error) {
 	r := record.Record{Kind: record.KindObservation, Time: at.Time, Clock: at.Clock}
 	if !in.Time.IsZero() {
+		if y := in.Time.UTC().Year(); y < 1970 || y > 2261 { // ns since 1970 end in 2262
+			return r, fmt.Errorf("time %s is not of this age", in.Time.Format(time.RFC3339))
+		}
 		r.Time, r.Clock = in.Time.UnixNano(), record.ClockApp
 	}
 	q, err := parseQuality(in.Quality)

@@ -3,9 +3,37 @@ package agent
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
+	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/vfs"
 )
+
+// Nanoseconds since 1970 end in 2262: a time beyond them would be recorded as another one.
+func TestIngestTime(t *testing.T) {
+	set, err := buffer.Open(t.Context(), vfs.NewMem(), "log", buffer.Options{Streams: []buffer.StreamOptions{{Name: "telemetry"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	log, err := set.Log("telemetry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, ok := range map[string]bool{"2026-11-29T00:00:00Z": true, "2261-12-31T23:59:59Z": true, "9999-12-31T00:00:00Z": false,
+		"1969-12-31T23:00:00Z": false, "0001-01-02T00:00:00Z": false} {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := ingestRecord(log, &api.IngestRecord{Name: "x", Value: json.RawMessage("1"), Time: at}, record.Stamp{})
+		if ok != (err == nil) || ok && time.Unix(0, r.Time).UTC().Format(time.RFC3339) != text {
+			t.Errorf("%s: %v, %v", text, time.Unix(0, r.Time).UTC(), err)
+		}
+	}
+}
 
 func TestSetValue(t *testing.T) {
 	for _, c := range []struct {

@@ -32,7 +32,7 @@ func lineOptions(c *config.NodeLine) (mcu.Options, error) {
 		if err := port.Validate(); err != nil {
 			return o, fmt.Errorf("%w: %w", drivers.ErrConfig, err)
 		}
-		rtu.Open = busmodbus.OpenSerial(port)
+		rtu.Open, rtu.Prompt = busmodbus.OpenSerial(port), true // the firmware answers at once or not at all
 	} else {
 		rtu.Open = func(ctx context.Context) (busmodbus.Port, error) { return busmodbus.DialPort(ctx, c.RTUOverTCP) }
 	}

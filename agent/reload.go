@@ -86,8 +86,17 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	if plan.Nodes {
 		a.nodes.reconfigure()
 	}
+	if plan.Pipelines {
+		a.pipelines.reconfigure()
+	}
 	if plan.LogLevel {
 		a.setLevel(merged.Log.Level)
+	}
+	if plan.HTTP {
+		select {
+		case a.pageChanged <- struct{}{}:
+		default: // as below
+		}
 	}
 	if plan.Uplink {
 		select {

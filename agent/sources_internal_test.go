@@ -28,7 +28,7 @@ func TestSourcesAreCheckedByTheirDrivers(t *testing.T) {
 		{"{name: a, driver: ds18b20, ds18b20: {master: owserver, alarms: true}}", "owserver sets resolution"},
 		{"{name: a, driver: modbus, modbus: {tcp: 'h:502', devices: [{unit: 1, profile: xy-md02}]}}", ""},
 		{"{name: a, driver: modbus, modbus: {rtu_over_tcp: 'h:4001', retries: 0, devices: [{unit: 1, profile: xy-md02}]}}", ""},
-		{"{name: a, driver: modbus, modbus: {port: /dev/x, parity: even, devices: [{unit: 1, profile: nothing}]}}", "the profiles are carlo-gavazzi-em24, "},
+		{"{name: a, driver: modbus, modbus: {port: /dev/x, parity: even, devices: [{unit: 1, profile: nothing}]}}", `no profile "nothing"; known are carlo-gavazzi-em24, `},
 		{"{name: a, driver: modbus, modbus: {port: /dev/x, devices: [{unit: 1, profile: xy-md02}, {unit: 1, profile: xy-md02}]}}", "is there twice"},
 		{"{name: a, driver: exec, exec: {command: [x], signal: STDIN, format: json, json: {decimals: {t: 2}}}}", ""},
 		{"{name: a, driver: exec, exec: {command: [x], signal: USR3}}", `signal "USR3"`},

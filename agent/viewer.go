@@ -35,6 +35,8 @@ type viewer struct {
 	faults   *faults
 	update   func() *api.Update // nil where no release was ever seen
 
+	pipelines func() []api.Pipeline
+
 	mu    sync.Mutex
 	rate  rate
 	rates map[string]*rate // of each source: readings, whether they went to the log or not
@@ -170,6 +172,9 @@ func (v *viewer) Status() *api.Status {
 	}
 	if v.update != nil {
 		s.Update = v.update()
+	}
+	if v.pipelines != nil {
+		s.Pipelines = v.pipelines()
 	}
 	return s
 }

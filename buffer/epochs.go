@@ -160,6 +160,13 @@ func (l *Log) appendOpening() {
 
 // currentDefs are the series of the current epoch; the id is the place in list plus 1.
 type currentDefs struct {
-	byKey map[string]record.SeriesID
+	byKey map[defKey]record.SeriesID
 	list  []record.Series
+}
+
+// defKey is what makes a definition another one: a series whose type or unit changed, by another calibration say, gets
+// another id, as it would in the next epoch.
+type defKey struct {
+	series, unit string
+	typ          record.Type
 }

@@ -187,19 +187,16 @@ func (l *Log) Sync(ctx context.Context) error {
 	return l.commit()
 }
 
-// Define gives a series its id within the current epoch; it is idempotent by the series' key. The definition becomes
+// Define gives a series its id within the current epoch; it is idempotent by key, unit and type. The definition becomes
 // durable with the first batch that uses it. The ids stay valid until the set is closed.
 func (l *Log) Define(s record.Series) (record.SeriesID, error) {
 	if err := s.Normalize(); err != nil {
 		return 0, err
 	}
-	key := s.Key()
+	key := defKey{s.Key(), s.Unit, s.Type}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if id, ok := l.defs.byKey[key]; ok {
-		if old := l.defs.list[id-1]; old.Type != s.Type || old.Unit != s.Unit {
-			return 0, fmt.Errorf("%w: %s is already defined as %s in %q", record.ErrDefinition, key, old.Type, old.Unit)
-		}
 		return id, nil
 	}
 	if len(l.defs.list) >= record.MaxSeriesPerEpoch {

@@ -79,6 +79,37 @@ func readAll(t *testing.T, l *buffer.Log, o record.Offset) []string {
 	}
 }
 
+// A reload may give a series another unit, or another type by a calibration: it is another definition under the same key,
+// as it would be after a restart.
+func TestSeriesOfAnotherType(t *testing.T) {
+	fs := vfs.NewMem()
+	ctx := context.Background()
+	s, l := open(t, fs, buffer.StreamOptions{})
+	var ids []record.SeriesID
+	for _, d := range []record.Series{{Name: "level", Type: record.TypeInt}, {Name: "level", Type: record.Decimal(3)},
+		{Name: "level", Unit: "m", Type: record.Decimal(3)}, {Name: "level", Type: record.TypeInt}} {
+		id, err := l.Define(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+		if _, err := l.Append(ctx, record.Draft{Records: []record.Record{value(id, 1e9, 7)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids[0] != ids[3] || ids[0] == ids[1] || ids[1] == ids[2] || ids[0] == ids[2] {
+		t.Errorf("ids %v", ids)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, l = open(t, fs, buffer.StreamOptions{})
+	d := l.Definitions(l.Epochs()[0].Epoch)
+	if len(d) != 3 || d[0].Series.Type != record.TypeInt || d[1].Series.Type != record.Decimal(3) || d[2].Series.Unit != "m" {
+		t.Errorf("definitions %+v", d)
+	}
+}
+
 func TestAppendReadReopen(t *testing.T) {
 	fs := vfs.NewMem()
 	ctx := context.Background()

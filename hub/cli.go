@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +55,7 @@ type app struct {
 	asJSON bool
 	utc    bool
 	wide   bool
+	probe  func(*flag.FlagSet) // asks for a command's flags in place of running it
 }
 
 // command is one verb.
@@ -65,8 +68,8 @@ func commands() []command {
 	return []command{
 		{"run", "", "receive from the broker into the store", (*app).cmdRun},
 		{"check", "", "check the configuration", (*app).cmdCheck},
-		{"status", "", "devices, lag and what is wrong, worst first", (*app).cmdStatus},
-		{"account", "", "what the hub has of every stream; does it balance", (*app).cmdAccount},
+		{"status", "[DEVICE]", "devices, lag and what is wrong, worst first", (*app).cmdStatus},
+		{"account", "[DEVICE]", "what the hub has of every stream; does it balance", (*app).cmdAccount},
 		{"verify", "", "read every row: nothing doubled, missing or out of order", (*app).cmdVerify},
 		{"count", "[--series LIKE] [--device D] [--stream S]", "count rows", (*app).cmdCount},
 		{"purge", "[--before T] [--max-bytes N] [--dry-run] [--yes]", "remove old rows; the account keeps their number", (*app).cmdPurge},
@@ -77,6 +80,7 @@ func commands() []command {
 		{"enrol", "add|revoke DEVICE | list | audit", "who may get a certificate, with a one-time code", (*app).cmdEnrol},
 		{"rollout", "create FILE | list | show [ID] | pause|resume|abort ID | audit | events", "releases on their way to the fleet", (*app).cmdRollout},
 		{"bench", "[--devices N] [--rate R] [--every D] [--for D] [--catch-up D]", "measure a hub on this machine with virtual agents", (*app).cmdBench},
+		{"completion", "bash|zsh|fish", "completions for the shell", (*app).cmdCompletion},
 		{"version", "", "the version of this program", (*app).cmdVersion},
 		{"help", "[COMMAND]", "this page", (*app).cmdHelp},
 	}
@@ -132,9 +136,14 @@ func Main(ctx context.Context, env Env) int {
 	return ExitError
 }
 
+const asHub = "Run it as the hub's user: sudo -u edge-hub edge-hub ..."
+
 func (a *app) complain(err error) {
-	if errors.As(err, new(*strictyaml.Error)) { // names file, line and column itself
+	if wrong := (*strictyaml.Error)(nil); errors.As(err, &wrong) { // names file, line and column itself
 		strictyaml.Tell(a.Stderr, err)
+		if slices.ContainsFunc(wrong.Problems, func(p strictyaml.Problem) bool { return strings.HasSuffix(p.Text, "may not be read by this user") }) {
+			fmt.Fprintln(a.Stderr, asHub)
+		}
 		return
 	}
 	fmt.Fprintln(a.Stderr, "edge-hub: "+a.Style.Text(err.Error()))
@@ -142,46 +151,62 @@ func (a *app) complain(err error) {
 	case errors.Is(err, sqlite.ErrDamaged):
 		fmt.Fprintln(a.Stderr, "Stop the hub, keep a copy of the file, and try: sqlite3 FILE .recover. Then start it again: the devices\n"+
 			"send what is missing as far as they still hold it.")
+	case errors.Is(err, errNoFile):
 	case errors.Is(err, os.ErrNotExist):
 		fmt.Fprintln(a.Stderr, "Is it another file? See --config and --db.")
 	case errors.Is(err, os.ErrPermission):
-		fmt.Fprintln(a.Stderr, "Run it as the hub's user: sudo -u edge-hub edge-hub ...")
+		fmt.Fprintln(a.Stderr, asHub+"\nTo try it as yourself, name places of your own in the configuration: store and run_dir.")
 	}
 }
 
 func (a *app) main(ctx context.Context) error {
-	if len(a.Args) == 0 {
-		return a.cmdHelp(ctx, nil)
+	f := a.flags("edge-hub", new(string))
+	switch err := f.Parse(a.Args); {
+	case errors.Is(err, flag.ErrHelp):
+		return a.help()
+	case err != nil:
+		return usage(cmdline.Then(cmdline.Explain(f, err), "edge-hub help lists all"))
+	case f.NArg() == 0:
+		return a.help()
 	}
-	name := a.Args[0]
-	if name == "-h" || name == "--help" || name == "-help" {
-		name = "help"
+	if f.Arg(0) == cmdline.CompleteCommand {
+		return a.complete(ctx, f.Args()[1:])
 	}
-	var names []string
+	before, name := a.Args[:len(a.Args)-f.NArg()], f.Arg(0) // flags may stand before the command, too
 	for _, c := range commands() {
 		if c.name == name {
-			return c.run(a, ctx, a.Args[1:])
+			return c.run(a, ctx, append(slices.Clone(before), f.Args()[1:]...))
 		}
-		names = append(names, c.name)
 	}
-	return usage(cmdline.Then(cmdline.Unknown("command", name, names), "edge-hub help lists all"))
+	return unknownCommand(name)
+}
+
+// flags are those of every command.
+func (a *app) flags(name string, output *string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&a.file, "config", cmp.Or(a.file, DefaultFile), "")
+	f.StringVar(&a.db, "db", a.db, "")
+	f.BoolVar(&a.asJSON, "json", a.asJSON, "")
+	f.BoolVar(&a.utc, "utc", a.utc, "")
+	f.StringVar(output, "o", "", "")
+	return f
 }
 
 // parse reads a command's flags, which may stand before and after its other arguments. At most max of those are allowed.
 func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet)) ([]string, error) {
-	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	output := ""
-	f.StringVar(&a.file, "config", DefaultFile, "")
-	f.StringVar(&a.db, "db", "", "")
-	f.BoolVar(&a.asJSON, "json", false, "")
-	f.BoolVar(&a.utc, "utc", false, "")
-	f.StringVar(&output, "o", "", "")
+	f := a.flags(name, &output)
 	if more != nil {
 		more(f)
 	}
+	if a.probe != nil {
+		a.probe(f)
+		return nil, errFlagsOnly
+	}
 	words, err := cmdline.Parse(f, args, max)
 	if errors.Is(err, flag.ErrHelp) {
-		if err := a.cmdHelp(context.Background(), []string{name}); err != nil {
+		if err := a.help(name); err != nil {
 			return nil, err
 		}
 		return nil, &exit{code: ExitOK}
@@ -260,20 +285,50 @@ func (a *app) text(s string) error {
 }
 
 func (a *app) cmdHelp(_ context.Context, args []string) error {
-	if len(args) > 0 {
+	words, err := a.parse("help", args, 1, nil)
+	if err != nil {
+		return err
+	}
+	return a.help(words...)
+}
+
+// help prints the page of all commands, or that of one.
+func (a *app) help(words ...string) error {
+	if len(words) > 0 {
 		for _, c := range commands() {
-			if c.name == args[0] {
-				return a.text(fmt.Sprintf("edge-hub %s\n\n%s.\n\n%s%s", strings.TrimSpace(c.name+" "+c.args), c.short, details(c.name), flagHelp))
+			if c.name == words[0] {
+				return a.page(fmt.Sprintf("edge-hub %s\n\n%s.\n\n%s%s", strings.TrimSpace(c.name+" "+c.args), c.short, details(c.name), flagHelp))
 			}
 		}
-		return usagef("there is no command %q", args[0])
+		return unknownCommand(words[0])
 	}
 	t := term.Table{Gap: 2}
 	for _, c := range commands() {
 		t.Row("  "+c.name, c.short)
 	}
-	return a.text("edge-hub receives the logs of Edgelog devices into the central store.\n\n  edge-hub COMMAND [flags]\n\n" +
-		t.String() + "\n" + flagHelp)
+	return a.page("edge-hub receives the logs of Edgelog devices into the central store.\n\n  edge-hub COMMAND [flags]\n" +
+		"  edge-hub help COMMAND   its words, flags and examples\n\n" + t.String() + "\n" + flagHelp)
+}
+
+// page prints a page that was written for 80 columns.
+func (a *app) page(text string) error {
+	return a.text(term.Page(a.Style.Text(text), a.Style.Width()))
+}
+
+// narrow prints what is laid out for 80 columns, broken where the terminal has fewer.
+func (a *app) narrow(text string) error {
+	if a.Style.Width() < 80 {
+		return a.page(text)
+	}
+	return a.text(text)
+}
+
+func unknownCommand(word string) error {
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	return usage(cmdline.Then(cmdline.Unknown("command", word, names), "edge-hub help lists all"))
 }
 
 func details(name string) string {
@@ -304,6 +359,10 @@ func details(name string) string {
 		return enrolHelp
 	case "command":
 		return commandHelp
+	case "completion":
+		return "  source <(edge-hub completion bash)                  in ~/.bashrc\n" +
+			"  source <(edge-hub completion zsh)                   in ~/.zshrc, after compinit\n" +
+			"  edge-hub completion fish > ~/.config/fish/completions/edge-hub.fish\n\n"
 	case "count":
 		return "  edge-hub count --series 'temperature%' --device box-17\n\nLIKE is matched against name{label=\"value\",...}.\n\n"
 	}

@@ -85,6 +85,7 @@ func TestCommands(t *testing.T) {
 		{2, "purge --before 2026-09-21T14:10:00Z"}, {0, "purge --before 2026-09-21T14:10:00Z --yes"}, {0, "account"}, {0, "verify"},
 		{0, "quarantine resolve box-2 telemetry 00000000000000e2"}, {1, "quarantine resolve box-2 telemetry 00000000000000e2"},
 		{0, "quarantine list"}, {2, "purge"}, {2, "acount"}, {2, "account --jsn"}, {0, "help"}, {0, "help purge"}, {0, "help quarantine"},
+		{2, "help quarantin"}, {0, "--utc count"}, {2, "--jsn count"}, {1, "import nothing.edge"}, {2, "command box-1 dig"}, {2, "command box-1 diag"}, {2, "rollout"}, {2, "enrol"},
 	} {
 		fmt.Fprintf(&b, "$ edge-hub %s\n", x.args)
 		b.WriteString(run(t, x.code, append(strings.Fields(x.args), dbFlag(x.args, path)...)...))
@@ -132,5 +133,68 @@ func TestAccountJSON(t *testing.T) {
 	}
 	if acc.SchemaVersion != 1 || !acc.Balanced || len(acc.Streams) != 3 || acc.Streams[1].Gaps != 1250 || acc.Streams[1].Rows != 2998 {
 		t.Errorf("%+v", acc)
+	}
+}
+
+// On a phone every line fits 40 columns, but for single words that are longer.
+func TestOnAPhone(t *testing.T) {
+	path := filled(t)
+	calls := []string{"status", "account", "verify", "quarantine", "help"}
+	for name := range strings.Lines(run(t, 0, "__complete", "")) {
+		calls = append(calls, "help "+strings.TrimSpace(name))
+	}
+	if len(calls) < 15 {
+		t.Errorf("%q", calls)
+	}
+	for _, call := range calls {
+		var out bytes.Buffer
+		hub.Main(context.Background(), hub.Env{Args: append(strings.Fields(call), dbFlag(call, path)...), Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
+			Style: term.Style{TTY: true, Columns: 40}, Now: func() time.Time { return testNow }, Zone: time.UTC})
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if i := strings.LastIndexByte(line, '\r'); i >= 0 {
+				line = strings.TrimPrefix(line[i+1:], "\x1b[K") // the progress bar before it is gone
+			}
+			if n := term.Columns(line); n > 40 && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%s: %d columns: %s", call, n, line)
+			}
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	path := filled(t)
+	for line, want := range map[string]string{
+		"acc":                                         "account",
+		"--db DB count --device box-1":                "box-1 box-17",
+		"command --db DB ":                            "box-1 box-17 box-2",
+		"command box-1 dia":                           "diag",
+		"--db DB quarantine resolve ":                 "box-2",
+		"--db DB quarantine resolve box-2 ":           "telemetry",
+		"--db DB quarantine resolve box-2 telemetry ": "00000000000000e2",
+		"purge --ke":                                  "--keep-file",
+		"import ":                                     ":files",
+		"rollout pau":                                 "pause",
+		"enrol --li":                                  "--life",
+		"completion f":                                "fish",
+		"no-such ":                                    "",
+	} {
+		words := strings.Split(strings.ReplaceAll(line, "DB", path), " ")
+		if got := strings.Fields(run(t, 0, append([]string{"__complete"}, words...)...)); strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		name := map[string]string{"bash": "edge-hub.bash", "zsh": "_edge-hub", "fish": "edge-hub.fish"}[shell]
+		golden := filepath.Join("..", "deploy", "completions", name)
+		got := run(t, 0, "completion", shell)
+		if *rewrite {
+			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if b, err := os.ReadFile(golden); err != nil || string(b) != got {
+			t.Errorf("%s differs (%v); go test -rewrite", golden, err)
+		}
 	}
 }

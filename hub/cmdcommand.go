@@ -12,20 +12,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/mqttclient"
-	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/trust/repo"
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
-const commandHelp = `  edge-hub command box-17 diag --key commands.key        status and updates, as JSON
-  edge-hub command box-17 logs --key commands.key        the agent's last lines
+const commandHelp = `  edge-hub command box-17 diag --key commands.key    status and updates, as JSON
+  edge-hub command box-17 logs --key commands.key    the agent's last lines
   edge-hub command box-17 restart --key commands.key
-  edge-hub command box-17 hold --why "shift" --key …     also unhold, pause, resume, abort, retry
+  edge-hub command box-17 hold --why "shift" --key commands.key
 
-The key is one of the role "commands" in the fleet's roles.yaml; --key FILE may be
+Also unhold, pause, resume, abort and retry, as edgectl update does at the box. The
+key is one of the role "commands" in the fleet's roles.yaml; --key FILE may be
 given as often as its threshold asks. A command is for one box, good for --life
 (1m), and carried out once; edgectl update events at the box shows it.
 Exit code 3: the box failed to carry it out; 4: no answer.
@@ -49,15 +50,18 @@ func (a *app) cmdCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(words) != 2 || len(keys) == 0 {
-		return usagef("its form is edge-hub command DEVICE OP --key FILE")
+	if len(words) != 2 {
+		return usagef("its form is edge-hub command DEVICE OP --key FILE; OP is one of %s", strings.Join(fleetwire.Operations, ", "))
 	}
 	device, op := words[0], words[1]
 	if !wire.ValidDevice(device) {
 		return usagef("%q is no device id", device)
 	}
 	if !slices.Contains(fleetwire.Operations, op) {
-		return usagef("there is no operation %q%s; there are %s", op, strictyaml.Suggest(op, fleetwire.Operations), strings.Join(fleetwire.Operations, ", "))
+		return usage(cmdline.Then(cmdline.Unknown("operation", op, fleetwire.Operations), "there are "+strings.Join(fleetwire.Operations, ", ")))
+	}
+	if len(keys) == 0 {
+		return usagef("command: which --key FILE? It is signed with a key of the role \"commands\"; edge-hub help command says more")
 	}
 	if life < 10*time.Second || life > fleetwire.MaxCommandLife {
 		return usagef("--life %v: want 10s to %v", life, fleetwire.MaxCommandLife)

@@ -27,6 +27,8 @@ At the box: sudo edgectl enrol CODE. Run edge-hub enrol as the hub's user.
 
 `
 
+var enrolVerbs = []string{"add", "list", "revoke", "audit"}
+
 func (a *app) cmdEnrol(_ context.Context, args []string) error {
 	life, why := enrol.DefaultCode, ""
 	words, err := a.parse("enrol", args, 2, func(f *flag.FlagSet) {
@@ -36,16 +38,15 @@ func (a *app) cmdEnrol(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	verbs := []string{"add", "list", "revoke", "audit"}
 	if len(words) == 0 {
-		return usagef("enrol: want %s", strings.Join(verbs, ", "))
+		return usagef("enrol: want %s; edge-hub help enrol shows their form", strings.Join(enrolVerbs, ", "))
 	}
 	c, err := Load(a.file)
 	if err != nil {
 		return err
 	}
 	if c.Enrol == nil {
-		return fmt.Errorf("%s has no enrol block: this hub gives out no certificates", a.file)
+		return fmt.Errorf("%s has no enrol block: this hub gives out no certificates. docs/updates.md shows one", a.file)
 	}
 	verb, device := words[0], ""
 	if len(words) > 1 {
@@ -76,7 +77,7 @@ func (a *app) cmdEnrol(_ context.Context, args []string) error {
 		}
 		return err
 	}
-	return usagef("enrol: there is no %q%s", verb, strictyaml.Suggest(verb, verbs))
+	return usagef("enrol: there is no %q%s", verb, strictyaml.Suggest(verb, enrolVerbs))
 }
 
 // operator is who runs this program.
@@ -149,7 +150,7 @@ func (a *app) enrolList(book *enrol.Book) error {
 		}
 		t.Row(r.Device, r.State, term.Clock(r.Made.In(a.Zone), now.In(a.Zone)), r.By, last)
 	}
-	_, err := fmt.Fprint(a.Stdout, a.Style.Text(t.String()))
+	_, err := fmt.Fprint(a.Stdout, a.Style.Text(a.table(&t)))
 	return err
 }
 

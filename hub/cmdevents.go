@@ -130,7 +130,7 @@ func (a *app) eventsText(x *eventsShown, device string) string {
 		}
 		t.Row(e.Device, term.CommaU(e.Number), e.Time.In(a.Zone).Format("2006-01-02 15:04:05"), e.What, e.By, detail)
 	}
-	text := t.String()
+	text := a.table(&t)
 	for _, b := range x.Broken {
 		text += term.Wrap("!  "+b, a.Style.Width(), "   ") + "\n"
 	}

@@ -20,16 +20,22 @@ import (
 // rolloutRows is how many devices show lists where nobody asks for more.
 const rolloutRows = 15
 
-const rolloutHelp = `  edge-hub rollout create FILE [--dry-run] [--yes]   begin; FILE says release, waves, limits
-  edge-hub rollout list                               every rollout, the newest first
-  edge-hub rollout show [ID] [--watch] [-o wide]      one, the newest without ID; --watch: a live table
-  edge-hub rollout pause ID                           tell no further device; those that were told go on
-  edge-hub rollout resume ID                          go on, or open a manual gate
-  edge-hub rollout abort ID [--force] [--yes]         end it; --force asks running devices to give up, too
-  edge-hub rollout audit [ID]                         who did what when; verifies the whole chain of hashes
-  edge-hub rollout events [DEVICE] [--last N]         what boxes did about updates, orders and commands; its chain is checked
+const rolloutHelp = `  edge-hub rollout create FILE [--dry-run] [--yes]
+                                  begin; FILE says release, waves, limits
+  edge-hub rollout list           every rollout, the newest first
+  edge-hub rollout show [ID] [--watch] [-o wide]
+                                  one, the newest without ID; --watch: a live table
+  edge-hub rollout pause ID       tell no further device; those told go on
+  edge-hub rollout resume ID      go on, or open a manual gate
+  edge-hub rollout abort ID [--force] [--yes]
+                                  end it; --force: running devices give up, too
+  edge-hub rollout audit [ID]     who did what when; verifies the chain of hashes
+  edge-hub rollout events [DEVICE] [--last N]
+                                  what boxes did about updates and commands
 
 `
+
+var rolloutVerbs = []string{"create", "list", "show", "pause", "resume", "abort", "audit", "events"}
 
 func (a *app) cmdRollout(ctx context.Context, args []string) error {
 	var o rolloutFlags
@@ -44,9 +50,8 @@ func (a *app) cmdRollout(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	verbs := []string{"create", "list", "show", "pause", "resume", "abort", "audit", "events"}
 	if len(words) == 0 {
-		return usagef("rollout: want %s", strings.Join(verbs, ", "))
+		return usagef("rollout: want %s; edge-hub help rollout shows their form", strings.Join(rolloutVerbs, ", "))
 	}
 	if words[0] == "events" {
 		device := ""
@@ -60,7 +65,7 @@ func (a *app) cmdRollout(ctx context.Context, args []string) error {
 		return err
 	}
 	if c.Fleet == nil {
-		return fmt.Errorf("%s has no fleet block: this hub hands out no updates", a.file)
+		return fmt.Errorf("%s has no fleet block: this hub hands out no updates. docs/updates.md shows one", a.file)
 	}
 	verb, word := words[0], ""
 	if len(words) > 1 {
@@ -79,7 +84,7 @@ func (a *app) cmdRollout(ctx context.Context, args []string) error {
 	case "audit":
 		return a.rolloutAudit(c.Fleet.State, word)
 	default:
-		return usagef("rollout: there is no %q%s", verb, strictyaml.Suggest(verb, verbs))
+		return usagef("rollout: there is no %q%s", verb, strictyaml.Suggest(verb, rolloutVerbs))
 	}
 	if errors.Is(err, fleet.ErrUnreachable) {
 		return &exit{ExitUnreachable, fmt.Errorf("%w. Does the hub run? `systemctl status edge-hub`; `journalctl -u edge-hub` says if its fleet cannot be opened", err)}
@@ -172,7 +177,7 @@ func (a *app) rolloutList(ctx context.Context, c fleet.Client) error {
 		out += "!  this hub has no connection to the broker: nobody is told anything now\n"
 	}
 	if len(l.Rollouts) > 0 {
-		out += "\n" + t.String()
+		out += "\n" + a.table(&t)
 	}
 	return a.text(out)
 }
@@ -242,7 +247,7 @@ func (a *app) rolloutText(r *fleet.View) string {
 		t.Row(w.Name, w.State, num(w.Devices), num(w.Done), num(w.Running), num(w.Queued), num(w.Failed), num(w.Offline))
 	}
 	t.Row("all", "", num(r.Devices), num(r.Done), num(r.Running), num(r.Queued), num(r.Failed), num(r.Offline))
-	b.WriteString("\n" + t.String())
+	b.WriteString("\n" + a.table(&t))
 	d := term.Table{Head: []string{"DEVICE", "WAVE", "STATE", "SINCE", "PROGRESS"}, Gap: 2}
 	shown := 0
 	for _, j := range r.Jobs {
@@ -254,7 +259,7 @@ func (a *app) rolloutText(r *fleet.View) string {
 		d.Row(j.Device, j.Wave, jobState(j), term.Clock(j.Since.In(a.Zone), a.now()), a.Style.Clip(jobText(j), 38))
 	}
 	if shown > 0 {
-		b.WriteString("\n" + d.String())
+		b.WriteString("\n" + a.table(&d))
 	}
 	if rest := len(r.Jobs) - shown; rest > 0 {
 		fmt.Fprintf(&b, "%s more devices; -o wide shows them\n", num(rest))
@@ -347,5 +352,5 @@ func (a *app) rolloutAudit(dir, id string) error {
 		t.Row(term.CommaU(e.Number), e.Time.In(a.Zone).Format("2006-01-02 15:04:05"), e.By, string(e.What), e.Rollout, device, string(e.State),
 			strings.TrimSpace(e.Reason+" "+strings.ReplaceAll(e.Detail, "\n", " ")))
 	}
-	return a.text(t.String() + fmt.Sprintf("the chain of %s entries is whole; the last has sha256 %s\n", term.CommaU(last), hash))
+	return a.text(a.table(&t) + fmt.Sprintf("the chain of %s entries is whole; the last has sha256 %s\n", term.CommaU(last), hash))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -134,8 +135,10 @@ func Parse(file string, data []byte) (*Config, error) {
 	if c.Broker != nil && c.Broker.ClientID == "" {
 		c.Broker.ClientID = "edge-hub"
 		if c.Hubs != nil {
-			c.Broker.ClientID += "-" + c.Hubs.Name
+			c.Broker.ClientID += "-" + c.Hubs.Name[:min(len(c.Hubs.Name), maxNameInID)]
 		}
+		// Whoever connects with it ends the connection of the hub, and a device may call itself what it likes.
+		c.Broker.ClientID += fmt.Sprintf("-%08x", rand.Uint32())
 	}
 	c.Hubs.defaults()
 	c.Fleet.defaults()

@@ -21,36 +21,14 @@ type Kafka struct {
 	RetentionBytes    strictyaml.Bytes `yaml:"retention_bytes"` // of one partition
 	Compression       string           `yaml:"compression"`
 	Transaction       time.Duration    `yaml:"transaction_timeout"`
-	TLS               *KafkaTLS        `yaml:"tls"`
-	SASL              *KafkaSASL       `yaml:"sasl"`
-}
-
-// KafkaTLS encrypts the connections to the brokers; an empty block takes the roots of the system.
-type KafkaTLS struct {
-	CAFile     string `yaml:"ca_file"`
-	CertFile   string `yaml:"cert_file"`
-	KeyFile    string `yaml:"key_file"`
-	ServerName string `yaml:"server_name"`
-}
-
-// KafkaSASL is how the hub says who it is.
-type KafkaSASL struct {
-	Mechanism  string `yaml:"mechanism,required"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
-	User       string `yaml:"user"`
-	SecretFile string `yaml:"secret_file,required"` // its first line: password, or bearer token
+	TLS               *kafka.TLS       `yaml:"tls"`
+	SASL              *kafka.SASL      `yaml:"sasl"`
 }
 
 func (k *Kafka) options() kafka.Options {
-	o := kafka.Options{Brokers: k.Brokers, Prefix: k.Prefix, Format: kafka.Format(k.Format), Shards: k.Shards, Partitions: k.Partitions,
+	return kafka.Options{Brokers: k.Brokers, Prefix: k.Prefix, Format: kafka.Format(k.Format), Shards: k.Shards, Partitions: k.Partitions,
 		ReplicationFactor: k.ReplicationFactor, MinInsync: k.MinInsync, Retention: k.Retention, RetentionBytes: int64(k.RetentionBytes),
-		Compression: k.Compression, TransactionTimeout: k.Transaction}
-	if t := k.TLS; t != nil {
-		o.TLS = &kafka.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
-	}
-	if s := k.SASL; s != nil {
-		o.SASL = &kafka.SASL{Mechanism: s.Mechanism, User: s.User, SecretFile: s.SecretFile}
-	}
-	return o
+		Compression: k.Compression, TransactionTimeout: k.Transaction, TLS: k.TLS, SASL: k.SASL}
 }
 
 func (k *Kafka) paths() (out []*string) {

@@ -55,6 +55,8 @@ type ImportEpoch struct {
 	Why    string `json:"why,omitempty"` // why it is not To
 }
 
+var errNoFile = errors.New("there is no such file")
+
 func (a *app) cmdImport(ctx context.Context, args []string) error {
 	ackFile := ""
 	words, err := a.parse("import", args, 1, func(f *flag.FlagSet) { f.StringVar(&ackFile, "ack", "", "") })
@@ -62,12 +64,15 @@ func (a *app) cmdImport(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(words) != 1 {
-		return usagef("import needs the file that edgectl log export made")
+		return usagef("import: which FILE? edgectl log export makes one at the box")
 	}
 	if ackFile == "" {
 		ackFile = words[0] + carry.AckSuffix
 	}
 	f, err := os.Open(words[0])
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("import: %w: %s. edgectl log export makes one at the box", errNoFile, words[0])
+	}
 	if err != nil {
 		return err
 	}
@@ -495,10 +500,10 @@ func (a *app) showImport(r *ImportReport) error {
 	for _, e := range r.Epochs {
 		t.Row(e.Stream, e.Epoch, term.CommaU(e.From)+"-"+term.CommaU(e.To), term.CommaU(e.Before), term.CommaU(e.Next), term.CommaU(e.Next-e.Before))
 	}
-	b.WriteString(t.String() + "\n")
+	b.WriteString(a.table(&t) + "\n")
 	for _, e := range r.Epochs {
 		if e.Why != "" {
-			b.WriteString("!  " + term.Wrap(e.Stream+" "+e.Epoch+": "+e.Why, 80, "   ") + "\n")
+			b.WriteString("!  " + term.Wrap(e.Stream+" "+e.Epoch+": "+e.Why, a.Style.Width(), "   ") + "\n")
 		}
 	}
 	for _, n := range r.Notices {
@@ -506,7 +511,7 @@ func (a *app) showImport(r *ImportReport) error {
 	}
 	switch {
 	case r.Damage != "":
-		b.WriteString("!  " + term.Wrap("The file is damaged "+r.Damage+". What stands before is in the store. Keep the stick and the box's log; export once more.", 80, "   ") + "\n")
+		b.WriteString("!  " + term.Wrap("The file is damaged "+r.Damage+". What stands before is in the store. Keep the stick and the box's log; export once more.", a.Style.Width(), "   ") + "\n")
 	case r.Complete:
 		b.WriteString("Everything in the file is in the store, once.\n")
 	default:

@@ -54,7 +54,7 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 			MoreFaults    int      `json:"more_faults,omitempty"`
 		}{SchemaVersion, ok, r.Rows, r.Epochs, r.Duplicates, r.Disorder, r.Misplaced, r.Missing, r.Faults, r.MoreFaults})
 	} else {
-		err = a.text(verifyText(&r))
+		err = a.narrow(verifyText(&r))
 	}
 	if err == nil && !ok {
 		return &exit{code: ExitDegraded}
@@ -63,8 +63,8 @@ func (a *app) cmdVerify(ctx context.Context, args []string) error {
 }
 
 func verifyText(r *store.VerifyReport) string {
-	head := fmt.Sprintf("%s rows of %s epochs: %s duplicates, %s out of order, %s misplaced, %s missing.\n",
-		term.CommaU(r.Rows), term.CommaU(r.Epochs), term.CommaU(r.Duplicates), term.CommaU(r.Disorder),
+	head := fmt.Sprintf("%s of %s: %s duplicates, %s out of order, %s misplaced, %s missing.\n",
+		term.Count(r.Rows, "row"), term.Count(r.Epochs, "epoch"), term.CommaU(r.Duplicates), term.CommaU(r.Disorder),
 		term.CommaU(r.Misplaced), term.CommaU(r.Missing))
 	if len(r.Faults) == 0 {
 		return head + "Every offset is there once or explained.\n"
@@ -284,5 +284,5 @@ func (a *app) listQuarantine(ctx context.Context) error {
 	for _, q := range list {
 		t.Row(q.Device, q.Stream, q.Epoch, term.CommaU(q.Next), term.Clock(q.LastStored.In(a.Zone), a.now()))
 	}
-	return a.text(t.String() + "\nThe devices have closed these epochs and go on in new ones: nothing waits.\nedge-hub help quarantine says more.\n")
+	return a.narrow(a.table(&t) + "\nThe devices have closed these epochs and go on in new ones: nothing waits.\nedge-hub help quarantine says more.\n")
 }

@@ -4,6 +4,7 @@ import "time"
 
 // Bounds of the hub.
 const (
+	maxNameInID      = 32 // bytes of a hub's name in its client id at the broker
 	maxSecretBytes   = 64 << 10
 	maxStoreWait     = 30 * time.Second // between two tries to open a store that is away
 	maintainEvery    = 10 * time.Second // time corrections and retention are looked at

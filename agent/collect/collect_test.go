@@ -194,12 +194,12 @@ func TestJudgement(t *testing.T) {
 		b.until(1500 * time.Millisecond)
 		expect(t, "records", strings.ReplaceAll(strings.Join(log.lines(), "\n"), `{room="7"}`, ""), strings.Join([]string{
 			"0s temperature 125.0001 uncertain:range",
-			"0s f - bad:nan",
+			`0s f - bad:nan "NaN"`,
 			`0s s - bad:malformed "a\xff"`,
 			`0s j - bad:malformed "7"`,
 			"0s limited 11 uncertain:range",
 			`1s temperature - bad:crc "raw"`,
-			"1s f - bad:malformed",
+			`1s f - bad:malformed "1"`,
 			"1s s ok",
 			`1s j {"a":1}`,
 			"1s limited 10 uncertain:stale",

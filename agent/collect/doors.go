@@ -195,6 +195,10 @@ func (w *worker) seriesOf(r *door.Reading) (*series, error) {
 	}
 	key := def.Key() // as it came; rules give it another name
 	s := w.table.byKey[key]
+	if s != nil && !r.Quality.Bad() && r.Type.Base() != s.raw.Base() { // a field that comes as 1i and then as 1.5
+		key += " as " + r.Type.Base().String()
+		s = w.table.byKey[key]
+	}
 	if s == nil {
 		if s = w.treated(r.Series, r.Min, r.Max); s.invalid != nil {
 			return nil, fmt.Errorf("%w: %w", door.ErrRefused, s.invalid)

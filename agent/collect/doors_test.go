@@ -3,6 +3,7 @@ package collect_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,28 @@ func TestDoorBringsReadingsToTheLog(t *testing.T) {
 		if err := emit(ctx, door.Message{Readings: []door.Reading{reading("t", 5)}}); !errors.Is(err, door.ErrRefused) {
 			t.Errorf("after the end: %v", err)
 		}
+	})
+}
+
+// A sender that writes 1i and then 1.5 means the same thing; neither is lost.
+func TestDoorFieldOfAnotherType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, d := newLog(), newDoor()
+		b := run(t, log, doorSource("a", d))
+		emit := <-d.emit
+		half := reading("x", 0)
+		half.Float(1.5)
+		lost := reading("x", 0)
+		lost.Float(math.NaN())
+		for _, r := range []door.Reading{reading("x", 1), half, reading("x", 2), half, lost} {
+			if err := emit(context.Background(), door.Message{Readings: []door.Reading{r}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		expect(t, "records", strings.Join(log.lines(), "\n"), "0s x 1\n0s x 1.5\n0s x 2\n0s x 1.5\n0s x - bad:nan \"NaN\"")
+		expect(t, "kept", len(b.status("a").Series), 2)
+		expect(t, "stop", b.stop(), nil)
 	})
 }
 

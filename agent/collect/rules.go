@@ -195,16 +195,15 @@ func (s *series) calibrate(r *record.Record) record.Quality {
 		return record.QualityGood
 	}
 	v = s.cal.Apply(v)
-	r.Type = s.def.Type
-	if r.Type == record.TypeFloat {
-		r.Num = int64(math.Float64bits(v))
+	if s.def.Type == record.TypeFloat {
+		r.Type, r.Num = s.def.Type, int64(math.Float64bits(v))
 		return record.QualityGood
 	}
-	v = math.Round(v * math.Pow10(r.Type.Decimals()))
+	v = math.Round(v * math.Pow10(s.def.Type.Decimals()))
 	if math.Abs(v) > 1<<53 {
 		return record.QualityOverflow
 	}
-	r.Num = int64(v)
+	r.Type, r.Num = s.def.Type, int64(v)
 	return record.QualityGood
 }
 

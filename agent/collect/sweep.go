@@ -221,10 +221,15 @@ func (w *worker) fill(r *record.Record, x *drivers.Sample, s *series, at record.
 			why = s.calibrate(r)
 		}
 		if why.Bad() {
-			r.Quality = why
 			if len(detail) == 0 {
 				detail = value
 			}
+			if len(detail) == 0 && r.Type != record.TypeNone { // of another type than its series, or too large once calibrated
+				from := len(w.arena)
+				w.arena = r.AppendText(w.arena)
+				detail = w.arena[from:len(w.arena):len(w.arena)]
+			}
+			r.Quality = why
 		}
 	}
 	if r.Quality.Bad() {

@@ -27,6 +27,8 @@ type Config struct {
 	Update  *Update           `yaml:"update"`
 	Log     Log               `yaml:"log"`
 
+	Pipelines []Pipeline `yaml:"pipelines"`
+
 	pos *strictyaml.Positions // of Parse
 }
 
@@ -167,6 +169,7 @@ type Control struct {
 	OpsGroup    string              `yaml:"ops_group"`
 	IngestGroup string              `yaml:"ingest_group"`
 	Producers   map[string]Producer `yaml:"producers"` // local producers by name
+	HTTP        *HTTP               `yaml:"http"`      // nil: no page
 }
 
 // Producer is a local source that pushes over the ingest socket.

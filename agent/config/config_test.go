@@ -185,16 +185,6 @@ func TestDeviceComesFromTheCertificate(t *testing.T) {
 	}
 }
 
-func TestDefaultIsValid(t *testing.T) {
-	c := config.Default(filepath.Join(t.TempDir(), "s"))
-	if err := c.Validate(); err != nil {
-		t.Error(err)
-	}
-	if !c.Sources[1].W1.Simulated || c.Sources[0].Stream != "telemetry" {
-		t.Errorf("got %+v", c.Sources)
-	}
-}
-
 func TestPlan(t *testing.T) {
 	parse := func(text string) *config.Config {
 		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
@@ -317,6 +307,7 @@ func TestNotes(t *testing.T) {
 	cert, key := pair(t, "box-17")
 	host := machine{fstest.MapFS{"cert": {Data: cert}, "key": {Data: key}, "dev/here": {}}}
 	c, err := config.Parse("/etc/a.yaml", []byte(`device: box-18
+streams: {telemtry: {commit_interval: 5s}, vibration: {max_bytes: 1GiB}}
 sources:
   - {name: gps, driver: nmea, nmea: {port: /dev/ttyUSB7}}
   - {name: there, driver: nmea, nmea: {port: /dev/here}}
@@ -332,6 +323,7 @@ uplink: {mqtt: {broker: 'ssl://b', cert_file: /cert, key_file: /key}}
 	got := c.Notes(host, []string{"/dev/serial/by-id/a"})
 	for i, want := range []string{
 		`device is "box-18" and the certificate's common name "box-17"`,
+		`stream "telemtry" is one of its own; did you mean "telemetry"?`,
 		"source gps: /dev/ttyUSB7 does not exist now; serial ports that are there: /dev/serial/by-id/a",
 		"source smart: /usr/bin/absent does not exist now",
 		"line cellar: /dev/ttyUSB8 does not exist now; serial",
@@ -340,7 +332,7 @@ uplink: {mqtt: {broker: 'ssl://b', cert_file: /cert, key_file: /key}}
 			t.Errorf("note %d of %q\nwant %s", i, got, want)
 		}
 	}
-	if len(got) != 4 {
+	if len(got) != 5 {
 		t.Errorf("%d notes", len(got))
 	}
 	// Relative paths do not depend on where somebody asks later.

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/strictyaml"
@@ -61,6 +61,9 @@ func (c *Config) withDefaults(set func(path string) bool) {
 	for i := range c.Nodes {
 		c.Nodes[i].withDefaults()
 	}
+	for i := range c.Pipelines {
+		c.Pipelines[i].withDefaults(set, "pipelines["+strconv.Itoa(i)+"]")
+	}
 	if m := c.Uplink.MQTT; m != nil {
 		if m.Values == 0 && !set("uplink.mqtt.values") {
 			m.Values = time.Minute
@@ -82,6 +85,7 @@ func (c *Config) withDefaults(set func(path string) bool) {
 		c.NPU.RunDir = "/run/edge-npu"
 	}
 	c.Update.withDefaults()
+	c.Control.HTTP.withDefaults()
 	for name, p := range c.Control.Producers {
 		if p.Stream == "" {
 			p.Stream = StreamTelemetry
@@ -127,25 +131,4 @@ func (s *Source) withDefaults() {
 			s.Modbus.withDefaults()
 		}
 	}
-}
-
-// Default is the configuration of a laptop: everything below scratch, the host's own readings, a simulated 1-Wire bus
-// at scratch/w1 (laid out by edge-w1sim) and a broker on this machine. No root is needed.
-func Default(scratch string) *Config {
-	c := base()
-	c.Device = "laptop"
-	c.DataDir = filepath.Join(scratch, "agent")
-	c.RunDir = filepath.Join(scratch, "run")
-	for name, s := range c.Streams {
-		s.MaxBytes = 256 * strictyaml.MiB
-		c.Streams[name] = s
-	}
-	c.Sources = []Source{
-		{Name: "host", Driver: DriverSystem, Interval: time.Second},
-		{Name: "cold-rooms", Driver: DriverW1, Interval: time.Second,
-			W1: &W1{Root: filepath.Join(scratch, "w1"), Simulated: true}},
-	}
-	c.Uplink.MQTT = &MQTT{Broker: "tcp://127.0.0.1:1883"}
-	c.withDefaults(func(string) bool { return false })
-	return c
 }

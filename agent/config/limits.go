@@ -42,6 +42,15 @@ const (
 	MaxKernelMaster   = 1 << 20
 	MaxNodeLines      = 16
 	MaxLineNodes      = 32
+	MinToken          = 12 // characters of control.http's token
+	MaxPipelines      = 32
+	MinWindowSize     = time.Second
+	MaxWindowSize     = 7 * 24 * time.Hour
+	MaxWindowLate     = 7 * 24 * time.Hour
+	MaxWindowHops     = 60  // windows that one reading belongs to
+	MaxWindowPanes    = 512 // spans of every that are kept open
+	MaxAlarmFor       = 7 * 24 * time.Hour
+	MaxAlarmText      = 256
 	anyModbusUnit     = 254 // to which some single devices on a line answer
 	maxSecretBytes    = 64 << 10
 )

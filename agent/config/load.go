@@ -87,7 +87,7 @@ func (c *Config) absolute(dir string) {
 	if c.NPU != nil {
 		fix(&c.NPU.RunDir)
 	}
-	for _, p := range c.Update.paths() {
+	for _, p := range append(c.Update.paths(), c.Control.HTTP.paths()...) {
 		fix(p)
 	}
 	for i := range c.Sources {
@@ -123,6 +123,7 @@ func (c *Config) absolute(dir string) {
 // check looks at the machine: every file that the configuration names must be there and readable.
 func (c *Config) check(r *strictyaml.Report, host Host) {
 	c.Storage.Encryption.check(r, host)
+	c.Control.HTTP.check(r, host)
 	for i := range c.Sources {
 		c.Sources[i].checkFiles(r, host, "sources["+strconv.Itoa(i)+"]")
 	}
@@ -252,15 +253,6 @@ func ReadCertificate(host Host, file string) (*x509.Certificate, error) {
 	}
 }
 
-// ReadSecret reads the first line of a secret's file, for the password of the uplink.
-func ReadSecret(host Host, file string) (string, error) {
-	data, err := host.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
-	}
-	return firstLine(string(data)), nil
-}
-
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return strings.TrimRight(line, "\r")
@@ -280,5 +272,6 @@ func Outline(file string, host Host) (*Config, error) {
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
+	c.pos = pos
 	return c, nil
 }

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/edgelog/edgelog/internal/strictyaml"
 )
 
 // Notes are things that are no mistakes and worth knowing before the agent starts: a device that is not plugged in now,
@@ -16,6 +20,7 @@ func (c *Config) Notes(host Host, ports []string) (notes []string) {
 			notes = append(notes, fmt.Sprintf("device is %q and the certificate's common name %q: a broker that knows devices by their certificates, as the shipped configuration does, lets it send nothing", c.Device, cert.Subject.CommonName))
 		}
 	}
+	notes = append(notes, c.misspelt()...)
 	missing := func(what, place string) {
 		if !filepath.IsAbs(place) {
 			return
@@ -39,6 +44,21 @@ func (c *Config) Notes(host Host, ports []string) (notes []string) {
 	}
 	for i := range c.Nodes {
 		missing("line "+c.Nodes[i].Name, c.Nodes[i].Port)
+	}
+	return notes
+}
+
+// misspelt finds streams that look like a wrong spelling of one that every box has: nothing would go there, and the settings
+// would count for none.
+func (c *Config) misspelt() (notes []string) {
+	own := slices.Sorted(maps.Keys(base().Streams))
+	for _, name := range slices.Sorted(maps.Keys(c.Streams)) {
+		if slices.Contains(own, name) {
+			continue
+		}
+		if meant := strictyaml.Suggest(name, own); strings.Contains(meant, "did you mean") {
+			notes = append(notes, fmt.Sprintf("stream %q is one of its own%s", name, meant))
+		}
 	}
 	return notes
 }

@@ -26,6 +26,8 @@ type Plan struct {
 	LogLevel     bool
 	Producers    bool // the list of producers is exchanged
 	Nodes        bool // lines of nodes are exchanged
+	HTTP         bool // the page is served anew
+	Pipelines    bool // pipelines are exchanged
 }
 
 // Empty reports whether nothing changes.
@@ -61,6 +63,14 @@ func NewPlan(old, now *Config) Plan {
 		p.Producers = true
 		p.Live = append(p.Live, Change{"control.producers", fmt.Sprintf("%d → %d producers", len(old.Control.Producers), len(now.Control.Producers))})
 	}
+	if !reflect.DeepEqual(old.Control.HTTP, now.Control.HTTP) {
+		p.HTTP = true
+		p.Live = append(p.Live, Change{"control.http", httpText(now.Control.HTTP)})
+	}
+	if !reflect.DeepEqual(old.Pipelines, now.Pipelines) {
+		p.Pipelines = true
+		p.Live = append(p.Live, Change{"pipelines", fmt.Sprintf("%d → %d; what changed begins anew", len(old.Pipelines), len(now.Pipelines))})
+	}
 	if a, b := old.Storage.WearPerDay, now.Storage.WearPerDay; a != b {
 		p.Live = append(p.Live, Change{"storage.wear_per_day", a.String() + " → " + b.String()})
 	}
@@ -84,6 +94,13 @@ func uplinkText(old, now Uplink) string {
 		return from + " → " + to
 	}
 	return "connects again with the new settings"
+}
+
+func httpText(now *HTTP) string {
+	if now == nil {
+		return "the page is served no more"
+	}
+	return "the page is served on " + now.Address
 }
 
 // streams: a log is opened with its settings, so any change of a stream waits for the next start.

@@ -35,6 +35,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 	c.validateStreams(r)
 	c.validateSources(r)
 	c.validateNodes(r)
+	c.validatePipelines(r)
 	if n := len(c.Storage.Encryption.OldKeyFiles); n > MaxOldKeys {
 		r.Addf("storage.encryption.old_key_files", "storage.encryption.old_key_files names %d files, at most %d are possible", n, MaxOldKeys)
 	}
@@ -48,6 +49,7 @@ func (c *Config) validate(r *strictyaml.Report) {
 		c.Uplink.MQTT.validate(r)
 	}
 	c.Update.validate(r, c)
+	c.Control.HTTP.validate(r)
 	for name, p := range c.Control.Producers {
 		path := "control.producers." + name
 		if !validProducer(name) {
@@ -55,6 +57,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 		}
 		if strings.HasPrefix(name, nodePrefix) {
 			r.Addf(path, "producer %q: names that begin with %s are those of microcontroller nodes", name, nodePrefix)
+		}
+		if strings.HasPrefix(name, PipelinePrefix) {
+			r.Addf(path, "producer %q: names that begin with %s are those of pipelines", name, PipelinePrefix)
 		}
 		c.wantStream(r, path+".stream", p.Stream)
 	}

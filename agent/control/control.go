@@ -34,6 +34,13 @@ type Records interface {
 	Tail(ctx context.Context, stream string, n int, follow bool, each func(*api.Record) error, idle func() error) error
 }
 
+// Charts is implemented by Records that can sum up.
+type Charts interface {
+	// Chart reads how series went. pause is called now and then while it reads; its error ends the reading, and what was
+	// read is answered as truncated.
+	Chart(ctx context.Context, q api.ChartQuery, pause func() error) (*api.Chart, error)
+}
+
 // Operator does what only operators may ask for. by names who asked.
 type Operator interface {
 	// Ack acknowledges a fault; the error wraps ErrNotFound if no line has the id.
@@ -73,4 +80,5 @@ const (
 	idleTimeout      = 2 * time.Minute
 	stopTimeout      = 2 * time.Second // for answers under way when the server stops
 	flushEvery       = 64 << 10        // bytes of a streamed answer between flushes
+	maxChartTime     = 10 * time.Second
 )

@@ -24,13 +24,10 @@ type Nodes interface {
 	Flash(ctx context.Context, name string, o api.FlashOrder, image []byte, step func(api.FlashProgress), by string) (*api.FlashProgress, error)
 }
 
-func (s *Server) nodeRoutes(view, ops *http.ServeMux) {
+func (s *Server) nodeRoutes(ops *http.ServeMux) {
 	if s.o.Nodes == nil {
 		return
 	}
-	show := func(w http.ResponseWriter, r *http.Request) { answer(w, s.o.Nodes.Nodes()) }
-	view.HandleFunc("GET /v1/nodes", show)
-	ops.HandleFunc("GET /v1/nodes", show)
 	ops.HandleFunc("POST /v1/nodes/{name}", s.changeNode)
 	ops.HandleFunc("POST /v1/nodes/{name}/flash", s.flashNode)
 }

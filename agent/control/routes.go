@@ -5,28 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 )
-
-func (s *Server) viewRoutes(m *http.ServeMux) *http.ServeMux {
-	m.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { answer(w, s.o.View.Status()) })
-	m.HandleFunc("GET /v1/sensors", func(w http.ResponseWriter, r *http.Request) { answer(w, s.o.View.Sensors()) })
-	m.HandleFunc("GET /v1/account", func(w http.ResponseWriter, r *http.Request) { answer(w, s.o.View.Account()) })
-	m.HandleFunc("GET /v1/faults", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, &api.Faults{SchemaVersion: api.SchemaVersion, Faults: s.o.View.Faults()})
-	})
-	m.HandleFunc("GET /v1/query", s.query)
-	m.HandleFunc("GET /v1/tail", s.tail)
-	m.HandleFunc("/", unknown)
-	return m
-}
 
 func (s *Server) controlRoutes(m *http.ServeMux) *http.ServeMux {
 	m.HandleFunc("POST /v1/faults/ack", s.ack)
@@ -42,7 +27,7 @@ func (s *Server) ingestRoutes(m *http.ServeMux) *http.ServeMux {
 }
 
 func unknown(w http.ResponseWriter, r *http.Request) {
-	problem(w, fmt.Errorf("%w: %s %s is not served on this socket", ErrNotFound, r.Method, r.URL.Path))
+	problem(w, fmt.Errorf("%w: %s %s is not served here", ErrNotFound, r.Method, r.URL.Path))
 }
 
 // answer writes one JSON value.
@@ -224,31 +209,4 @@ func (s *Server) position(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, pos)
-}
-
-func queryOf(v url.Values) (q api.Query, err error) {
-	for key := range v {
-		switch key {
-		case "since", "until", "stream", "series", "limit":
-		default:
-			return q, fmt.Errorf("%w: unknown parameter %q", ErrBadRequest, key)
-		}
-	}
-	q.Stream, q.Series, q.Limit = v.Get("stream"), v.Get("series"), api.DefaultQuery
-	for _, t := range []struct {
-		name string
-		into *time.Time
-	}{{"since", &q.Since}, {"until", &q.Until}} {
-		if text := v.Get(t.name); text != "" {
-			if *t.into, err = time.Parse(time.RFC3339Nano, text); err != nil {
-				return q, fmt.Errorf("%w: %s=%q is not a time like 2026-11-23T02:14:00Z", ErrBadRequest, t.name, text)
-			}
-		}
-	}
-	if text := v.Get("limit"); text != "" {
-		if q.Limit, err = strconv.ParseUint(text, 10, 64); err != nil || q.Limit == 0 || q.Limit > api.MaxQueryRecords {
-			return q, fmt.Errorf("%w: limit=%q is not a number from 1 to %d", ErrBadRequest, text, api.MaxQueryRecords)
-		}
-	}
-	return q, nil
 }

@@ -50,9 +50,10 @@ func New(o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	view, ops := s.viewRoutes(http.NewServeMux()), s.controlRoutes(s.viewRoutes(http.NewServeMux()))
-	s.nodeRoutes(view, ops)
-	s.updateRoutes(view, ops)
+	look := newView(o, Bounds{}, s.streams)
+	view, ops := look.routes(http.NewServeMux()), s.controlRoutes(look.routes(http.NewServeMux()))
+	s.nodeRoutes(ops)
+	s.updateRoutes(ops)
 	for _, part := range []struct {
 		name, group string
 		handler     http.Handler

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/edgelog/edgelog/internal/api"
 )
@@ -70,29 +69,6 @@ func (l *lines) end(truncated bool, err error) {
 	}
 }
 
-func (s *Server) query(w http.ResponseWriter, r *http.Request) {
-	q, err := queryOf(r.URL.Query())
-	if err != nil {
-		problem(w, err)
-		return
-	}
-	free, err := take(s.streams)
-	if err != nil {
-		problem(w, err)
-		return
-	}
-	defer free()
-	unhurried(w)
-	out := (*lines)(nil)
-	truncated, err := s.o.Records.Query(r.Context(), q, func(rec *api.Record) error {
-		if out == nil {
-			out = newLines(w, false)
-		}
-		return out.record(rec)
-	})
-	finish(w, out, truncated, err)
-}
-
 // finish ends a streamed answer; one that failed before its first line is an ordinary error.
 func finish(w http.ResponseWriter, out *lines, truncated bool, err error) {
 	if out == nil {
@@ -103,39 +79,6 @@ func finish(w http.ResponseWriter, out *lines, truncated bool, err error) {
 		out = newLines(w, false)
 	}
 	out.end(truncated, err)
-}
-
-func (s *Server) tail(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	n, err := api.DefaultTail, error(nil)
-	if text := v.Get("n"); text != "" {
-		if n, err = strconv.Atoi(text); err != nil || n < 0 || n > api.MaxTail {
-			problem(w, fmt.Errorf("%w: n=%q is not a number from 0 to %d", ErrBadRequest, text, api.MaxTail))
-			return
-		}
-	}
-	free, err := take(s.streams)
-	if err != nil {
-		problem(w, err)
-		return
-	}
-	defer free()
-	unhurried(w)
-	follow := v.Get("follow") == "1" || v.Get("follow") == "true"
-	out := (*lines)(nil)
-	begin := func() *lines {
-		if out == nil {
-			out = newLines(w, false)
-		}
-		return out
-	}
-	err = s.o.Records.Tail(r.Context(), v.Get("stream"), n, follow,
-		func(rec *api.Record) error { return begin().record(rec) },
-		func() error { return begin().idle() })
-	if r.Context().Err() != nil {
-		err = nil // the reader has gone or the agent stops: that is how a followed tail ends
-	}
-	finish(w, out, false, err)
 }
 
 // idle flushes what waits; if nothing does, an empty line finds out whether the reader is still there.

@@ -15,13 +15,10 @@ type Updates interface {
 	Order(ctx context.Context, r *api.UpdateRequest, by string) (*api.Update, error)
 }
 
-func (s *Server) updateRoutes(view, ops *http.ServeMux) {
+func (s *Server) updateRoutes(ops *http.ServeMux) {
 	if s.o.Updates == nil {
 		return
 	}
-	show := func(w http.ResponseWriter, r *http.Request) { answer(w, s.o.Updates.Update()) }
-	view.HandleFunc("GET /v1/update", show)
-	ops.HandleFunc("GET /v1/update", show)
 	ops.HandleFunc("POST /v1/update", func(w http.ResponseWriter, r *http.Request) {
 		var req api.UpdateRequest
 		if err := request(w, r, &req); err != nil {

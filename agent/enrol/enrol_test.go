@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"math/rand/v2"
@@ -192,6 +193,7 @@ func TestEnrol(t *testing.T) {
 		t.Error("the old identity is not kept")
 	}
 	must(t, h.book.Revoke("box-17", "anna", "stolen", start))
+	h.later(time.Minute)
 	if _, err := enrol.Renew(t.Context(), h, topics, c); !errors.Is(err, enrol.ErrRefused) || !strings.Contains(err.Error(), enrolwire.Revoked) {
 		t.Errorf("a revoked device renews: %v", err)
 	}
@@ -461,6 +463,81 @@ func TestRenewalOfOthers(t *testing.T) {
 	}
 }
 
+// TestManyBoxes: boxes that were enrolled long ago take no room from new ones; open codes and revoked boxes do.
+func TestManyBoxes(t *testing.T) {
+	h := newHub(t, start)
+	codes := map[string]hubenrol.Code{}
+	for i := range hubenrol.MaxCodes {
+		name := fmt.Sprintf("old-%d", i)
+		used := start.Add(-time.Duration(hubenrol.MaxCodes+i) * time.Hour)
+		codes[name] = hubenrol.Code{Device: name, By: "anna", Made: used, Expires: used.Add(time.Hour), Used: used}
+	}
+	write := func() {
+		data, err := json.Marshal(codes)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(h.dir, "codes.json"), data, 0o600))
+		must(t, h.book.Refresh())
+	}
+	write()
+	_, _, err := h.book.Add("box-17", "anna", time.Hour, start)
+	must(t, err)
+	oldest := fmt.Sprintf("old-%d", hubenrol.MaxCodes-1)
+	if _, there := h.book.Code(oldest); there || len(h.book.Codes()) != hubenrol.MaxCodes {
+		t.Errorf("%d are kept, the oldest: %t", len(h.book.Codes()), there)
+	}
+	for name, c := range codes {
+		c.Revoked, c.Barred = start, start
+		codes[name] = c
+	}
+	write()
+	if _, _, err := h.book.Add("box-18", "anna", time.Hour, start); !errors.Is(err, hubenrol.ErrFull) {
+		t.Errorf("a revoked box was forgotten: %v", err)
+	}
+}
+
+// TestRevoked: who has the key of a certificate that was revoked does not renew it once the device is enrolled anew, and who has
+// one that is good cannot ask without end.
+func TestRevoked(t *testing.T) {
+	h := newHub(t, start)
+	load := func() *enrol.Current {
+		got, err := enrol.Enrol(t.Context(), h, topics, "box-17", h.code("box-17"), newKey(t))
+		must(t, err)
+		id := enrol.Identity{FS: vfs.OS{}, Dir: filepath.Join(t.TempDir(), "identity")}
+		must(t, id.Install(got))
+		c, err := id.Load()
+		must(t, err)
+		return c
+	}
+	stolen := load()
+	h.later(time.Minute)
+	must(t, h.book.Revoke("box-17", "anna", "stolen", h.time()))
+	h.later(time.Minute)
+	h.code("box-17") // nobody used it
+	h.later(codeLife)
+	again := load()
+	h.later(hubenrol.DefaultLife / 4)
+	h.reopen()
+	if _, err := enrol.Renew(t.Context(), h, topics, stolen); !errors.Is(err, enrol.ErrRefused) || !strings.Contains(err.Error(), enrolwire.Revoked) {
+		t.Errorf("the stolen certificate renews itself: %v", err)
+	}
+	h.later(time.Minute)
+	if _, err := enrol.Renew(t.Context(), h, topics, again); err != nil {
+		t.Errorf("the device does not: %v", err)
+	}
+	for range 30 {
+		if _, err := enrol.Renew(t.Context(), h, topics, again); !errors.Is(err, enrol.ErrRefused) {
+			t.Fatalf("it renews twice in a minute: %v", err)
+		}
+	}
+	_, err := enrol.Enrol(t.Context(), h, topics, "box-18", h.code("box-18"), newKey(t))
+	if err != nil {
+		t.Errorf("a device that asks too often leaves no room for others: %v", err)
+	}
+}
+
+// codeLife is longer than a code lives.
+const codeLife = 2 * time.Hour
+
 // TestRenewal: at two thirds of its life a certificate is renewed, the old one stays until the broker has taken the new
 // one, and comes back where it does not.
 func TestRenewal(t *testing.T) {
@@ -531,6 +608,7 @@ func TestRenewal(t *testing.T) {
 			if serial() != first {
 				t.Error("tried again at once")
 			}
+			h.later(25 * time.Hour)
 			time.Sleep(25 * time.Hour)
 			synctest.Wait()
 			if serial() == first {

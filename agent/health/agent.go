@@ -11,14 +11,15 @@ const (
 	CrashRestart   Code = "A002"
 	Unbalanced     Code = "A003"
 	AgentNotActive Code = "A005"
+	PageClosed     Code = "A006"
 )
 
 func agentFaults() []Declared {
 	return []Declared{
 		{Code: ClockFree, Severity: Notice, Title: "clock is not synchronised",
 			Means: "Nobody has told this box the time since it started. Readings carry the time since the start of the machine and are placed in UTC as soon as a time source is found, those of before included.",
-			Found: "The kernel says that its clock is not synchronised, and no hub has answered yet.",
-			Do:    "Give the box a time source (NTP, or a hub that it can reach). A battery for the hardware clock helps over power cuts.",
+			Found: "The kernel says that its clock is not synchronised, and no hub whose own clock is synchronised has answered yet.",
+			Do:    "Give the box a time source: NTP, or a hub that has one. A battery for the hardware clock helps over power cuts.",
 			Risk:  "Times shown may be wrong meanwhile; order and spacing are right."},
 		{Code: ClockStepped, Severity: Notice, Title: "clock was set",
 			Means: "The system clock jumped. Readings are not affected: their stamps count from the start of the machine.",
@@ -60,5 +61,10 @@ func agentFaults() []Declared {
 			Found: "edgectl could not connect.",
 			Do:    "`systemctl status edge-agent` and `edgectl doctor` say why; `systemctl start edge-agent` starts it.",
 			Risk:  "Readings since it stopped. What is stored is safe and is delivered after the start."},
+		{Code: PageClosed, Severity: Notice, Title: "web page of the box is not there",
+			Means: "The configuration wants the box's page (control.http), and the agent cannot serve it. Everything else works.",
+			Found: "The address could not be opened, or the certificate could not be read. The agent tries again every minute.",
+			Do:    "The text says which. An address in use: `ss -ltnp` shows by whom. An address that this machine does not have: correct control.http.address and `edgectl reload`.",
+			Risk:  "Nothing but the page; edgectl works without it."},
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func TestTableIsCompleteAndUnique(t *testing.T) {
 	seen := map[health.Code]bool{}
-	form := regexp.MustCompile(`^[SBUCAMN]\d{3}$`)
+	form := regexp.MustCompile(`^[SBUCAMNP]\d{3}$`)
 	for _, d := range health.Table() {
 		if !form.MatchString(string(d.Code)) || seen[d.Code] {
 			t.Errorf("code %s is malformed or used twice", d.Code)
@@ -33,17 +33,6 @@ func TestTableIsCompleteAndUnique(t *testing.T) {
 	}
 	if _, ok := health.Lookup("X999"); ok {
 		t.Error("X999 is not declared")
-	}
-}
-
-func TestForQuality(t *testing.T) {
-	for q, want := range map[string]health.Code{
-		"good": "", "uncertain:may-repeat": "", "bad:power-on": "S012", "bad:absent": "S002", "bad": "S010", "bad:200": "S010",
-		"uncertain": "S030", "uncertain:77": "S030", "uncertain:stuck": "S032",
-	} {
-		if got, ok := health.ForQuality(q); got != want || ok != (want != "") {
-			t.Errorf("%s: %s", q, got)
-		}
 	}
 }
 

@@ -80,55 +80,6 @@ func table() []Declared {
 	t = append(t, enrolFaults()...)
 	t = append(t, nodeFaults()...)
 	t = append(t, npuFaults()...)
+	t = append(t, pipelineFaults()...)
 	return append(t, agentFaults()...)
-}
-
-// ForQuality is the code of a reading's quality in its text form ("bad:crc"); ok is false for good and for codes
-// that are not a sensor's fault. Unknown bad codes give the general one.
-func ForQuality(quality string) (code Code, ok bool) {
-	switch quality {
-	case "uncertain:stale":
-		return SensorStale, true
-	case "uncertain:range":
-		return SensorRange, true
-	case "uncertain:stuck":
-		return SensorStuck, true
-	case "bad:power-on":
-		return SensorPowerOn, true
-	case "bad:no-conversion":
-		return SensorNoConversion, true
-	case "bad:all-zero":
-		return SensorAllZero, true
-	case "bad:crc":
-		return SensorCRC, true
-	case "bad:absent":
-		return SensorVanished, true
-	case "bad:timeout":
-		return SensorTimeout, true
-	case "bad:shorted":
-		return SensorShorted, true
-	case "bad:bus":
-		return SensorBus, true
-	case "bad:nan":
-		return SensorNaN, true
-	case "bad:device":
-		return SensorDevice, true
-	case "bad:malformed":
-		return SensorMalformed, true
-	case "bad:overflow":
-		return SensorOverflow, true
-	case "bad:no-device":
-		return SensorNeverSeen, true
-	case "bad:unsupported":
-		return SensorUnsupported, true
-	case "bad:brown-out":
-		return SensorBrownOut, true
-	}
-	switch {
-	case strings.HasPrefix(quality, "bad"):
-		return SensorBad, true
-	case quality == "uncertain" || strings.HasPrefix(quality, "uncertain:") && quality != "uncertain:may-repeat":
-		return SensorUncertain, true
-	}
-	return "", false
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -449,5 +450,12 @@ func TestSite(t *testing.T) {
 	f.release("2026.11.4", 4, nil)
 	if _, err := offer("north"); update.Reason(err) != install.BadFile {
 		t.Errorf("a site that brings programs: %v", err)
+	}
+	for i, name := range []string{"agent/bin/edge-npu", "agent", "release.json"} { // programs by another way
+		overlay(strconv.Itoa(5+i), uint64(5+i), release.Config, name, "#!/bin/sh\n", nil)
+		f.release("2026.11."+strconv.Itoa(5+i), uint64(5+i), nil)
+		if _, err := offer("north"); update.Reason(err) != install.BadFile {
+			t.Errorf("a site's configuration that takes the place of %s: %v", name, err)
+		}
 	}
 }

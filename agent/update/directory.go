@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust"
@@ -20,7 +21,7 @@ type Directory struct{ root *os.Root }
 
 // OpenDirectory opens one.
 func OpenDirectory(dir string) (*Directory, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -31,13 +32,23 @@ func OpenDirectory(dir string) (*Directory, error) {
 	return &Directory{root}, nil
 }
 
+// openRoot opens a directory. os.OpenRoot alone waits for ever where a FIFO stands in its place.
+func openRoot(dir string) (*os.Root, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+}
+
 // Close closes it.
 func (d *Directory) Close() error { return d.root.Close() }
 
 // Metadata reads what lies in metadata/ beyond what the box has.
 func (d *Directory) Metadata(have trust.Have) (*trust.Bundle, error) {
 	b := &trust.Bundle{Targets: map[string][]byte{}}
-	dir, err := d.root.Open("metadata")
+	dir, err := d.root.OpenFile("metadata", os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
@@ -78,7 +89,7 @@ func (d *Directory) Metadata(have trust.Have) (*trust.Bundle, error) {
 }
 
 func (d *Directory) read(name string, limit int64) ([]byte, error) {
-	f, err := d.root.Open(name)
+	f, err := d.regular(name)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +109,17 @@ func (d *Directory) Open(target string) (io.ReadCloser, error) {
 	if !release.ValidPath(target) {
 		return nil, fmt.Errorf("open %q: %w", target, release.ErrPath)
 	}
-	f, err := d.root.Open(path.Join("targets", target))
+	return d.regular(path.Join("targets", target))
+}
+
+// regular opens a regular file. The directory belongs to others: a FIFO must not hold up whoever reads it as root.
+func (d *Directory) regular(name string) (*os.File, error) {
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(fmt.Errorf("open %s: not a regular file", target), err, f.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: not a regular file", name), err, f.Close())
 	}
 	return f, nil
 }

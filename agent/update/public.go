@@ -104,7 +104,7 @@ func ReadPublic(fs vfs.FS, stateDir string) (*Public, error) {
 // TakeRequest reads and removes the request below dir, which others may write to. It is removed first of all, so that
 // whatever comes of it, it does not start the updater again. Nil, nil: there is none.
 func TakeRequest(dir string) (*Request, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("look for a request: %w", err)
 	}
@@ -117,7 +117,7 @@ func TakeRequest(dir string) (*Request, error) {
 	case err == nil && (!info.Mode().IsRegular() || info.Size() > maxRequestBytes):
 		err = fmt.Errorf("%s is no file of at most %d bytes", RequestName, maxRequestBytes)
 	case err == nil:
-		data, err = root.ReadFile(RequestName)
+		data, err = (&Directory{root}).read(RequestName, maxRequestBytes) // it may have become another one meanwhile
 	}
 	if rerr := root.RemoveAll(RequestName); rerr != nil {
 		return nil, fmt.Errorf("remove request: %w", rerr)

@@ -43,7 +43,7 @@ func (s *Sender) Accounts() []Account {
 func (st *stream) account(e *epoch, gaps []record.Gap) Account {
 	a := Account{Stream: st.name, Epoch: e.Epoch.Epoch, First: e.First, End: e.End, Lost: e.lost, Conflict: e.conflict,
 		Verified: st.hasDelivered, Skipped: map[string]uint64{}, Dropped: map[record.Reason]uint64{}}
-	acked := max(e.acked, e.First)
+	acked := max(e.known(), e.First)
 	if e.conflict {
 		acked = e.End // what was above has moved to another epoch, what is below was acknowledged
 	}

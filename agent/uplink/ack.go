@@ -20,7 +20,7 @@ func (s *Sender) receivedAck(a *wire.Ack, now time.Time) {
 		return
 	}
 	s.stats.heard(a, now)
-	s.silent = 0
+	s.silent, s.timer.heard = 0, now
 	s.window.credit = a.Credit
 	for _, n := range a.Notices {
 		if s.o.Events.Notice != nil {
@@ -31,12 +31,16 @@ func (s *Sender) receivedAck(a *wire.Ack, now time.Time) {
 		s.answer(a, now)
 		return
 	}
-	progress := false
+	progress, gaps := false, 0
 	for i := range a.Positions {
 		p := &a.Positions[i]
+		gaps += len(p.Gaps)
 		st, e := s.locate(p)
 		if e == nil {
 			continue
+		}
+		if e.listed(p, gaps) {
+			s.timer.hastenHello(now)
 		}
 		moved, again := s.ack(st, e, p, now)
 		progress = progress || moved
@@ -80,10 +84,10 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 	listed, gaps := 0, 0
 	for i := range a.Positions {
 		listed += len(a.Positions[i].Skipped)
-		gaps += len(a.Positions[i].Gaps)
 	}
 	for i := range a.Positions {
 		p := &a.Positions[i]
+		gaps += len(p.Gaps)
 		st, e := s.locate(p)
 		if e == nil {
 			continue
@@ -99,24 +103,33 @@ func (s *Sender) answer(a *wire.Ack, now time.Time) {
 		e.begins(p)
 		if at, ok := s.compare(st, e, p); !ok {
 			s.conflict(st, e, at, now)
+			e.toldAll()
 			s.owe(st, e, p)
 			continue
 		}
 		e.acked = e.clip(p)
-		s.answerOwed(st, e, p, len(p.Gaps) < wire.MaxAckGaps && gaps < wire.MaxAckGapsTotal)
+		s.answerOwed(st, e, p, whole(p, gaps))
 	}
 	if s.answers.missing > 0 {
 		return
 	}
 	s.phase = PhaseStreaming
 	s.timer.greeting = AckTimeout
+	more := false
 	for _, st := range s.streams {
 		for _, e := range st.epochs {
 			if !e.answered { // the hub has never heard of it
 				e.begin, e.acked, e.skipped, e.owed = e.First, e.First, nil, nil
+				e.toldAll()
 			}
 			e.answered = false
+			more = more || e.cut && !e.full
 		}
+	}
+	if s.paging = more; more {
+		s.timer.hastenHello(now)
+	}
+	for _, st := range s.streams {
 		s.forget(st)
 		st.publishDelivered()
 	}

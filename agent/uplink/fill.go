@@ -26,10 +26,10 @@ type owed struct {
 func (e *epoch) delivered() record.Offset {
 	for i := range e.owed { // ascending
 		if o := &e.owed[i]; o.fill {
-			return min(e.acked, o.From)
+			return min(e.known(), o.From)
 		}
 	}
-	return e.acked
+	return e.known()
 }
 
 // clipOwed forgets what lies outside of the epoch as it is now.
@@ -41,15 +41,15 @@ func (e *epoch) clipOwed() {
 	}
 }
 
-// answerOwed notes what an answer lists as gaps, and plans to fill what this log can. all: the list is whole; else what is
-// known beyond it stays.
+// answerOwed notes what an answer lists as gaps, and plans to fill what this log can. all: the list goes to the end; it begins
+// where the hello asked for it. What is known beside it stays.
 func (s *Sender) answerOwed(st *stream, e *epoch, p *wire.Position, all bool) {
+	from := e.page
+	to := e.turnPage(p, all)
 	old := e.owed
 	e.owed = nil
 	s.owe(st, e, p)
-	if !all {
-		e.keepOwed(old, p.Gaps)
-	}
+	e.keepOwed(old, from, to)
 	for i := range e.owed {
 		o := &e.owed[i]
 		if o.fill = o.fill && s.fillable(st, e, o.From); !o.fill {
@@ -58,25 +58,29 @@ func (s *Sender) answerOwed(st *stream, e *epoch, p *wire.Position, all bool) {
 		if e.tried == nil {
 			e.tried = map[record.Offset]int{}
 		}
-		e.tried[o.From]++
+		if from <= o.From && o.From < to {
+			e.tried[o.From]++
+		}
 		st.fills = append(st.fills, fill{e: e, Range: o.Range, at: o.From})
 	}
 }
 
-// keepOwed keeps what was known above the last gap of a list that is not whole; gaps are listed oldest first.
-func (e *epoch) keepOwed(old []owed, listed []record.Gap) {
-	var last record.Offset
-	if n := len(listed); n > 0 {
-		last = listed[n-1].To
-	}
+// keepOwed keeps what was known beside the part [from, to) of which a list says everything.
+func (e *epoch) keepOwed(old []owed, from, to record.Offset) {
 	for _, o := range old {
-		if o.From < last {
-			o.From, o.fill = last, false
+		if below := o; o.From < from {
+			below.To = min(o.To, from)
+			e.owed = append(e.owed, below)
 		}
-		if o.From < o.To {
-			e.owed = append(e.owed, o)
+		if above := o; o.To > to {
+			if above.From < to {
+				above.From, above.fill = to, false
+			}
+			e.owed = append(e.owed, above)
 		}
 	}
+	slices.SortFunc(e.owed, func(a, b owed) int { return cmp.Compare(a.From, b.From) })
+	e.keepLowest()
 }
 
 // ackOwed notes the gaps that an ordinary ack lists, and says hello soon if some are new: its answer tells what to fill. Until
@@ -124,7 +128,7 @@ func (s *Sender) owe(st *stream, e *epoch, p *wire.Position) (fresh, fills bool)
 		known = append(known, r)
 	}
 	slices.SortFunc(e.owed, func(a, b owed) int { return cmp.Compare(a.From, b.From) })
-	e.owed = e.owed[:min(len(e.owed), maxOwed)]
+	e.keepLowest()
 	return fresh, fills
 }
 

@@ -21,14 +21,18 @@ func (s *Sender) hello(now time.Time) {
 		st.fills = nil
 		state := wire.StreamState{Stream: st.name}
 		for _, e := range st.epochs {
+			if !s.paging {
+				e.page = 0
+			}
 			e.sent.clear()
 			e.covered.clear()
 			chain, known := st.src.Chain(e.Epoch.Epoch, e.End)
 			state.Epochs = append(state.Epochs, wire.EpochState{Epoch: e.Epoch.Epoch, Parent: e.Parent,
-				ParentEnd: e.ParentEnd, First: e.First, Low: e.Low, End: e.End, ChainEnd: chain, ChainKnown: known})
+				ParentEnd: e.ParentEnd, First: e.First, Low: max(e.Low, min(e.page, e.End)), End: e.End, ChainEnd: chain, ChainKnown: known})
 		}
 		states = append(states, state)
 	}
+	s.paging = false
 	s.hellos = split(states)
 	var id Identity
 	if s.o.Identity != nil {
@@ -43,6 +47,7 @@ func (s *Sender) hello(now time.Time) {
 	}
 	s.answers = answers{got: make([]bool, len(s.hellos)), missing: len(s.hellos)}
 	s.phase = PhaseHello
+	s.timer.announced = false
 	s.timer.hello = now.Add(HelloEvery*4/5 + s.jitter(HelloEvery*2/5))
 	s.stats.Hellos++
 }

@@ -11,6 +11,9 @@ const (
 	DefaultWindow = 4 << 20  // bytes in flight, if the hub's credit allows as much
 	MinWindow     = 64 << 10 // one frame of the usual size
 
+	// HubUpPatience is how long the hello that a hub has asked for waits for acks of what is in flight after the last of them.
+	HubUpPatience = time.Second
+
 	maxFirstHello = time.Minute // time-out of a connection's first hello
 
 	MaxHelloParts = 256 // of MaxHelloEpochs epochs each

@@ -79,8 +79,9 @@ type Sender struct {
 	window  window
 	timer   timer
 	pacer   pacer
-	turn    int // for streams of one rank
-	silent  int // hellos in a row that were not answered on this connection
+	turn    int  // for streams of one rank
+	paging  bool // the next hello asks for the gaps that the last answer has left out
+	silent  int  // hellos in a row that were not answered on this connection
 	stats   Status
 	scratch scratch
 
@@ -205,7 +206,7 @@ func (s *Sender) Wake() time.Time {
 	}
 	at := s.timer.hello
 	if s.window.flight > 0 { // what is in flight comes first, for a while
-		at = at.Add(AckTimeout)
+		at = s.timer.patience()
 	}
 	if s.phase == PhaseWaiting || s.window.flight > 0 || s.starved() {
 		at = earlier(at, s.timer.ack)
@@ -302,6 +303,7 @@ func (s *Sender) Received(m wire.Message, now time.Time) {
 		if s.phase != PhaseDown { // one that was not answered yet was said to nobody
 			s.timer.greeting = AckTimeout
 			s.timer.hastenHello(now.Add(s.jitter(time.Duration(m.SpreadSeconds) * time.Second)))
+			s.timer.announced = true
 		}
 	case *wire.Ack:
 		s.receivedAck(m, now)

@@ -48,6 +48,11 @@ type epoch struct {
 	tried    map[record.Offset]int // fills attempted, by the gap's beginning
 
 	chainBegin uint64
+
+	cut  bool          // the hub has more gaps of it than it has told: nothing above told is known to be delivered
+	told record.Offset // with cut
+	full bool          // with cut: it has told of more than is kept here
+	page record.Offset // the answers of late have told the gaps below
 }
 
 // flight is one frame in flight.

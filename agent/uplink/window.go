@@ -64,6 +64,9 @@ type timer struct {
 	progress time.Duration // current time-out of frames; back to AckTimeout when a position rises
 	ack      time.Time     // when the wait for either is over
 	hello    time.Time     // when the next regular hello is due
+
+	announced bool      // a hub has asked for that hello: the one that had taken what is in flight may be gone
+	heard     time.Time // when an ack came last
 }
 
 // connected: a new connection may be what helps, so that a hub silent for long is asked sooner again, once.
@@ -76,8 +79,22 @@ func (t *timer) expired(now time.Time) bool { return !now.Before(t.ack) }
 
 func (t *timer) helloDue(now time.Time) bool { return !now.Before(t.hello) }
 
-// overdue: waiting for what is in flight before a regular hello has taken long enough.
-func (t *timer) overdue(now time.Time) bool { return !now.Before(t.hello.Add(AckTimeout)) }
+// overdue: waiting for what is in flight before a hello that is due has taken long enough.
+func (t *timer) overdue(now time.Time) bool { return !now.Before(t.patience()) }
+
+// patience is until when a hello that is due waits for what is in flight. As long as acks come they are worth waiting for;
+// after an announcement a short silence says that nobody is going to send them.
+func (t *timer) patience() time.Time {
+	regular := t.hello.Add(AckTimeout)
+	if !t.announced {
+		return regular
+	}
+	at := t.hello
+	if t.heard.After(at) {
+		at = t.heard
+	}
+	return earlier(at.Add(HubUpPatience), regular)
+}
 
 func (t *timer) hastenHello(at time.Time) {
 	if at.Before(t.hello) {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,9 @@ type ref struct {
 	ID   string `json:"i,omitempty"` // of the file: device, inode, size and time of change; of the window: its last record
 	Root string `json:"r,omitempty"` // directory that the file was found in
 }
+
+// frame is what one model was asked about a frame. The model is "" where a version before this one has noted only the name.
+type frame struct{ model, name string }
 
 // entry is one line of the journal.
 type entry struct {
@@ -63,9 +67,13 @@ type journal struct {
 	next        uint64
 	acked       uint64
 	pending     map[uint64]entry
-	refs        map[string]uint64 // of frames, to recognise a repeated one
-	order       []string
+	refs        map[frame]uint64 // to recognise a repeated one
+	order       []frame
 	damaged     string // what was found wrong at opening
+
+	away    int       // messages with files put away since their directories were synced
+	flushed time.Time // when that was
+	syncDir func(dir string) error
 }
 
 // errJournal latches: what could not be written must not be worked on.
@@ -87,7 +95,7 @@ func openJournal(dir string) (*journal, error) {
 
 // readJournal is the state that the whole lines of a journal give, up to the first that is damaged.
 func readJournal(path string, data []byte) *journal {
-	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1}
+	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[frame]uint64{}, next: 1, syncDir: syncDir}
 	rest := data
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
@@ -158,9 +166,9 @@ func (j *journal) apply(e entry) {
 
 func (j *journal) remember(e entry) {
 	for _, r := range e.Refs {
-		if r.Kind == refFrame && j.refs[r.Name] == 0 {
-			j.refs[r.Name] = e.Seq
-			if j.order = append(j.order, r.Name); len(j.order) > maxRefs {
+		if f := (frame{e.Model, r.Name}); r.Kind == refFrame && j.refs[f] == 0 {
+			j.refs[f] = e.Seq
+			if j.order = append(j.order, f); len(j.order) > maxRefs {
 				delete(j.refs, j.order[0])
 				j.order = j.order[1:]
 			}
@@ -170,10 +178,13 @@ func (j *journal) remember(e entry) {
 
 // unknow makes a frame that a sequence brought no result for one that was never posted.
 func (j *journal) unknow(name string, seq uint64) {
-	if j.refs[name] == seq {
-		delete(j.refs, name)
-		j.order = slices.DeleteFunc(j.order, func(s string) bool { return s == name })
-	}
+	j.order = slices.DeleteFunc(j.order, func(f frame) bool {
+		if f.name != name || j.refs[f] != seq {
+			return false
+		}
+		delete(j.refs, f)
+		return true
+	})
 }
 
 // renew begins a new incarnation: the old numbers are never used again. What was pending is bound anew.
@@ -182,7 +193,7 @@ func (j *journal) renew() {
 	rand.Read(b[:]) // never fails
 	j.incarnation = binary.LittleEndian.Uint64(b[:])>>1 | 1
 	old := j.pending
-	j.next, j.acked, j.pending, j.refs, j.order = 1, 0, map[uint64]entry{}, map[string]uint64{}, nil
+	j.next, j.acked, j.pending, j.refs, j.order = 1, 0, map[uint64]entry{}, map[frame]uint64{}, nil
 	for _, s := range sorted(old) {
 		e := old[s]
 		tried := e.Tried
@@ -239,9 +250,9 @@ func lines(entries ...entry) []byte {
 // compacted is what still counts, as the lines of a journal.
 func (j *journal) compacted() []byte {
 	out := []entry{{Incarnation: j.incarnation, Seq: j.next}}
-	for _, name := range j.order { // first, so that a pending entry is the later word on a sequence
-		if s := j.refs[name]; j.pending[s].Seq == 0 {
-			out = append(out, entry{Seq: s, Refs: []ref{{Kind: refFrame, Name: name}}})
+	for _, f := range j.order { // first, so that a pending entry is the later word on a sequence
+		if s := j.refs[f]; j.pending[s].Seq == 0 {
+			out = append(out, entry{Seq: s, Model: f.model, Refs: []ref{{Kind: refFrame, Name: f.name}}})
 		}
 	}
 	if j.acked > 0 {
@@ -256,7 +267,7 @@ func (j *journal) compacted() []byte {
 		}
 		forgotten := entry{Seq: s}
 		for _, r := range e.Refs {
-			if r.Kind == refFrame && j.refs[r.Name] != s {
+			if r.Kind == refFrame && j.refs[frame{e.Model, r.Name}] != s {
 				forgotten.Forget = append(forgotten.Forget, r.Name)
 			}
 		}
@@ -267,7 +278,7 @@ func (j *journal) compacted() []byte {
 	return lines(out...)
 }
 
-// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before.
+// rewrite makes a new file of what still counts. Directories of finished files are synced by the caller before (flush).
 func (j *journal) rewrite() error {
 	data := j.compacted()
 	tmp := j.path + ".new"
@@ -341,26 +352,52 @@ func (j *journal) note(e entry) error {
 	return j.durable(n)
 }
 
-// done notes that everything up to seq is acknowledged and put away. It needs no sync: the agent knows the position,
-// and putting a file away twice harms nobody. dirs are synced before their finished files are forgotten.
+// done notes that everything up to seq is acknowledged and put away. It needs no sync of its own: the agent knows the
+// position, and putting a file away twice harms nobody. But the line may not become durable, by the next bind, before the
+// directories dirs are: a file that a power cut brings back would be new to a journal that has forgotten it. So the line
+// waits until they were synced, for some files together; what is acknowledged meanwhile the agent tells after a restart.
 func (j *journal) done(seq uint64, dirs []string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if seq <= j.acked {
 		return nil
 	}
-	e := entry{Acked: seq}
-	if _, err := j.write(e); err != nil {
-		return err
+	for s, e := range j.pending {
+		if s <= seq && slices.ContainsFunc(e.Refs, func(r ref) bool { return r.Kind == refFile }) {
+			j.away++
+		}
 	}
-	j.apply(e)
-	if j.size < maxJournalBytes {
+	j.apply(entry{Acked: seq})
+	if j.away > 0 && j.away < awayMost && time.Since(j.flushed) < awayFor && j.size < maxJournalBytes {
 		return nil
 	}
-	for _, d := range dirs {
-		if err := syncDir(d); err != nil {
-			return fmt.Errorf("%w: sync %s: %w", errJournal, d, err)
+	return j.flush(dirs)
+}
+
+// settle writes what done has left for later.
+func (j *journal) settle(dirs []string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.away == 0 {
+		return nil
+	}
+	return j.flush(dirs)
+}
+
+func (j *journal) flush(dirs []string) error {
+	if j.away > 0 {
+		for _, d := range dirs {
+			if err := j.syncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) { // no directory brings no file back
+				return fmt.Errorf("%w: sync %s: %w", errJournal, d, err)
+			}
 		}
+	}
+	j.away, j.flushed = 0, time.Now()
+	if _, err := j.write(entry{Acked: j.acked}); err != nil {
+		return err
+	}
+	if j.size < maxJournalBytes {
+		return nil
 	}
 	return j.rewrite()
 }
@@ -377,10 +414,10 @@ func (j *journal) write(e entry) (uint64, error) {
 }
 
 // known is the sequence that a frame's reference was bound to before, 0 if it is new.
-func (j *journal) known(frame string) uint64 {
+func (j *journal) known(f frame) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.refs[frame]
+	return max(j.refs[f], j.refs[frame{name: f.name}])
 }
 
 func (j *journal) position() (next, acked uint64) {

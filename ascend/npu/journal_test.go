@@ -15,11 +15,11 @@ import (
 type written struct {
 	Incarnation, Next, Acked uint64
 	Pending                  map[uint64]entry
-	Refs                     map[string]uint64
+	Refs                     map[frame]uint64
 }
 
 func stateOf(j *journal) written {
-	w := written{j.incarnation, j.next, j.acked, map[uint64]entry{}, map[string]uint64{}}
+	w := written{j.incarnation, j.next, j.acked, map[uint64]entry{}, map[frame]uint64{}}
 	for k, v := range j.pending {
 		w.Pending[k] = v
 	}
@@ -226,7 +226,7 @@ func TestJournalRewritten(t *testing.T) {
 	if j, err = openJournal(dir); err != nil || !reflect.DeepEqual(stateOf(j), want) {
 		t.Errorf("%+v %v, want %+v", stateOf(j), err, want)
 	}
-	if j.known("f0") != 1 || j.known("f2") != 3 || j.known("f9") != 0 {
+	if j.known(frame{"gate", "f0"}) != 1 || j.known(frame{"gate", "f2"}) != 3 || j.known(frame{"gate", "f9"}) != 0 {
 		t.Error("references are lost")
 	}
 	if err := j.close(); err != nil {
@@ -235,6 +235,57 @@ func TestJournalRewritten(t *testing.T) {
 	// What cannot be written must not be worked on.
 	if _, err := j.bind(entry{Model: "gate"}); err == nil {
 		t.Error("a journal that is closed binds")
+	}
+}
+
+// A power cut may bring a file back that was put away. The journal on the disk must know it until its directory was
+// synced: forgotten before, the file is new, and gives its result twice.
+func TestJournalForgetsNoFileBeforeItsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	j, err := openJournal(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced, done := uint64(0), uint64(0)
+	j.syncDir = func(d string) error {
+		if d != "/in" {
+			t.Errorf("sync of %s", d)
+		}
+		synced = done
+		return nil
+	}
+	const files = 2 * awayMost
+	for i := range uint64(files) {
+		seq, err := j.bind(entry{Model: "gate", Refs: []ref{{Kind: refFile, Name: fmt.Sprintf("/in/%d.jpg", i), ID: "1/2/3", Root: "/in"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = seq
+		if err := j.done(seq, []string{"/in"}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "journal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readJournal("journal", data); got.acked > synced || len(got.pending) != int(done-got.acked) {
+			t.Fatalf("behind file %d the disk has forgotten up to %d, directories are synced up to %d", seq, got.acked, synced)
+		}
+	}
+	if synced < files-awayMost {
+		t.Errorf("synced up to %d of %d only", synced, files)
+	}
+	if err := j.settle([]string{"/in"}); err != nil || synced != files {
+		t.Errorf("in the end synced up to %d, %v", synced, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = openJournal(dir); err != nil || j.acked != files || len(j.pending) != 0 {
+		t.Errorf("after all %d, %v", j.acked, err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -283,7 +334,7 @@ func TestJournalForgetsFramesWithoutResult(t *testing.T) {
 	}
 	look := func(when string) {
 		t.Helper()
-		if j.known("good") == 0 || j.known("bad") != 0 || j.known("lost") != 0 {
+		if j.known(frame{"gate", "good"}) == 0 || j.known(frame{"gate", "bad"}) != 0 || j.known(frame{"gate", "lost"}) != 0 {
 			t.Errorf("%s: %v", when, j.refs)
 		}
 	}
@@ -305,14 +356,14 @@ func TestJournalForgetsFramesWithoutResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := bind("lost")
-	if j.known("lost") != again {
+	if j.known(frame{"gate", "lost"}) != again {
 		t.Error("a frame that is bound again is not known")
 	}
-	if err := j.forget(lost, []string{"lost"}); err != nil || j.known("lost") != again {
+	if err := j.forget(lost, []string{"lost"}); err != nil || j.known(frame{"gate", "lost"}) != again {
 		t.Error("the old sequence forgot the new one's frame")
 	}
 	reopen()
-	if j.known("lost") != again || j.known("bad") != 0 {
+	if j.known(frame{"gate", "lost"}) != again || j.known(frame{"gate", "bad"}) != 0 {
 		t.Error(j.refs)
 	}
 	if err := j.close(); err != nil {

@@ -5,11 +5,10 @@ import "time"
 // Bounds of the worker.
 const (
 	MaxModels       = 16
-	MaxInputs       = 32      // directories and windows
-	MaxBatch        = 64      // items in one execution, so that their records fit one message
-	MaxQueue        = 65536   // items waiting for a model
-	MaxModelBytes   = 4 << 30 // of a model file
-	MaxGoldenFloats = 1 << 20
+	MaxInputs       = 32       // directories and windows
+	MaxBatch        = 64       // items in one execution, so that their records fit one message
+	MaxQueue        = 65536    // items waiting for a model
+	MaxModelBytes   = 4 << 30  // of a model file
 	MaxOutputBytes  = 64 << 20 // of one execution
 	MaxSeries       = 64       // in a window
 	MaxWindow       = 65536    // values of a series in a window
@@ -25,12 +24,14 @@ const (
 	MaxPriority     = 7
 	maxRefs         = 4096
 	maxJournalBytes = 1 << 20
-	maxNotes        = 64 // records without input that wait
-	maxAttempts     = 3  // of one message over restarts; then it is given up, as a record that says so
-	maxTries        = 2  // of one batch within a run
-	maxErrorCodes   = 10 // of a chip that are shown and recorded one by one
-	maxEventRecords = 8  // of the driver's events between two readings; more are counted
-	maxInFlight     = 2  // executions queued on the device
+	awayMost        = 256              // messages with files that are put away before their directories are synced,
+	awayFor         = 10 * time.Second // or so long
+	maxNotes        = 64               // records without input that wait
+	maxAttempts     = 3                // of one message over restarts; then it is given up, as a record that says so
+	maxTries        = 2                // of one batch within a run
+	maxErrorCodes   = 10               // of a chip that are shown and recorded one by one
+	maxEventRecords = 8                // of the driver's events between two readings; more are counted
+	maxInFlight     = 2                // executions queued on the device
 	maxPathBytes    = 1024
 	maxRecordText   = 512
 	latencySamples  = 1024

@@ -35,7 +35,7 @@ func (w *Worker) reconcile(ctx context.Context) ([]entry, error) {
 	}
 	next, acked := j.position()
 	if known {
-		if err := j.done(at, w.fileDirs()); err != nil {
+		if err := errors.Join(j.done(at, w.fileDirs()), j.settle(w.fileDirs())); err != nil {
 			return nil, err
 		}
 	}

@@ -12,18 +12,16 @@ package npu
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"sync"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/acl"
 	"github.com/edgelog/edgelog/internal/api"
+	"golang.org/x/sync/errgroup"
 )
 
 // Options of a Worker.
@@ -37,9 +35,6 @@ type Options struct {
 	// Exit ends the process at once. It is called when only a new process helps.
 	Exit func(code int)
 }
-
-// ExitDevice is the exit code of a worker that a new process shall replace.
-const ExitDevice = 75
 
 // Worker is made by New and run by Run.
 type Worker struct {
@@ -105,24 +100,17 @@ func (w *Worker) runtime() string {
 // Run works until ctx ends. What was begun is finished first, as far as the agent takes it.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.journal.close()
+	defer func() {
+		if err := w.journal.settle(w.fileDirs()); err != nil {
+			w.log.Warn("finished files are put away again at the next start", "err", err)
+		}
+	}()
 	server, err := newServer(w)
 	if err != nil {
 		return err
 	}
-	run, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	errs := make(chan error, 64)
-	start := func(name string, part func(context.Context) error) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := part(run); err != nil && run.Err() == nil {
-				errs <- fmt.Errorf("%s: %w", name, err)
-				cancel()
-			}
-		}()
-	}
+	g, run := errgroup.WithContext(ctx)
+	start := func(name string, part func(context.Context) error) { startPart(g, run, name, part) }
 	start("socket", server.run)
 	watching := make(chan error, 1)
 	if w.lib == nil {
@@ -139,19 +127,24 @@ func (w *Worker) Run(ctx context.Context) error {
 		start("work", w.work)
 	}
 	<-run.Done()
-	wg.Wait()
+	err = g.Wait()
 	w.retired.Wait()
 	select {
 	case <-watching:
 	case <-time.After(monitorPatience): // a call that hangs cannot be waited for; the process ends without it
 		w.log.Error("a call into the management library has not come back")
 	}
-	select {
-	case err := <-errs:
-		return err
-	default:
+	return err
+}
+
+// startPart runs one part of the worker in g until ctx ends. Its error ends the others, and says whose it is.
+func startPart(g *errgroup.Group, ctx context.Context, name string, part func(context.Context) error) {
+	g.Go(func() error {
+		if err := part(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		return nil
-	}
+	})
 }
 
 // work waits for the agent, finishes what the last process left, and then begins with new inputs.
@@ -160,301 +153,36 @@ func (w *Worker) work(ctx context.Context) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	errs := make(chan error, 64)
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	start := func(name string, ctx context.Context, part func(context.Context) error) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			if err := part(ctx); err != nil && ctx.Err() == nil {
-				errs <- fmt.Errorf("%s: %w", name, err)
-				cancel()
-			}
-		}()
-	}
-	start("delivery", inner, w.out.run)
+	g, inner := errgroup.WithContext(inner)
+	start := func(name string, part func(context.Context) error) { startPart(g, inner, name, part) }
+	start("delivery", w.out.run)
 	for name, r := range w.runners {
-		start("model "+name, inner, func(ctx context.Context) error { return r.supervise(ctx, w.changes[name]) })
+		start("model "+name, func(ctx context.Context) error { return r.supervise(ctx, w.changes[name]) })
 	}
 	if err := w.redo(inner, left); err != nil {
 		cancel()
-		wg.Wait()
+		_ = g.Wait()
 		return err
 	}
 	for name, r := range w.runners {
-		start("batches "+name, inner, r.run)
+		start("batches "+name, r.run)
 	}
 	for _, f := range w.c.Files {
-		start("files "+f.Dir, inner, func(ctx context.Context) error { return w.watchFiles(ctx, f) })
+		start("files "+f.Dir, func(ctx context.Context) error { return w.watchFiles(ctx, f) })
 	}
 	for _, win := range w.c.Windows {
-		start("window "+win.Name, inner, func(ctx context.Context) error { return w.followWindow(ctx, win) })
+		start("window "+win.Name, func(ctx context.Context) error { return w.followWindow(ctx, win) })
 	}
-	start("notes", inner, w.writeNotes)
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return nil
-	}
-}
-
-// bind gives a message its sequence, when there is room for it; nil if the worker ends.
-func (w *Worker) bind(ctx context.Context, model string, items []*item) *message {
-	if !w.out.wait(ctx, func() uint64 { next, _ := w.journal.position(); return next }, MaxWaiting) {
-		return nil
-	}
-	e := entry{Model: model}
-	for _, it := range items {
-		e.Refs = append(e.Refs, it.ref)
-	}
-	seq, err := w.journal.bind(e)
-	if err != nil {
-		w.fatal(err) // what is not bound must not be worked on
-		return nil
-	}
-	return &message{seq: seq, model: model, items: items}
-}
-
-// complete hands a finished message to the outbox; one that is not recorded is answered at once.
-func (w *Worker) complete(m *message) {
-	if m.seq == 0 {
-		w.answer(m)
-		return
-	}
-	w.out.put(m)
-}
-
-func (w *Worker) answer(m *message) {
-	for i, it := range m.items {
-		if it.done != nil && i < len(m.results) {
-			it.done(m.results[i])
-		}
-	}
-}
-
-// acked is called when a message is on the agent's disk: its files are put away, and then who waits is answered.
-func (w *Worker) acked(m *message) error {
-	for _, it := range m.items {
-		if it.ref.Kind == refFile {
-			w.putAway(it.ref)
-		}
-	}
-	if err := w.journal.done(m.seq, w.fileDirs()); err != nil {
-		return err
-	}
-	w.answer(m)
-	return nil
-}
-
-// tell has records written that have no input; those that find no room are left out and counted.
-func (w *Worker) tell(records ...api.IngestRecord) {
-	select {
-	case w.notes <- records:
-	default:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.untold += uint64(len(records))
-	}
-}
-
-// writeNotes binds and sends what tell was given.
-func (w *Worker) writeNotes(ctx context.Context) error {
-	for {
-		select {
-		case records := <-w.notes:
-			w.note(ctx, records...)
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (w *Worker) note(ctx context.Context, records ...api.IngestRecord) {
-	if w.out == nil || len(records) == 0 {
-		return
-	}
-	text, err := json.Marshal(records)
-	if err != nil || !w.out.wait(ctx, func() uint64 { next, _ := w.journal.position(); return next }, MaxWaiting) {
-		return
-	}
-	seq, err := w.journal.bind(entry{Note: text})
-	if err != nil {
-		w.fatal(err)
-		return
-	}
-	w.out.put(&message{seq: seq, records: records})
-}
-
-// fatal writes down why and ends the process: only a new one can use the device.
-func (w *Worker) fatal(why error) {
-	w.mu.Lock()
-	again := w.dying
-	w.dying = true
-	n := w.restarts + 1
-	w.mu.Unlock()
-	if again {
-		return
-	}
-	w.log.Error("the worker ends, to be started again", "err", why)
-	text, err := json.Marshal(restartNote{Count: n, Why: cut(why.Error()), At: time.Now().UTC(), Media: errors.Is(why, errMedia)})
-	if err == nil {
-		err = os.WriteFile(filepath.Join(w.c.StateDir, "restart"), text, 0o640)
-	}
-	if err != nil {
-		w.log.Error("reason of the restart not kept", "err", err)
-	}
-	w.o.Exit(ExitDevice)
-}
-
-type restartNote struct {
-	Count int       `json:"count"`
-	Why   string    `json:"why"`
-	At    time.Time `json:"at"`
-	Media bool      `json:"media,omitempty"` // the media units were at fault
-}
-
-// restartShown is how long a restart, or a session made anew, is shown as a fault.
-const restartShown = 10 * time.Minute
-
-func (w *Worker) readRestart() {
-	text, err := os.ReadFile(filepath.Join(w.c.StateDir, "restart"))
-	var n restartNote
-	if err != nil || json.Unmarshal(text, &n) != nil {
-		return
-	}
-	w.restarts, w.restart = n.Count, n.Why
-	if n.Media {
-		w.mediaOff = "the last process ended on them: " + n.Why
-	}
-	if time.Since(n.At) < restartShown {
-		w.raise("N003", "worker", "edge-npu", fmt.Sprintf("restarted at %s after: %s", n.At.Format(time.RFC3339), n.Why))
-	}
-}
-
-// watch ends the process when a call into the library does not come back.
-func (w *Worker) watch(ctx context.Context) error {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			w.mu.Lock()
-			var worst *session
-			for s := range w.sessions {
-				if s.stuck(now) > s.limit() && worst == nil {
-					worst = s
-				}
-			}
-			if time.Since(w.started) > restartShown {
-				delete(w.faults, "N003/worker")
-			}
-			w.mu.Unlock()
-			w.forgetRebuilds(now)
-			w.monitor.hung(now)
-			if worst != nil {
-				w.fatal(fmt.Errorf("model %s: a call into the runtime has not come back for %s", worst.m.Name, worst.stuck(now).Truncate(time.Millisecond)))
-			}
-		}
-	}
-}
-
-// forgetRebuilds ends the faults of models that have worked since their session was made anew.
-func (w *Worker) forgetRebuilds(now time.Time) {
-	var over []string
-	w.mu.Lock()
-	for model, at := range w.rebuilt {
-		if now.Sub(at) > restartShown {
-			over = append(over, model)
-			delete(w.rebuilt, model)
-		}
-	}
-	w.mu.Unlock()
-	for _, model := range over {
-		w.clear("N005", model)
-	}
-}
-
-func (w *Worker) watchSession(s *session, on bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if on {
-		w.sessions[s] = true
-	} else {
-		delete(w.sessions, s)
-	}
-}
-
-func (w *Worker) raise(code, key, subject, text string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, known := w.faults[code+"/"+key]; !known {
-		w.log.Warn(text, "code", code, "subject", subject)
-	}
-	w.last = cut(text)
-	w.faults[code+"/"+key] = api.NPUFault{Code: code, Key: key, Subject: subject, Text: cut(text)}
-}
-
-func (w *Worker) clear(code, key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if f, known := w.faults[code+"/"+key]; known {
-		if w.last == f.Text {
-			w.last = ""
-		}
-		delete(w.faults, code+"/"+key)
-		w.log.Info("over", "code", code, "key", key)
-	}
+	start("notes", w.writeNotes)
+	return g.Wait()
 }
 
 // retire runs f beside the worker; Run waits for it.
 func (w *Worker) retire(f func()) {
 	w.retired.Add(1)
 	go func() { defer w.retired.Done(); f() }()
-}
-
-func (w *Worker) modelReady(g *generation) {
-	w.clear("N004", g.m.Name)
-	w.clear("N005", g.m.Name)
-	w.log.Info("model ready", "model", g.m.Name, "version", g.m.Version, "sha256", g.sum, "self_test", g.selfTest, "batch", g.maxBatch)
-	w.tell(w.noteRecord("npu.model", g.m.Name, fmt.Sprintf("model %s version %s is at work, self-test: %s", g.m.Name, g.m.Version, g.selfTest),
-		map[string]any{"event": "ready", "version": g.m.Version, "sha256": g.sum, "self_test": g.selfTest, "max_batch": g.maxBatch}))
-}
-
-// modelRefused tells that a model is not taken; old says whether another version goes on working.
-func (w *Worker) modelRefused(m Model, err error, old bool) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	code, subject := "N004", "model "+m.Name
-	text := "cannot be used: " + err.Error()
-	if old {
-		text = "version " + m.Version + " was refused, the old one goes on: " + err.Error()
-	}
-	if !errors.Is(err, errModel) {
-		code = "N005"
-		w.mu.Lock()
-		delete(w.rebuilt, m.Name) // it lasts until the model is at work
-		w.mu.Unlock()
-	}
-	w.raise(code, m.Name, subject, text)
-	w.tell(w.noteRecord("npu.model", m.Name, text, map[string]any{"event": "refused", "version": m.Version, "old_one_works": old}))
-}
-
-func (w *Worker) deviceFault(m Model, err error) {
-	if deadly(err) {
-		return // the process ends, and the next one tells
-	}
-	w.raise("N005", m.Name, "model "+m.Name, "the device failed and is used anew: "+err.Error())
-	w.mu.Lock()
-	w.rebuilt[m.Name] = time.Now()
-	w.mu.Unlock()
-	w.tell(w.noteRecord("npu.device", m.Name, "the device failed and is used anew: "+err.Error(), map[string]any{"event": "rebuilt"}))
 }
 
 // Reload changes to a new configuration: models that changed are loaded beside the old ones and tested. Everything else

@@ -13,7 +13,7 @@ const (
 	MaxNewSeriesPerHour = 1024 // per source
 	MaxProducers        = 256
 	MaxProducerName     = 64
-	MaxBootName         = 64
+	MaxMarkWord         = 64 // bytes of a boot id, of a clock's source and of its state
 	MaxGapsPerStream    = 1024
 	MaxOwed             = 64 // ranges of one stream that a hub is owed
 	MaxLabels           = 16

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // ClockSource says where a correspondence of boot time and UTC came from.
@@ -48,30 +49,22 @@ func MarkRecord(kind Kind, at Stamp, v any) (Record, error) {
 	return Record{Kind: kind, Time: at.Time, Clock: at.Clock, Type: TypeJSON, Data: &Data{Value: b}}, nil
 }
 
-// AnchorOf reads the anchor from a boot or anchor mark; ok is false for other records and for marks that are damaged or no log has
-// written: stores keep the boot's name as a key.
+// AnchorOf reads the anchor from a boot or anchor mark; ok is false for other records and for damaged marks, which are
+// those, too, whose boot is not an id, or whose words are not.
 func AnchorOf(r *Record) (a Anchor, ok bool) {
 	if r.Kind != KindBoot && r.Kind != KindAnchor {
 		return Anchor{}, false
 	}
 	var m BootMark
-	if json.Unmarshal(r.Value(), &m) != nil || m.Boot == "" || !plain(m.Boot) || !plain(string(m.Source)) {
+	if json.Unmarshal(r.Value(), &m) != nil || m.Boot == "" || !word(m.Boot) || !word(string(m.Source)) || !word(m.State) {
 		return Anchor{}, false
 	}
 	return m.Anchor, true
 }
 
-// plain: printable ASCII without blanks, not too long.
-func plain(s string) bool {
-	if len(s) > MaxBootName {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
+// word reports whether s is short and of printable ASCII without blanks. Every store of a hub can hold it, and index it.
+func word(s string) bool {
+	return len(s) <= MaxMarkWord && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // Time is a UTC with what is not known about it.

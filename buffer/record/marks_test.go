@@ -26,13 +26,11 @@ func TestMarks(t *testing.T) {
 	if _, ok := record.AnchorOf(&r); ok {
 		t.Error("a damaged mark was taken")
 	}
-	for _, boot := range []string{"a\x00b", "a b", "ü", strings.Repeat("b", record.MaxBootName+1)} { // no store need hold it as a key
-		r, err := record.MarkRecord(record.KindBoot, record.Stamp{}, record.BootMark{Anchor: anchor(boot, 5, 100, 1, record.SourceNTP)})
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, b := range []string{`{"boot":"a\u0000b","source":"ntp"}`, `{"boot":"` + strings.Repeat("x", 3000) + `"}`, `{"boot":"b1","source":"n\u0000"}`,
+		`{"boot":"b1","state":"\ud800"}`, `{"boot":"b 1"}`} {
+		r.Data.Value = []byte(b)
 		if a, ok := record.AnchorOf(&r); ok {
-			t.Errorf("taken: %+v", a)
+			t.Errorf("%.40s was taken: %.40q", b, a.Boot)
 		}
 	}
 	o := observation(1, 1, record.TypeJSON, 0)

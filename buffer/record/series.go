@@ -186,7 +186,7 @@ func cutStr(b []byte) (string, []byte, bool) {
 	return string(b[:n]), b[n:], true
 }
 
-// ValidProducer reports whether s can name a producer: [a-zA-Z0-9._:-]{1,64}.
+// ValidProducer reports whether s can name a producer: 1 to MaxProducerName of a-z A-Z 0-9 . _ : -
 func ValidProducer(s string) bool {
 	if s == "" || len(s) > MaxProducerName {
 		return false

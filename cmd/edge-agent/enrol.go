@@ -19,17 +19,20 @@ import (
 	"github.com/edgelog/edgelog/internal/wire"
 )
 
-const enrolUsage = `edge-agent enrol CODE [flags]: get this box's certificate with a one-time code
+const enrolUsage = `edge-agent enrol CODE [flags]: this box's certificate with a one-time code
 
-CODE comes from the hub: edge-hub enrol add DEVICE. The key is made here and never leaves the box.
-What the configuration does not say:
-  --config FILE      /etc/edge-agent/agent.yaml: device, data_dir, uplink.mqtt.broker and ca_file
+CODE comes from the hub: edge-hub enrol add DEVICE. The key is made here and
+never leaves the box.
+
+  --config FILE      what is not given below: device, data_dir, broker, ca_file
+                     (/etc/edge-agent/agent.yaml)
   --device ID        the name of this box
   --broker URL       ssl://HOST:8883
   --ca FILE          what the broker's certificate is held against
   --claim-cert FILE  /etc/edge-agent/claim.crt, which all new boxes share
   --claim-key FILE   /etc/edge-agent/claim.key
   --dir DIR          of identities: data_dir/identity
+
 Exit status: 0 enrolled, 1 error, 2 usage, 5 refused or not trusted.
 `
 
@@ -49,13 +52,13 @@ func enrolCommand(args []string, stdout, stderr io.Writer) int {
 	words, err := cmdline.Parse(f, args, 1)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, enrolUsage)
+		cmdline.Page(stdout, enrolUsage)
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(stderr, "edge-agent: enrol: %v\n\n%s", err, enrolUsage)
+		fmt.Fprintf(stderr, "edge-agent: enrol: %v; edge-agent enrol --help shows its form\n", err)
 		return exitUsage
 	case len(words) == 0:
-		fmt.Fprint(stderr, enrolUsage)
+		cmdline.Page(stderr, enrolUsage)
 		return exitUsage
 	}
 	o.Code = words[0]

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,7 +34,9 @@ const usage = `edge-agent: sensors to a durable log to the central broker
   edge-agent enrol CODE [flags]      get this box's certificate with a one-time code
   edge-agent version
 
-FILE is /etc/edge-agent/agent.yaml if not given. SIGTERM stops after a last commit; SIGHUP reads FILE again.
+FILE is /etc/edge-agent/agent.yaml if not given. SIGTERM stops after a last
+commit; SIGHUP reads FILE again.
+
 Exit status: 0 fine, 1 error, 2 usage, 5 (enrol) refused.
 `
 
@@ -73,7 +76,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := serve(c, *file, stderr); err != nil {
 		fmt.Fprintln(stderr, "edge-agent:", err)
-		if errors.Is(err, vfs.ErrLocked) {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			fmt.Fprintf(stderr, "As a service it may: systemctl start edge-agent. To try it as yourself, name places of your own: data_dir and run_dir in %s,\n"+
+				"and edgectl --run-dir DIR.\n", *file)
+		case errors.Is(err, vfs.ErrLocked):
 			fmt.Fprintf(stderr, "Another agent runs on %s (edgectl status --run-dir %s): stop it, or give this one another data_dir and run_dir.\n", c.DataDir, c.RunDir)
 		}
 		return exitError

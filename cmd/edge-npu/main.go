@@ -19,15 +19,19 @@ import (
 	"github.com/edgelog/edgelog/internal/version"
 )
 
-const usage = `edge-npu runs models on the Ascend NPU of this box and gives their results to the agent.
+const usage = `edge-npu runs models on the Ascend NPU of this box and gives their results to the
+agent.
 
-  edge-npu run    [--config FILE]                  work until SIGTERM; SIGHUP changes to new models
-  edge-npu check  [--config FILE]                  check a configuration; nothing is changed
-  edge-npu doctor [--config FILE] [--report FILE]  the checklist of the first day with a card, and its report
+  edge-npu run    [--config FILE]   work until SIGTERM; SIGHUP: new models
+  edge-npu check  [--config FILE]   check a configuration; nothing is changed
+  edge-npu doctor [--config FILE] [--report FILE]
+                                    the checklist of the first day with a card
   edge-npu version
 
-FILE is /etc/edge-agent/npu.yaml if not given. Exit status: 0 fine, 1 error, 2 usage, 3 doctor found something,
-75 the device needs a new process (systemd starts it).
+FILE is /etc/edge-agent/npu.yaml if not given.
+
+Exit status: 0 fine, 1 error, 2 usage, 3 doctor found something, 75 the device
+needs a new process (systemd starts it).
 `
 
 // Exit statuses.

@@ -27,29 +27,42 @@ import (
 	"github.com/edgelog/edgelog/internal/clocksync"
 	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
 const usage = `edge-updater: verifies a release and puts it in force on this box
 
-  edge-updater check  --from DIR [--release NAME]           verify only; nothing is installed
-  edge-updater apply  --from DIR [--release NAME] [--retry] verify, install, watch, and commit or roll back
-  edge-updater request --from DIR   install what the agent has fetched and asks for (edge-update.service)
-  edge-updater resume    finish what a restart interrupted (edge-updater.service)
-  edge-updater status    [--json] the update that is open or was the last, and the releases on this box
-  edge-updater rescue    re-hash the release in force; if it is damaged, go back (edge-rescue.service)
+  edge-updater check --from DIR [--release NAME]
+                   verify only; nothing is installed
+  edge-updater apply --from DIR [--release NAME] [--retry]
+                   verify, install, watch, and commit or roll back
+  edge-updater request --from DIR
+                   install what the agent has fetched (edge-update.service)
+  edge-updater resume
+                   finish what a restart interrupted (edge-updater.service)
+  edge-updater status [--json]
+                   the update that is open or was last, and the releases here
+  edge-updater rescue
+                   re-hash the release in force; if it is damaged, go back
+                   (edge-rescue.service)
   edge-updater version
 
-DIR holds metadata/ and targets/, as a mounted USB stick does; that of request holds the agent's stage/ and apply. Without --release the newest release is taken.
+DIR holds metadata/ and targets/, as a mounted USB stick does; that of request
+holds the agent's stage/ and apply. Without --release the newest one is taken.
+
   --root DIR       of releases (/opt/edge)
   --state DIR      of trust and journal (/var/lib/edge-updater)
   --run-dir DIR    of the agent's sockets (/run/edge-agent)
   --npu-dir DIR    of the NPU worker's socket (/run/edge-npu)
   --trust FILE     the fleet's first root (/etc/edge-agent/root.json)
-  --orders FILE    of operators: hold, pause, abort (/var/lib/edge-agent/update/orders.json)
-  --product FILE   what this box is, NAME=VALUE lines (/etc/edge-agent/product)
-Exit status: 0 fine, 1 error, 2 usage, 3 the update failed or was rolled back, 5 not trusted.
+  --orders FILE    of operators: hold, pause, abort
+                   (/var/lib/edge-agent/update/orders.json)
+  --product FILE   what this box is, NAME=VALUE (/etc/edge-agent/product)
+
+Exit status: 0 fine, 1 error, 2 usage, 3 the update failed or was rolled back,
+5 not trusted.
 `
 
 // Exit statuses.
@@ -120,14 +133,37 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "status":
 		return p.with(true, p.status)
 	default: // rescue
-		return p.with(false, func(s *update.Session) int { return p.rescue(ctx, s) })
+		looked := false
+		code := p.with(false, func(s *update.Session) int {
+			looked = true
+			return p.rescue(ctx, s)
+		})
+		if looked {
+			return code
+		}
+		return p.startAnyway(ctx, code)
 	}
+}
+
+// startAnyway starts the agent where nothing could be looked at, as without a root of trust: its unit has given up by then, and a
+// box that cannot be updated still takes readings.
+func (p *program) startAnyway(ctx context.Context, code int) int {
+	if p.locked { // whoever is at work starts one of the two agents, and is asked again
+		return code
+	}
+	if err := (update.Systemd{}).StartStable(ctx); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return code
+	}
+	fmt.Fprintln(p.out, "the agent was started again as it is")
+	return code
 }
 
 type program struct {
 	o        options
 	out, err io.Writer
 	muted    bool // that people are not told was said
+	locked   bool // another edge-updater is at work
 }
 
 // with opens the box and gives it to f; peek only looks.
@@ -150,7 +186,7 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
 			p.publish(s, nil)
 		}}.Open()
-	if errors.Is(err, vfs.ErrLocked) {
+	if p.locked = errors.Is(err, vfs.ErrLocked); p.locked {
 		fmt.Fprintln(p.err, "edge-updater: another edge-updater is at work: see `edge-updater status`")
 		return exitError
 	}
@@ -267,7 +303,7 @@ func (p *program) take(ctx context.Context, s *update.Session, apply bool) int {
 	m := offer.Plan.Manifest
 	fmt.Fprintf(p.out, "release %s (counter %d) is signed and meant for this box:\n", m.Release, m.Counter)
 	for _, c := range offer.Plan.Components {
-		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %8d KiB\n", c.Order, c.Name, c.Kind, c.Version, (c.Size+1023)>>10)
+		fmt.Fprintf(p.out, "  %3d  %-24s %-10s %-12s %9s\n", c.Order, c.Name, c.Kind, c.Version, term.Bytes(c.Size))
 	}
 	if !apply {
 		return exitOK

@@ -80,6 +80,18 @@ func TestOWServerFakes(t *testing.T) {
 	}
 }
 
+// owserver writes six digits: the value behind them is exact all the same, and the one that is no measurement is known.
+func TestOWServerAbove100(t *testing.T) {
+	for value, want := range map[string]string{"110.0625": "110.0625", "99.9375": "99.9375", "-55": "-55.0000", "100.123": "100.1230",
+		"127.9375": "bad:no-conversion"} {
+		addr := owserver(t, nil, "--fake=DS18B20", "--temperature_low="+value, "--temperature_high="+value)
+		got, err := sweep(t, open(t, server(addr)))
+		if _, shown, _ := strings.Cut(got, " temperature "); err != nil || !strings.HasPrefix(shown, want) {
+			t.Errorf("%s: got %q, %v; want %s", value, got, err, want)
+		}
+	}
+}
+
 func TestOWServerTester(t *testing.T) {
 	addr := owserver(t, nil, "--tester=DS18B20,DS18S20,DS2413,DS2423")
 	s := open(t, server(addr))
@@ -105,7 +117,7 @@ func three() ([]*sim.Chip, string) {
 	var chips []*sim.Chip
 	var want []string
 	for i, v := range []int{330, -170, 830} {
-		c, _ := thermometer(0x28, uint64(0xe3000011+i), v)
+		c, _ := thermometer(0x28, 0xe3000011+uint64(i), v)
 		chips = append(chips, c)
 		want = append(want, fmt.Sprintf("28-0000e30000%02x temperature %.4f", 0x11+i, float64(v)/16))
 	}

@@ -117,8 +117,8 @@ func (m monitor) voltage(ctx context.Context, s *Sensor, c *chip, p *[9]byte, se
 }
 
 func (monitor) properties(Options) []property {
-	return []property{{names: []string{"temperature"}, parse: parseDecimal(5), temperature: true},
-		{names: []string{"VDD"}, parse: parseDecimal(2)}, {names: []string{"VAD"}, parse: parseDecimal(2)},
+	return []property{{names: []string{"temperature"}, parse: parseDecimal(5, 3125), temperature: true},
+		{names: []string{"VDD"}, parse: parseDecimal(2, 1)}, {names: []string{"VAD"}, parse: parseDecimal(2, 1)},
 		{names: []string{"vis"}, parse: parseFloat}}
 }
 

@@ -23,14 +23,23 @@ type property struct {
 	temperature bool
 }
 
-func parseDecimal(n int) func([]byte) (record.Type, int64, record.Quality) {
+// parseDecimal reads a value with n decimals that a chip measures in steps (0: any). owserver writes six digits (%G): from
+// 100 °C on a DS18B20's last one is missing. The step that it was rounded from is known.
+func parseDecimal(n int, step int64) func([]byte) (record.Type, int64, record.Quality) {
 	scale := math.Pow10(n)
 	return func(text []byte) (record.Type, int64, record.Quality) {
 		f, q := number(text)
 		if math.Abs(f*scale) > 1e15 {
 			return 0, 0, record.QualityOverflow
 		}
-		return record.Decimal(n), int64(math.Round(f * scale)), q
+		v := int64(math.Round(f * scale))
+		rounded := int64(5 * math.Pow10(n+int(math.Floor(math.Log10(math.Abs(f)+1e-9)))-6)) // by half of the sixth digit
+		if step > 0 && rounded > 0 {
+			if exact := int64(math.Round(float64(v)/float64(step))) * step; exact-v <= rounded && v-exact <= rounded {
+				v = exact
+			}
+		}
+		return record.Decimal(n), v, q
 	}
 }
 
@@ -201,7 +210,7 @@ func (s *served) judge(ctx context.Context, c *chip, typ record.Type, t int64) (
 	poweredOn := c.history.PowerOnValue(t)
 	switch {
 	case t == 0 || poweredOn:
-	case t == 127_9375 || t == 127_9400:
+	case t == 127_9375:
 		return c.bad(0, record.QualityNoConversion, []byte("owserver said 127.94")), nil
 	default:
 		return c.good(0, typ, t), nil

@@ -161,5 +161,5 @@ func (s *Sensor) suspect(c *chip, p *thermo.Scratchpad) {
 }
 
 func (thermometer) properties(Options) []property {
-	return []property{{names: []string{"latesttemp", "temperature"}, parse: parseDecimal(4), temperature: true}}
+	return []property{{names: []string{"latesttemp", "temperature"}, parse: parseDecimal(4, 625), temperature: true}}
 }

@@ -17,6 +17,7 @@ import (
 	osexec "os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -158,16 +159,44 @@ func (p *Program) once(ctx context.Context, emit door.Emit) error {
 	p.o.Events.TellUp()
 	ended := make(chan error, 1)
 	var wg sync.WaitGroup
+	out, log := &pipe{f: stdout}, &pipe{f: stderr}
 	wg.Go(func() { ended <- cmd.Wait() })
-	wg.Go(func() { p.readOutput(ctx, stdout, emit) })
-	wg.Go(func() { p.readLog(stderr) })
+	wg.Go(func() { p.readOutput(ctx, out, emit) })
+	wg.Go(func() { p.readLog(log) })
 	err = p.drive(ctx, cmd, stdin, ended)
 	// What the program left behind in its group may still hold the pipes open.
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	stdout.SetReadDeadline(time.Now().Add(drainPatience))
-	stderr.SetReadDeadline(time.Now().Add(drainPatience))
+	out.end()
+	log.end()
 	wg.Wait()
 	return err
+}
+
+// pipe is what a program writes to. Behind its end what it left is read, however long the log takes to make room: only
+// somebody outside its group can keep it open then.
+type pipe struct {
+	f     *os.File
+	ended atomic.Bool
+	left  int // bytes read behind the end
+}
+
+func (p *pipe) end() {
+	p.ended.Store(true)
+	p.f.SetReadDeadline(time.Now().Add(drainPatience)) // for a read that waits
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	if p.ended.Load() {
+		if p.left > maxPipe {
+			return 0, io.EOF
+		}
+		p.f.SetReadDeadline(time.Now().Add(drainPatience))
+	}
+	n, err := p.f.Read(b)
+	if p.ended.Load() {
+		p.left += n
+	}
+	return n, err
 }
 
 // drive signals the program on every interval until it has ended, and ends it when ctx does: standard input is

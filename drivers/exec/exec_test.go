@@ -143,6 +143,42 @@ func TestJSONLinesAndRestart(t *testing.T) {
 	}
 }
 
+// What a program wrote before it ended waits in its pipe while the log is full, and is not forgotten there.
+func TestOutputOfAnEndedProgramWaits(t *testing.T) {
+	const lines = 600
+	mark := filepath.Join(t.TempDir(), "written")
+	p, err := exec.New(exec.Options{Command: []string{"sh", "-c", `echo m v=1i; sleep 0.3; for i in $(seq 2 600); do echo m v=${i}i; done; touch "$1"; exit 0`, "sh", mark},
+		RestartDelay: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, first := newLog(), true
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- p.Run(ctx, func(ctx context.Context, m door.Message) error {
+			if first { // until the program has ended, and for some time after
+				first = false
+				for _, err := os.Stat(mark); err != nil && ctx.Err() == nil; _, err = os.Stat(mark) {
+					time.Sleep(10 * time.Millisecond)
+				}
+				time.Sleep(1500 * time.Millisecond)
+			}
+			return l.emit(ctx, m)
+		})
+	}()
+	for end := time.Now().Add(time.Minute); l.count("m.v=600") == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	<-done
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lines) != lines {
+		t.Errorf("%d of %d lines arrived", len(l.lines), lines)
+	}
+}
+
 // A program that ignores everything is killed with its children, and one that does not exist is tried again.
 func TestStubbornAndMissing(t *testing.T) {
 	l := newLog()

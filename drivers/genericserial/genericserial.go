@@ -6,6 +6,7 @@
 package genericserial
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,7 @@ type Options struct {
 	Fields    []Field // regexp, csv, binary
 	Request   []byte  // sent every Interval; empty: the device speaks by itself
 	Interval  time.Duration
+	Parity    bool          // the line has a parity bit: a damaged character reads as NUL, see lines
 	Silence   time.Duration // nothing understood for so long makes bad:timeout readings; default 1 min, or 3 intervals
 	Labels    []record.Label
 	Events    door.Events
@@ -158,7 +160,7 @@ func (d *Device) parserOf(labels []record.Label) error {
 				return fmt.Errorf("the pattern has no group (?P<%s>…)", name)
 			}
 		}
-		d.parse = &lines{func(line string) ([]door.Reading, error) { return byRegexp(re, groups, d.fields, line) }}
+		d.parse = &lines{o.Parity, func(line string) ([]door.Reading, error) { return byRegexp(re, groups, d.fields, line) }}
 	case FormatCSV:
 		if o.Separator == "" {
 			o.Separator = ","
@@ -166,9 +168,9 @@ func (d *Device) parserOf(labels []record.Label) error {
 		if len([]rune(o.Separator)) != 1 {
 			return fmt.Errorf("separator %q: want one character", o.Separator)
 		}
-		d.parse = &lines{func(line string) ([]door.Reading, error) { return byCSV(o.Separator, d.fields, line) }}
+		d.parse = &lines{o.Parity, func(line string) ([]door.Reading, error) { return byCSV(o.Separator, d.fields, line) }}
 	case FormatJSON:
-		d.parse = &lines{func(line string) ([]door.Reading, error) { return o.JSON.JSON(nil, []byte(line), labels) }}
+		d.parse = &lines{o.Parity, func(line string) ([]door.Reading, error) { return o.JSON.JSON(nil, []byte(line), labels) }}
 		return o.JSON.Check()
 	case FormatBinary:
 		f, err := newFrames(o.Frame, d.fields)
@@ -217,8 +219,11 @@ func (d *Device) once(ctx context.Context, emit door.Emit, heard *time.Time) err
 		return err
 	}
 	d.o.Events.TellUp()
-	var buf []byte
 	chunk := make([]byte, 1024)
+	buf, err := d.begin(ctx, port, chunk)
+	if err != nil {
+		return err
+	}
 	next := time.Now()
 	for ctx.Err() == nil {
 		if len(d.o.Request) > 0 && !time.Now().Before(next) {
@@ -240,6 +245,28 @@ func (d *Device) once(ctx context.Context, emit door.Emit, heard *time.Time) err
 		d.silent(ctx, emit, heard)
 	}
 	return ctx.Err()
+}
+
+// begin passes over what a device was saying when its port was opened, up to a line end or a pause, and returns what
+// came behind it: the end of "123.4" is a number too. Frames are told by their sync.
+func (d *Device) begin(ctx context.Context, port Port, chunk []byte) ([]byte, error) {
+	if d.o.Format == FormatBinary {
+		return nil, nil
+	}
+	for passed := 0; passed <= MaxLine && ctx.Err() == nil; {
+		n, err := port.Read(chunk)
+		if err != nil {
+			return nil, fmt.Errorf("read: %w", err)
+		}
+		if n == 0 {
+			break
+		}
+		if i := bytes.IndexAny(chunk[:n], lineEnds); i >= 0 {
+			return bytes.Clone(chunk[i+1 : n]), nil
+		}
+		passed += n
+	}
+	return nil, ctx.Err()
 }
 
 func (d *Device) put(ctx context.Context, emit door.Emit, rs []door.Reading) {

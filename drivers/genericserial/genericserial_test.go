@@ -20,9 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// port says what it was given, then is silent.
+// port says what it was given, then is silent. It is opened in a pause, unless midst is set.
 type port struct {
 	mu     sync.Mutex
+	midst  bool
 	chunks [][]byte
 	closed bool
 	wait   time.Duration
@@ -35,6 +36,10 @@ func (p *port) Read(b []byte) (int, error) {
 	defer p.mu.Unlock()
 	if p.closed {
 		return 0, io.ErrClosedPipe
+	}
+	if !p.midst {
+		p.midst = true
+		return 0, nil
 	}
 	if len(p.chunks) == 0 {
 		p.mu.Unlock()
@@ -113,6 +118,31 @@ func chunks(text string, n int) (out [][]byte) {
 		out = append(out, []byte(text[:n]))
 	}
 	return append(out, []byte(text))
+}
+
+// A port is opened while a device speaks: the end of a number is a number too, but not what was measured.
+func TestOpenedInTheMidstOfALine(t *testing.T) {
+	o := genericserial.Options{Format: "csv", Fields: []genericserial.Field{{Name: "t", Type: "decimal", Decimals: 1}}}
+	for _, n := range []int{1, 3, 1000} {
+		if got := listen(t, o, &port{midst: true, chunks: chunks("23.4\r\n123.5\r\n", n)}, 1); got != "t=123.5" {
+			t.Errorf("in chunks of %d: %s", n, got)
+		}
+	}
+}
+
+// A character with wrong parity reads as NUL: what is left of the line is another number.
+func TestDamagedCharacter(t *testing.T) {
+	for _, parity := range []bool{false, true} {
+		o := genericserial.Options{Format: "regexp", Pattern: `(?P<t>\d+\.\d)`, Parity: parity,
+			Fields: []genericserial.Field{{Name: "t", Type: "decimal", Decimals: 1}}}
+		in, want := "1\x003.4\n\x00123.5\x00\n123.6\n", "! malformed t=123.5 t=123.6" // without parity: padding
+		if parity {
+			in, want = "1\x003.4\n\x0023.5\n123.6\n", "! malformed ! malformed t=123.6"
+		}
+		if got := listen(t, o, &port{chunks: chunks(in, 1000)}, 3); got != want {
+			t.Errorf("parity %v: got %s, want %s", parity, got, want)
+		}
+	}
 }
 
 func TestFormats(t *testing.T) {

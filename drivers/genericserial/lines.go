@@ -12,14 +12,18 @@ import (
 	"github.com/edgelog/edgelog/drivers/door"
 )
 
-// lines is a parser of text lines that end with LF, CR or both.
+const lineEnds = "\r\n"
+
+// lines is a parser of text lines that end with LF, CR or both. NULs around a line are padding, unless the line has a
+// parity bit: then, and within a line always, they are what is left of a damaged character.
 type lines struct {
-	one func(line string) ([]door.Reading, error)
+	parity bool
+	one    func(line string) ([]door.Reading, error)
 }
 
 func (l *lines) feed(buf []byte, take func([]door.Reading), miss func(error)) []byte {
 	for {
-		i := bytes.IndexAny(buf, "\r\n")
+		i := bytes.IndexAny(buf, lineEnds)
 		if i < 0 {
 			if len(buf) > MaxLine {
 				miss(fmt.Errorf("%d bytes without a line end", len(buf)))
@@ -27,9 +31,17 @@ func (l *lines) feed(buf []byte, take func([]door.Reading), miss func(error)) []
 			}
 			return buf
 		}
-		line := strings.TrimSpace(string(bytes.Trim(buf[:i], "\x00")))
+		raw := buf[:i]
+		if !l.parity {
+			raw = bytes.Trim(raw, "\x00")
+		}
+		line := strings.TrimSpace(string(raw))
 		buf = buf[i+1:]
 		if line == "" {
+			continue
+		}
+		if strings.IndexByte(line, 0) >= 0 {
+			miss(fmt.Errorf("%.80q: a character came damaged", line))
 			continue
 		}
 		if !utf8.ValidString(line) {

@@ -84,7 +84,8 @@ func (r *Receiver) Close() error {
 	return r.port.Close()
 }
 
-// Read waits for one moment's sentences. Without a fix all is bad:device, with the sentences as detail. Its error wraps
+// Read waits for one moment's sentences. Without a fix all is bad:device, with the sentences as detail; a position that
+// the receiver did not get from satellites is uncertain, and its time is none. The error wraps
 // drivers.ErrNoDevice if there is no port, drivers.ErrTimeout if nothing comes, drivers.ErrBus if the port fails.
 func (r *Receiver) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Sample, error) {
 	if err := ctx.Err(); err != nil {
@@ -128,7 +129,11 @@ func (r *Receiver) decode(dst []drivers.Sample, text []byte, at time.Time) []dri
 	case !f.Valid:
 		return r.all(dst, record.QualityDevice, text)
 	}
-	if r.o.Time != nil && !f.Time.IsZero() && !at.IsZero() {
+	quality := record.QualityGood
+	if f.Guess {
+		quality = record.QualityUncertain
+	}
+	if r.o.Time != nil && !f.Guess && !f.Time.IsZero() && !at.IsZero() {
 		r.o.Time(f.Time, at, r.o.Delay)
 	}
 	for i, v := range [quantities]*int64{f.Lat, f.Lon, f.Speed, f.Course, f.Altitude, f.Satellites, f.HDOP} {
@@ -138,7 +143,7 @@ func (r *Receiver) decode(dst []drivers.Sample, text []byte, at time.Time) []dri
 			}
 			continue // this receiver does not tell it
 		}
-		dst = append(dst, drivers.Sample{Quantity: i, Type: r.typeOf(i), Num: *v})
+		dst = append(dst, drivers.Sample{Quantity: i, Quality: quality, Type: r.typeOf(i), Num: *v})
 	}
 	return dst
 }

@@ -205,6 +205,25 @@ func TestReceiver(t *testing.T) {
 	if len(times) != told2 {
 		t.Error("a time without a fix was told")
 	}
+	for _, text := range []string{
+		with("GPGGA,092725.00,4717.11399,N,00833.91590,E,6,08,1.01,499.6,M,48.0,M,,"),
+		with("GPRMC,092725.00,A,4717.11399,N,00833.91590,E,0.004,77.52,091224,,,S"),
+	} {
+		r.says.Store(&text)
+		time.Sleep(2 * every)
+		out, err := s.Read(t.Context(), nil)
+		if err != nil || len(out) < 4 {
+			t.Fatalf("%s: %v, %v", text, out, err)
+		}
+		for _, x := range out {
+			if x.Quality != record.QualityUncertain || x.Type == record.TypeNone {
+				t.Errorf("%s: %+v", text, x)
+			}
+		}
+	}
+	if len(times) != told2 {
+		t.Error("the time of a receiver that guesses was told")
+	}
 	r.socket.Unplug()
 	if got, err := sweep(t, s); !errors.Is(err, drivers.ErrBus) || got != seven("bad:bus") {
 		t.Errorf("unplugged: %s, %v", got, err)

@@ -18,6 +18,7 @@ var (
 // Fix is what sentences of one moment say together. Fields without a value in any of them are nil or zero.
 type Fix struct {
 	Valid      bool // RMC says A, or GGA a quality above 0
+	Guess      bool // not of satellites: dead reckoning, typed in, or simulated
 	Time       time.Time
 	Lat, Lon   *int64 // 10^-7 degrees, north and east positive
 	Speed      *int64 // mm/s
@@ -25,7 +26,7 @@ type Fix struct {
 	Altitude   *int64 // 0.1 m above mean sea level
 	Satellites *int64 // used
 	HDOP       *int64 // 0.01
-	Quality    int    // of GGA: 0 none, 1 GPS, 2 differential, 4 and 5 RTK, 6 estimated
+	Quality    int    // of GGA: 0 none, 1 GPS, 2 differential, 4 and 5 RTK, 6 estimated, 7 typed in, 8 simulated
 }
 
 // Parse reads one sentence into f and returns its kind (RMC, GGA, ZDA, VTG), or another's name, which changes nothing.
@@ -79,9 +80,13 @@ func (f *Fix) Parse(line string) (kind string, err error) {
 	return kind, nil
 }
 
-// rmc: time, status, latitude, N, longitude, E, knots, course, date.
+// rmc: time, status, latitude, N, longitude, E, knots, course, date, variation, W, and since NMEA 2.3 how it was found: E
+// estimated, M typed in, S simulated.
 func (f *Fix) rmc(p []string) error {
 	f.Valid = p[2] == "A"
+	if len(p) > 12 {
+		f.Guess = f.Guess || p[12] == "E" || p[12] == "M" || p[12] == "S"
+	}
 	t, err := moment(p[1], p[9])
 	if err == nil && !t.IsZero() {
 		f.Time = t
@@ -95,7 +100,7 @@ func (f *Fix) gga(p []string) error {
 	if err != nil || q < 0 || q > 9 {
 		return fmt.Errorf("%w: quality %q", errField, p[6])
 	}
-	f.Quality, f.Valid = q, q > 0
+	f.Quality, f.Valid, f.Guess = q, q > 0, f.Guess || q >= 6 && q <= 8
 	return errors.Join(f.position(p[2:6]), number(p[7], 0, 0, 200, &f.Satellites), number(p[8], 2, 0, 10000, &f.HDOP),
 		number(p[9], 1, -100_000, 1_000_000, &f.Altitude))
 }

@@ -31,15 +31,17 @@ func (b *Bus) bulk(ctx context.Context) error {
 		masters = found
 	}
 	var started []string
+	var failed error
 	for _, m := range masters {
 		file := filepath.Join(m, "therm_bulk_read")
 		err := b.gate.call(ctx, b.o.ReadTimeout, func() error { return trigger(file) })
 		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
-			return err
-		default:
+		case err == nil:
 			started = append(started, file)
+		case left(err):
+			return err
+		case !errors.Is(err, os.ErrNotExist):
+			failed = err // an adapter that is just being pulled does not concern the others
 		}
 	}
 	begun := time.Now()
@@ -48,7 +50,7 @@ func (b *Bus) bulk(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // converted asks until the master no longer says -1 (converting): 1 is done, 0 is nothing to convert. Each question

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/drivers"
 	"github.com/edgelog/edgelog/drivers/bus/onewire"
@@ -142,8 +144,8 @@ func (b *Bus) Read(ctx context.Context, dst []drivers.Sample) ([]drivers.Sample,
 	case len(b.slaves) == 0:
 		return dst, fmt.Errorf("%w: no thermometer on %s", drivers.ErrNoDevice, b.dir)
 	}
-	if err := b.bulk(ctx); err != nil && !left(err) {
-		b.o.NoBulk = true // not permitted or not supported: one conversion per sensor, as on older kernels
+	if err := b.bulk(ctx); forbidden(err) {
+		b.o.NoBulk = true // one conversion per sensor, as on older kernels
 	}
 	for i, s := range b.slaves {
 		sample, err := b.readSlave(ctx, i, s)
@@ -179,8 +181,8 @@ func (b *Bus) readSlave(ctx context.Context, i int, s *slave) (drivers.Sample, e
 		return s.bad(i, record.QualityAbsent, []byte("not listed by the kernel any more")), nil
 	}
 	if !s.met {
-		if err := b.meet(ctx, s); err != nil && !left(err) {
-			b.o.Resolution = 0 // not permitted: sensors keep theirs
+		if err := b.meet(ctx, s); forbidden(err) {
+			b.o.Resolution = 0 // sensors keep theirs
 		}
 	}
 	text, err := b.readFile(ctx, s.path)
@@ -207,6 +209,11 @@ func (b *Bus) readSlave(ctx context.Context, i int, s *slave) (drivers.Sample, e
 		return s.bad(i, q, detail), nil
 	}
 	return drivers.Sample{Quantity: i, Quality: q, Type: record.Decimal(4), Num: t}, nil
+}
+
+// forbidden reports whether the kernel will never let us. Other errors are of a sensor or adapter that may answer again.
+func forbidden(err error) bool {
+	return errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS)
 }
 
 // suspect reports a copy, once.

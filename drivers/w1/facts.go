@@ -17,6 +17,7 @@ type Facts struct {
 	Resolution int  // bits, 9 to 14; 0 if not known
 	Parasite   bool // fed by the data line
 	Known      bool // Parasite is known
+	Silent     bool // it was asked and did not answer
 }
 
 // Facts asks for the resolution and power supply of a ROM; each may start a bus transaction. Like Read, it must
@@ -33,7 +34,8 @@ func (b *Bus) Facts(ctx context.Context, rom string) (Facts, error) {
 		}
 		v, err := strconv.Atoi(string(bytes.TrimSpace(text)))
 		if err != nil || v < 0 {
-			continue // empty, or a negative errno: the bus did not answer
+			f.Silent = true // empty, or a negative errno
+			continue
 		}
 		if name == "resolution" {
 			f.Resolution = v
@@ -44,14 +46,14 @@ func (b *Bus) Facts(ctx context.Context, rom string) (Facts, error) {
 	return f, nil
 }
 
-// meet asks a sensor for its supply, once while it is on the bus, and sets its resolution if that is to be another one.
-// Its error means that the kernel does not let us.
+// meet asks a sensor for its supply, once while it is on the bus and answers, and sets its resolution if that is to be
+// another one.
 func (b *Bus) meet(ctx context.Context, s *slave) error {
 	f, err := b.Facts(ctx, s.rom)
 	if err != nil {
 		return err
 	}
-	s.met, s.fed = true, f.Known && f.Parasite
+	s.met, s.fed = !f.Silent, f.Known && f.Parasite
 	if b.o.Resolution == 0 || f.Resolution == 0 || f.Resolution == b.o.Resolution || s.family == thermo.DS18S20 {
 		return nil
 	}
@@ -69,6 +71,7 @@ func (b *Bus) meet(ctx context.Context, s *slave) error {
 		}
 	}
 	if err := b.writeFile(ctx, filepath.Join(b.dir, s.rom, "resolution"), strconv.Itoa(b.o.Resolution)); err != nil {
+		s.met = false
 		return err
 	}
 	if !persist {

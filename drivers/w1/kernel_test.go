@@ -197,6 +197,15 @@ func TestKernelResolution(t *testing.T) {
 	if _, err := sweep(t, other); err != nil || resolution(romA) != "11" || b.EEPROMWrites(romA) != 1 {
 		t.Errorf("without persist: %v, %s, %d writes", err, resolution(romA), b.EEPROMWrites(romA))
 	}
+	b.Do(romA, func(s *w1fuse.Slave) { s.Silent = true })
+	late := open(t, w1.Options{Root: dir, Resolution: 9})
+	if got, err := sweep(t, late); err != nil || !strings.Contains(got, romA+" bad:bus") || resolution(romB) != "9" {
+		t.Fatalf("with one that does not answer: %v\n%s", err, got)
+	}
+	b.Do(romA, func(s *w1fuse.Slave) { s.Silent = false })
+	if _, err := sweep(t, late); err != nil || resolution(romA) != "9" {
+		t.Errorf("when it answers it has %s bits, %v", resolution(romA), err)
+	}
 	b.Do(romA, func(s *w1fuse.Slave) { s.Restarted, s.Parasite = true, true })
 	fed := open(t, w1.Options{Root: dir, Resolution: 11})
 	if got, err := sweep(t, fed); err != nil || !strings.HasPrefix(got, romA+" bad:brown-out 50 05") {

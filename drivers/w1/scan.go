@@ -27,14 +27,13 @@ func (b *Bus) scan(ctx context.Context) error {
 		s.present = false
 	}
 	b.present = was
-	if err != nil {
-		return err
-	}
-	b.refused = 0
-	slices.Sort(names)
-	for _, rom := range names {
-		if s := b.add(rom); s != nil {
-			s.seen, s.present = true, true
+	if err == nil {
+		b.refused = 0
+		slices.Sort(names)
+		for _, rom := range names {
+			if s := b.add(rom); s != nil {
+				s.seen, s.present = true, true
+			}
 		}
 	}
 	for i, before := range b.present {
@@ -42,7 +41,7 @@ func (b *Bus) scan(ctx context.Context) error {
 			b.slaves[i].met = false // it may come back with another supply or resolution
 		}
 	}
-	return nil
+	return err
 }
 
 // list returns the names in the directory of slaves, and whether the tree is a simulated one.

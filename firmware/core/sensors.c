@@ -101,14 +101,14 @@ static u8 read(void)
 	if (crc8)
 		return Q_CRC;
 	v = (i16)((u16)work[1] << 8 | work[0]);
-	if (work[6] == 0x0c) {
-		if (v == 0x0550)
+	if (v == 0x0550) {
+		if (work[6] == 0x0c)
 			q = Q_POWER_ON;
-		else if (v == 0x07ff)
-			q = Q_NO_CONVERSION;
-	}
-	if ((u16)(v + 880) > 2880)
+	} else if (v == 0x07ff) {
+		q = Q_NO_CONVERSION;
+	} else if ((u16)(v + 880) > 2880) {
 		q = Q_DEVICE;
+	}
 	i = (u8)((setting[S(RESOLUTION)] - 9) << 5) | 0x1f;
 	if (work[4] != i && ow_start() == Q_GOOD) {
 		ow_select(at);

@@ -306,6 +306,88 @@ static void test_clock(void)
 	CHECK(clock_state == CLOCK_ABSENT);
 }
 
+/* One chip on the line, slot by slot. */
+static u8 chip_rom[8] = {0x28, 1, 2, 3, 4, 5, 0}, chip_pad[9], chip_command, chip_function;
+static u16 chip_bit;
+
+static u8 chip_reset(void)
+{
+	chip_bit = chip_command = chip_function = 0;
+	return 0;
+}
+
+static u8 chip_slot(u8 b)
+{
+	u16 n = chip_bit++, k;
+	u8 id;
+	if (n < 8) {
+		chip_command |= (u8)(b << n);
+		return b;
+	}
+	n -= 8;
+	if (chip_command == 0xf0) {
+		k = n / 3;
+		id = chip_rom[k >> 3] >> (k & 7) & 1;
+		return n % 3 == 2 ? b : n % 3 ? !id : id;
+	}
+	if (chip_command == 0x55) {
+		if (n < 64)
+			return b;
+		n -= 64;
+	}
+	if (n < 8) {
+		chip_function |= (u8)(b << n);
+		return b;
+	}
+	n -= 8;
+	return chip_function == 0xbe && n < 72 ? chip_pad[n >> 3] >> (n & 7) & 1 : b;
+}
+
+static u8 sealed(u8 *p, u8 n)
+{
+	u8 i;
+	crc8 = 0;
+	for (i = 0; i < n; i++)
+		crc8_add(p[i]);
+	return crc8;
+}
+
+/* A sweep with this in the chip's scratchpad: what its sensor is said to be. */
+static u8 measured(u16 raw, u8 six)
+{
+	u8 pad[8] = {(u8)raw, (u8)(raw >> 8), 75, 70, 0x7f, 0xff, six, 0x10};
+	u16 i;
+	memcpy(chip_pad, pad, 8);
+	chip_pad[8] = sealed(chip_pad, 8);
+	sensors_rescan();
+	for (i = 0; i < 200; i++) {
+		host_ms += 5;
+		node_ms = (u16)host_ms;
+		sensors_step();
+	}
+	CHECK(sensor_rom[0][0] == 0x28);
+	return sensor_quality[0];
+}
+
+static void test_values(void)
+{
+	chip_rom[7] = sealed(chip_rom, 7);
+	host_ow_reset = chip_reset;
+	host_slot = chip_slot;
+	setting[S(RESOLUTION)] = 12;
+	CHECK(measured(0x0191, 0x0f) == Q_GOOD && sensor_value[0] == 0x0191);
+	CHECK(measured(0x0550, 0x0c) == Q_POWER_ON && sensor_value[0] == NO_VALUE);
+	CHECK(measured(0x0550, 0x10) == Q_GOOD);
+	CHECK(measured(0x07ff, 0x0c) == Q_NO_CONVERSION && sensor_value[0] == NO_VALUE);
+	CHECK(measured(0x07d0, 0x10) == Q_GOOD && sensor_value[0] == 125 * 16);
+	CHECK(measured(0x07d1, 0x0f) == Q_DEVICE);
+	CHECK(measured(0xfc90, 0x10) == Q_GOOD && sensor_value[0] == -55 * 16);
+	CHECK(measured(0xfc8f, 0x01) == Q_DEVICE);
+	host_ow_reset = 0;
+	host_slot = 0;
+	sensors_rescan();
+}
+
 int main(void)
 {
 	memset(host_store, 0xff, sizeof host_store);
@@ -318,6 +400,7 @@ int main(void)
 	test_settings_at_every_cut();
 	test_boots_at_every_cut();
 	test_control();
+	test_values();
 	test_clock();
 	test_every_request();
 	if (failures) {

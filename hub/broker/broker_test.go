@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,6 +161,73 @@ func TestEachDeviceHasItsOwnTopics(t *testing.T) {
 	if c, err := mqttclient.Dial(ctx, o); err == nil {
 		c.Abort()
 		t.Error("a client without a certificate was admitted")
+	}
+}
+
+// TestHostileClients: a device with a right certificate can neither end the connection of others by their client ids, nor have
+// the broker keep what it sends without bound.
+func TestHostileClients(t *testing.T) {
+	dir := pki(t, "box-1", "box-2")
+	b := start(t, broker.Options{HubSocket: filepath.Join(t.TempDir(), "b.sock"), TLS: &broker.TLS{Listen: "127.0.0.1:0",
+		CertFile: dir + "/server.crt", KeyFile: dir + "/server.key", ClientCAFile: dir + "/ca.crt"}})
+	var tp wire.Topics
+	device := func(name, id string) mqttclient.Options {
+		return mqttclient.Options{Broker: "mqtts://" + b.TLSAddr(), ClientID: id,
+			TLS: mqttclient.TLS{CAFile: dir + "/ca.crt", CertFile: dir + "/" + name + ".crt", KeyFile: dir + "/" + name + ".key"}}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	hub, box := dial(t, mqttclient.Options{Broker: b.HubURL(), ClientID: "edge-hub"}), dial(t, device("box-2", "box-2"))
+	for _, id := range []string{"box-2", "edge-hub", "hub/edge-hub"} {
+		hostile := dial(t, device("box-1", id))
+		if err := hostile.Publish(ctx, tp.State("box-1"), 1, true, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range map[string]*mqttclient.Conn{tp.Answer("box-1"): hub, tp.State("box-2"): box} {
+			if err := c.Publish(ctx, name, 1, false, []byte("x")); err != nil {
+				t.Errorf("who publishes %s was thrown out by the client id %s: %v", name, id, err)
+			}
+		}
+		hostile.Abort()
+	}
+	o := device("box-1", "box-1")
+	o.Will = &mqttclient.Will{Topic: tp.Data("box-1", "will"), QoS: 1, Payload: []byte("x"), Retain: true}
+	hostile := dial(t, o)
+	if err := hub.Subscribe(ctx, tp.DataFilter(), 0, func(mqttclient.Message) {}); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{tp.Data("box-1", "a"), tp.Data("box-1", "b"), tp.Hello("box-1"), tp.State("box-1"), tp.Values("box-1")} {
+		if err := hostile.Publish(ctx, topic, 1, true, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := make(chan string, 10)
+	watcher := dial(t, mqttclient.Options{Broker: b.HubURL(), ClientID: "watcher"})
+	if err := watcher.Subscribe(ctx, tp.Data("box-1", "will"), 0, func(m mqttclient.Message) { gone <- m.Topic }); err != nil {
+		t.Fatal(err)
+	}
+	hostile.Abort()
+	<-gone // its will
+	kept := make(chan mqttclient.Message, 10)
+	late := dial(t, mqttclient.Options{Broker: b.HubURL(), ClientID: "late"})
+	for _, f := range []string{tp.DataFilter(), tp.HelloFilter(), tp.StateFilter(), "edge/v1/+/v"} {
+		if err := late.Subscribe(ctx, f, 0, func(m mqttclient.Message) { kept <- m }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hub.Publish(ctx, tp.Data("box-9", "end"), 1, false, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for m := range kept {
+		if m.Topic == tp.Data("box-9", "end") {
+			break
+		}
+		got = append(got, m.Topic)
+	}
+	slices.Sort(got)
+	if want := []string{tp.State("box-1"), tp.Values("box-1")}; !slices.Equal(got, want) {
+		t.Errorf("the broker keeps %v, want %v", got, want)
 	}
 }
 

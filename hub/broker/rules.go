@@ -39,7 +39,7 @@ func (r *rules) ID() string { return "edgelog" }
 func (r *rules) Provides(b byte) bool {
 	switch b {
 	case mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnPacketSent,
-		mochi.OnPublishDropped, mochi.OnSubscribed, mochi.OnDisconnect:
+		mochi.OnPublishDropped, mochi.OnWill, mochi.OnSubscribed, mochi.OnDisconnect:
 		return true
 	}
 	return false
@@ -65,10 +65,37 @@ func identity(cl *mochi.Client) (name string, known bool) {
 	return name, name == hubName || name == enrolwire.ClaimName || wire.ValidDevice(name)
 }
 
-// OnConnectAuthenticate admits who is known. A will is a publication like any other: the server does not ask again.
+// OnConnectAuthenticate admits who is known. A will is a publication like any other: the server does not ask again. A client
+// id ends the connection of whoever had it, so it is taken from the certificate: nobody ends that of another device, or of a hub.
 func (r *rules) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	name, known := identity(cl)
+	switch name {
+	case "":
+	case hubName, enrolwire.ClaimName: // several have that name
+		cl.ID = name + "/" + cl.ID
+	default:
+		cl.ID = name
+	}
 	return known && (!pk.Connect.WillFlag || r.allowed(name, pk.Connect.WillTopic, true))
+}
+
+// OnWill implements mochi.Hook.
+func (r *rules) OnWill(cl *mochi.Client, w mochi.Will) (mochi.Will, error) {
+	w.Retain = w.Retain && r.mayRetain(cl, w.TopicName)
+	return w, nil
+}
+
+// mayRetain tells whether the broker keeps a message of a client. What a device may have it keep is one message a topic, and few
+// topics: it could name streams without end.
+func (r *rules) mayRetain(cl *mochi.Client, topic string) bool {
+	if name, _ := identity(cl); name == "" || name == hubName {
+		return true
+	}
+	if t, ok := r.topics.ParseTopic(topic); ok {
+		return t.Channel == wire.ChannelState || t.Channel == wire.ChannelValues
+	}
+	_, ch, _, ok := fleetwire.Parse(r.topics, topic)
+	return ok && ch == fleetwire.ChannelReported
 }
 
 // OnACLCheck implements mochi.Hook.
@@ -131,7 +158,10 @@ func (r *rules) OnDisconnect(cl *mochi.Client, _ error, _ bool) {
 
 // OnPublish drops frames beyond the bound, as a full queue does: acknowledged to the client, since a PUBACK says
 // nothing of the hub, and sent again by the agent because no ack of the hub comes.
-func (r *rules) OnPublish(_ *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+func (r *rules) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Retain && !r.mayRetain(cl, pk.TopicName) {
+		pk.FixedHeader.Retain = false
+	}
 	if !r.isFrame(pk.TopicName) {
 		return pk, nil
 	}

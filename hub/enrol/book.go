@@ -37,6 +37,8 @@ type Code struct {
 	For     []byte    `json:"for,omitempty"`
 	Cert    []byte    `json:"cert,omitempty"`
 	Revoked time.Time `json:"revoked,omitzero"`
+	// Barred is when the device was revoked last, also once it has a new code: certificates from before renew no more.
+	Barred time.Time `json:"barred,omitzero"`
 }
 
 // Event is an entry of the audit log.
@@ -171,20 +173,33 @@ func (b *Book) Add(device, by string, life time.Duration, now time.Time) (string
 		for name, old := range codes { // what has no meaning any more makes room
 			switch {
 			case !now.After(old.Expires):
-			case old.Used.IsZero() && old.Revoked.IsZero():
+			case old.Used.IsZero() && old.Revoked.IsZero() && old.Barred.IsZero():
 				delete(codes, name)
 			default:
 				old.Key, old.For, old.Cert = nil, nil, nil
 				codes[name] = old
 			}
 		}
-		if _, there := codes[device]; !there && len(codes) >= MaxCodes {
+		if _, there := codes[device]; !there && len(codes) >= MaxCodes && !forget(codes, now) {
 			return ErrFull
 		}
+		c.Barred = codes[device].Barred
 		codes[device] = c
 		return nil
 	})
 	return code, c, err
+}
+
+// forget drops the box that was enrolled first, of those of which nothing need be known any more: the audit log has them all.
+func forget(codes map[string]Code, now time.Time) bool {
+	first, found := "", false
+	for name, c := range codes {
+		if now.After(c.Expires) && c.Revoked.IsZero() && c.Barred.IsZero() && (!found || c.Used.Before(codes[first].Used)) {
+			first, found = name, true
+		}
+	}
+	delete(codes, first)
+	return found
 }
 
 // Tried counts a wrong code.
@@ -234,6 +249,7 @@ func (b *Book) Revoke(device, by, why string, now time.Time) error {
 			c = Code{Device: device, By: by, Made: now.UTC().Truncate(time.Second)}
 		}
 		c.Revoked, c.Key, c.For, c.Cert = now.UTC().Truncate(time.Second), nil, nil, nil
+		c.Barred = c.Revoked
 		codes[device] = c
 		return nil
 	})
@@ -248,8 +264,14 @@ func (b *Book) Code(device string) (Code, bool) {
 	return c, ok
 }
 
-// Revoked tells whether a device may not renew.
-func (b *Book) Revoked(device string) bool { return !b.codes[device].Revoked.IsZero() }
+// Revoked tells whether a device may not renew with a certificate that is good from that time on.
+func (b *Book) Revoked(device string, from time.Time) bool {
+	c := b.codes[device]
+	return !c.Revoked.IsZero() || from.Before(c.Barred)
+}
+
+// Barred is the time before which no certificate of a device may begin.
+func (b *Book) Barred(device string) time.Time { return b.codes[device].Barred }
 
 // Codes lists them by device.
 func (b *Book) Codes() []Code {

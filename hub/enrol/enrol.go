@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"os"
 	"time"
@@ -37,8 +38,9 @@ const (
 	DefaultLife  = 90 * 24 * time.Hour
 	DefaultCode  = 24 * time.Hour // life of a code
 	MaxCode      = 30 * 24 * time.Hour
-	maxPerSecond = 20 // requests; what is beyond is answered with Later
-	maxNotes     = 60 // refusals noted at once; then one a second
+	maxPerSecond = 20          // requests; what is beyond is answered with Later
+	renewEvery   = time.Minute // requests of one device; boxes ask every ten minutes at most
+	maxNotes     = 60          // refusals noted at once; then one a second
 	backdate     = time.Hour
 	maxWaiting   = 256 // requests
 	auditName    = "enrol"
@@ -69,6 +71,8 @@ type Server struct {
 	book   *Book
 	budget float64
 	filled time.Time
+	// when devices asked for a renewal last
+	renewals map[string]time.Time
 	// of the audit log's entries about refusals
 	notes   float64
 	noted   time.Time
@@ -86,7 +90,7 @@ func Open(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, budget: maxPerSecond, filled: o.Now(), notes: maxNotes, noted: o.Now()}
+	s := &Server{o: o, renewals: map[string]time.Time{}, budget: maxPerSecond, filled: o.Now(), notes: maxNotes, noted: o.Now()}
 	var err error
 	if s.ca, s.key, err = authority(o.CACert, o.CAKey); err != nil {
 		return nil, err
@@ -157,13 +161,26 @@ func (s *Server) Handle(topic string, payload []byte) (to string, a *enrolwire.A
 	if who != enrolwire.ClaimName {
 		to = s.o.Topics.Renewed(who)
 	}
-	if !s.admit() {
+	if who != enrolwire.ClaimName && !s.mayRenew(who) || !s.admit() {
 		return to, &enrolwire.Answer{ID: r.ID, Reason: enrolwire.Later}
 	}
 	if who == enrolwire.ClaimName {
 		return to, s.enrol(r)
 	}
 	return to, s.renew(r)
+}
+
+// mayRenew bounds the requests of one device: whoever holds a certificate could fill the audit log, and leave no room for others.
+func (s *Server) mayRenew(device string) bool {
+	now := s.o.Now()
+	if len(s.renewals) >= MaxCodes {
+		maps.DeleteFunc(s.renewals, func(_ string, at time.Time) bool { return now.Sub(at).Abs() >= renewEvery })
+	}
+	if at, ok := s.renewals[device]; ok && now.Sub(at).Abs() < renewEvery || !ok && len(s.renewals) >= MaxCodes {
+		return false
+	}
+	s.renewals[device] = now
+	return true
 }
 
 // admit bounds the rate of requests.
@@ -269,7 +286,7 @@ func (s *Server) renew(r *enrolwire.Request) *enrolwire.Answer {
 	if !signedBy(old, r.Covered(), r.Proof) {
 		return refuse(enrolwire.Bad, "not signed with the key of its certificate")
 	}
-	if s.book.Revoked(r.Device) {
+	if s.book.Revoked(r.Device, old.NotBefore) {
 		return refuse(enrolwire.Revoked, "the device was revoked")
 	}
 	csr, err := request(r)
@@ -326,7 +343,11 @@ func (s *Server) issue(r *enrolwire.Request, csr *x509.CertificateRequest) *enro
 	if ends.After(s.ca.NotAfter) {
 		ends = s.ca.NotAfter
 	}
-	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: r.Device}, NotBefore: now.Add(-min(backdate, s.o.Life/10)), NotAfter: ends,
+	from := now.Add(-min(backdate, s.o.Life/10))
+	if barred := s.book.Barred(r.Device); from.Before(barred) {
+		from = barred
+	}
+	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: r.Device}, NotBefore: from, NotAfter: ends,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, t, s.ca, csr.PublicKey, s.key)
 	if err != nil {

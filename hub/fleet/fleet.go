@@ -50,6 +50,7 @@ type Server struct {
 	repo    *repo.Repo
 	heard   chan fleetwire.Message
 	meta    chan fleetwire.Message
+	late    late // what heard has no room for
 	calls   chan func()
 	stopped chan struct{}
 
@@ -58,6 +59,7 @@ type Server struct {
 	mu    sync.Mutex // guards what follows
 	link  fleetwire.Link
 	stats Stats
+	asks  map[string]int // that wait in meta, by device
 }
 
 // Stats count since the start.
@@ -81,7 +83,7 @@ func New(o Options) (*Server, error) {
 	f.Start(o.Now(), o.Settled)
 	s := &Server{o: o, log: l, fleet: f, content: newContent(o.Releases, o.MaxRate), repo: repo.At(o.Releases),
 		heard: make(chan fleetwire.Message, maxHeard), meta: make(chan fleetwire.Message, maxMetaWait), calls: make(chan func()),
-		stopped: make(chan struct{}), told: map[string]uint64{}}
+		stopped: make(chan struct{}), told: map[string]uint64{}, asks: map[string]int{}}
 	for _, what := range l.Recovered {
 		o.Log.Warn("damaged state of rollouts was passed over", "what", what)
 		if err := l.Append(f, []rollout.Entry{{Time: o.Now(), By: "hub", What: rollout.WasRestored, Detail: what}}); err != nil {
@@ -177,19 +179,51 @@ func (s *Server) session(ctx context.Context) error {
 
 // hear runs on the reader's path.
 func (s *Server) hear(m fleetwire.Message) {
-	to := s.heard
 	device, ch, _, ok := fleetwire.Parse(s.o.Topics, m.Topic)
+	said := !ok || ch == fleetwire.ChannelReported // or its state
 	switch {
 	case ok && ch == fleetwire.ChannelChunkRequest:
 		s.chunkRequest(device, m)
 		return
 	case ok && ch == fleetwire.ChannelMetaRequest:
-		to = s.meta
+		if !s.ask(device, m) { // it is made again
+			s.count(func(st *Stats) { st.Dropped++ })
+		}
+		return
 	}
+	// What a device says goes behind what it said before.
+	if (!said || s.late.empty()) && offer(s.heard, m) || said && s.late.put(m) {
+		return
+	}
+	s.count(func(st *Stats) { st.Dropped++ })
+}
+
+// ask queues what serveMeta answers. A device has a few places: one that asks without end leaves the others to the rest.
+func (s *Server) ask(device string, m fleetwire.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asks[device] >= maxAsks || !offer(s.meta, m) {
+		return false
+	}
+	s.asks[device]++
+	return true
+}
+
+// answered gives a place back.
+func (s *Server) answered(device string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asks[device]--; s.asks[device] <= 0 {
+		delete(s.asks, device)
+	}
+}
+
+func offer(to chan<- fleetwire.Message, m fleetwire.Message) bool {
 	select {
 	case to <- m:
-	default: // a request is made again; a state stands at the broker until the next connection
-		s.count(func(st *Stats) { st.Dropped++ })
+		return true
+	default:
+		return false
 	}
 }
 
@@ -213,10 +247,8 @@ func (s *Server) chunkRequest(device string, m fleetwire.Message) {
 	if code == fleetwire.RefusedBusy {
 		refusal.RetryAfter = busyRetry + rand.N(busyRetry)
 	}
-	select { // answered where it may wait
-	case s.meta <- fleetwire.Message{Topic: s.topics(device).Refused(r.ID), Payload: encode(refusal)}:
-	default:
-	}
+	// Answered where it may wait; without an answer the box asks again.
+	s.ask(device, fleetwire.Message{Topic: s.topics(device).Refused(r.ID), Payload: encode(refusal)})
 }
 
 // serveMeta answers requests for metadata, and refuses.
@@ -230,6 +262,7 @@ func (s *Server) serveMeta(ctx context.Context) {
 		}
 		l := s.current()
 		device, ch, _, _ := fleetwire.Parse(s.o.Topics, m.Topic)
+		s.answered(device)
 		if l == nil {
 			continue
 		}
@@ -315,6 +348,13 @@ func (s *Server) loop(ctx context.Context) error {
 		case <-tick.C:
 			err = s.tick(ctx)
 		}
+		for err == nil && len(s.heard) == 0 {
+			m, ok := s.late.take()
+			if !ok {
+				break
+			}
+			err = s.take(m)
+		}
 		if err == nil && time.Since(saved) > saveEvery {
 			saved = time.Now()
 			err = s.log.Save(s.fleet, false)
@@ -346,7 +386,11 @@ func (s *Server) take(m fleetwire.Message) error {
 		}
 		select {
 		case m = <-s.heard:
+			continue
 		default:
+		}
+		var ok bool
+		if m, ok = s.late.take(); !ok {
 			return s.log.Append(s.fleet, entries)
 		}
 	}

@@ -173,6 +173,75 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
+// TestFlood: a box that asks without end does not keep others from being answered.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := start(t, t.Context(), time.Now())
+		defer stop()
+		time.Sleep(time.Second)
+		ask := func(device, id string) {
+			b, _ := json.Marshal(fleetwire.MetaRequest{ID: id, Nonce: "n"})
+			must(t, s.link.Publish(t.Context(), updatetest.Topics(device).MetaRequest(), 1, false, b))
+			b, _ = json.Marshal(fleetwire.ChunkRequest{ID: id, Path: "nothing", Bits: 1, ChunkBits: 16})
+			must(t, s.link.Publish(t.Context(), updatetest.Topics(device).ChunkRequest(), 0, false, b))
+		}
+		for round := range 20 {
+			for range 500 {
+				ask("hostile", "h")
+			}
+			ask("box", fmt.Sprintf("m%d", round))
+			for _, want := range []string{"meta/res/m%d", "chunk/err/m%d"} {
+				if topic, _ := s.next(); topic != fmt.Sprintf(want, round) {
+					t.Fatalf("round %d: %q came, want "+want, round, topic, round)
+				}
+			}
+		}
+	})
+}
+
+// TestManyAtOnce: at the beginning of a connection the broker says the states of all devices as fast as it can; none is lost while the
+// hub has something else to do, and the newest counts.
+func TestManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := start(t, t.Context(), time.Now())
+		defer stop()
+		time.Sleep(time.Second)
+		const devices = 20_000
+		busy := make(chan struct{})
+		go s.server.Decide(t.Context(), func(*rollout.Fleet, time.Time) ([]rollout.Entry, error) { <-busy; return nil, nil }) //nolint:errcheck // it does nothing
+		say := func(i int, online bool) {
+			b := wire.AppendState(nil, &wire.State{Online: online})
+			must(t, s.link.Publish(t.Context(), wire.Topics{}.State(fmt.Sprintf("box-%d", i)), 1, true, b))
+			if i%100 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		for i := range devices {
+			say(i, true)
+		}
+		for i := range 10 {
+			say(i, false) // one that stands in the queue, said before
+			say(devices-1-i, false)
+		}
+		time.Sleep(time.Second)
+		close(busy)
+		time.Sleep(time.Minute)
+		online, known := 0, 0
+		must(t, s.server.Decide(t.Context(), func(f *rollout.Fleet, _ time.Time) ([]rollout.Entry, error) {
+			known = len(f.Devices)
+			for _, d := range f.Devices {
+				if d.Online {
+					online++
+				}
+			}
+			return nil, nil
+		}))
+		if st := s.server.Stats(); known != devices || online != devices-20 || st.Dropped != 0 {
+			t.Errorf("%d devices, %d online, want %d and %d; %d messages dropped", known, online, devices, devices-20, st.Dropped)
+		}
+	})
+}
+
 // TestSocket: orders over the socket, their author in the audit log, and what is refused.
 func TestSocket(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -52,6 +52,9 @@ func (s *session) tell(k Key, changes []store.Change, g *wire.Gap) {
 	}
 	s.note(gapKey{k, g.From})
 	for i := range changes {
+		if changes[i].Lower { // not its words
+			continue
+		}
 		for _, x := range changes[i].Gaps {
 			s.note(gapKey{k, x.From})
 		}
@@ -172,15 +175,11 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 	if r.devices[d.name] != d { // disowned in this round
 		return true
 	}
-	st, err := r.o.Store.Positions(ctx, d.name)
-	for err != nil {
-		if !r.storeDown(ctx, err) {
-			return false
-		}
-		st, err = r.o.Store.Positions(ctx, d.name)
+	st, mine, ok := r.stored(ctx, d, h)
+	if !ok {
+		return false
 	}
-	r.storeUp()
-	if _, mine := r.fence(d.name); !mine {
+	if !mine {
 		r.disown(d)
 		return true
 	}
@@ -211,6 +210,26 @@ func (r *Receiver) answer(ctx context.Context, d *device, it item) bool {
 	a.HubTime, a.HubSynced = now.UnixNano(), r.o.Synced()
 	r.send(it.reply, a)
 	return true
+}
+
+// stored is what the store says of a device, once it has what a hello says of the beginnings of epochs. Not ok: ctx has ended.
+func (r *Receiver) stored(ctx context.Context, d *device, h *wire.Hello) (st store.DeviceState, mine, ok bool) {
+	for attempt := 0; ; {
+		st, err := r.o.Store.Positions(ctx, d.name)
+		if err == nil {
+			fence, mine := r.fence(d.name)
+			changes := lowered(d.name, h, st.Positions, fence)
+			if attempt++; !mine || len(changes) == 0 || attempt > maxAttempts {
+				r.storeUp()
+				return st, mine, true
+			}
+			d.stale = true
+			_, err = r.o.Store.Commit(ctx, changes) // what became of them the next look tells
+		}
+		if err != nil && !r.storeDown(ctx, err) {
+			return st, false, false
+		}
+	}
 }
 
 func answerPosition(k Key, e *wire.EpochState, p *store.Position, s *session, gaps int) wire.Position {

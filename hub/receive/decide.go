@@ -1,6 +1,8 @@
 package receive
 
 import (
+	"slices"
+
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -39,6 +41,7 @@ func (v *View) data(f *wire.Data, dec Decoder) Decision {
 			return d
 		}
 	}
+	v.lower(e, f.First, f.First, &d)
 	n := e.pos.Next
 	fills := e.fillable(d.Range)
 	switch {
@@ -79,7 +82,7 @@ func (v *View) data(f *wire.Data, dec Decoder) Decision {
 		t.fill()
 	}
 	if d.Range.To <= n {
-		if len(d.Changes) == 0 {
+		if !slices.ContainsFunc(d.Changes, func(c store.Change) bool { return c.Late }) {
 			d.Outcome = Duplicate
 		}
 		return d
@@ -105,6 +108,11 @@ func (v *View) gap(f *wire.Gap) Decision {
 			return d
 		}
 	}
+	low := f.First
+	if f.From == f.First {
+		low = f.To // what it has lost itself
+	}
+	v.lower(e, f.First, low, &d)
 	n := e.pos.Next
 	switch {
 	case f.From > n:
@@ -173,8 +181,12 @@ func (v *View) place(h *wire.FrameHeader, base record.Offset, chain uint64, d *D
 		d.Outcome = Rewind
 		return nil
 	}
-	return &epochView{pos: store.Position{Stream: h.Stream, Epoch: h.Epoch, Parent: h.Parent, ParentEnd: h.ParentEnd,
+	e := &epochView{pos: store.Position{Stream: h.Stream, Epoch: h.Epoch, Parent: h.Parent, ParentEnd: h.ParentEnd,
 		First: h.First, Next: h.First, ChainNext: chain}}
+	if c := e.change(v.device, true); c.BeginsWithMark() {
+		e.chainFirst = chain
+	}
+	return e
 }
 
 // change is the compare-and-set part of a change at the present position.

@@ -33,11 +33,11 @@ func (t *taking) fill() {
 		if !r.Contains(g.From) {
 			continue
 		}
-		if fold(g.From) != g.ChainFrom {
+		if from := fold(g.From); from != g.ChainFrom && g.ChainFrom != 0 {
 			return
 		}
 		to := min(r.To, g.To)
-		if end := fold(to); to == g.To && end != g.ChainTo {
+		if end := fold(to); to == g.To && end != g.ChainTo && g.ChainTo != 0 {
 			return
 		}
 		now := g

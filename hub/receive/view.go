@@ -35,8 +35,9 @@ type producerKey struct {
 
 // epochView is one epoch: the stored position without what no decision needs, and the set of its series.
 type epochView struct {
-	pos     store.Position // Series, Skipped and Marks are nil
-	defined idSet
+	pos        store.Position // Series, Skipped and Marks are nil
+	defined    idSet
+	chainFirst uint64 // chain at the first offset, 0: not known
 }
 
 // badBodies counts bodies with a wrong CRC at one base.
@@ -61,6 +62,7 @@ func (v *View) Reset(st store.DeviceState) {
 		for _, id := range p.Series {
 			e.defined.add(id)
 		}
+		e.chainFirst = chainFirst(&p)
 		e.pos.Series, e.pos.Skipped, e.pos.Marks = nil, nil, nil
 		v.epochs[Key{p.Stream, p.Epoch}] = e
 	}

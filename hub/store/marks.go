@@ -44,6 +44,10 @@ func AddMark(marks []Mark, m Mark) []Mark {
 	return slices.Delete(marks, 0, keep)
 }
 
+// BeginsWithMark reports whether the beginning of an epoch that the change creates is marked: a root above 0 may have lost what
+// stood below, and whoever brings that must end on the chain there.
+func (c *Change) BeginsWithMark() bool { return c.Create && c.Parent == 0 && c.First > 0 }
+
 // AppendMarks appends marks as bytes: each as a uvarint, the distance from the offset before (from 0), and 8 bytes of
 // chain, little-endian.
 func AppendMarks(dst []byte, marks []Mark) []byte {

@@ -22,6 +22,7 @@ type Store interface {
 	// changes and what they refer to belong to the caller again when Commit returns. Changes that change nothing
 	// (read-backs) cost no write.
 	Commit(ctx context.Context, c []Change) ([]Result, error)
+	// Close gives the engine up; what was committed stays. It may be called again.
 	Close() error
 }
 
@@ -44,7 +45,7 @@ type Position struct {
 	ParentEnd record.Offset
 	First     record.Offset
 	Next      record.Offset
-	ChainNext uint64
+	ChainNext uint64 // chain(Next)
 	// End is where a child says that this closed epoch ends; 0 while no child is known.
 	End         record.Offset
 	Quarantined bool
@@ -54,6 +55,7 @@ type Position struct {
 	Series      []record.SeriesID // defined in this epoch, ascending; may be left out once it has reached its End
 	Boot        string            // boot id of the epoch's boot mark, "" until it came
 	// Marks are where frames have ended, ascending: AddMark(To, ToChain) with each change that moves the position.
+	// A root that does not begin at 0 may have lost its beginning: its first mark is where it began.
 	Marks []Mark
 }
 
@@ -78,7 +80,10 @@ type Change struct {
 	Create    bool
 	Parent    record.Epoch // with Create
 	ParentEnd record.Offset
-	First     record.Offset
+	// Lower moves the epoch's first offset down to First, an epoch in quarantine too: who told of it first had lost its
+	// beginning. Gaps cover from there to what was the first offset, which is part of the compare-and-set. Nothing else changes.
+	Lower     bool          `json:",omitempty"`
+	First     record.Offset // with Create or Lower
 	From      record.Offset
 	FromChain uint64
 
@@ -114,8 +119,8 @@ type GapShrink struct {
 // DeadLetter is one record that the store can never take, kept as canonical bytes.
 type DeadLetter struct {
 	Offset    record.Offset
-	Reason    string
-	Canonical []byte
+	Reason    string // for people
+	Canonical []byte // ≤ record.MaxRecordBytes
 }
 
 // Result says what became of a change. Position is what the transaction read (not applied) or wrote (applied);

@@ -73,7 +73,7 @@ func TestFaultOf(t *testing.T) {
 func TestSchema(t *testing.T) {
 	var b strings.Builder
 	for _, v := range []any{api.Status{}, api.Sensors{}, api.Account{}, api.Faults{}, api.Record{}, api.QueryEnd{}, api.Reload{},
-		api.IngestRequest{}, api.IngestPosition{}, api.Problem{}, api.NPUStatus{}, api.NPUResult{}} {
+		api.IngestRequest{}, api.IngestPosition{}, api.Problem{}, api.NPUStatus{}, api.NPUResult{}, api.Chart{}, api.Explained{}} {
 		t := reflect.TypeOf(v)
 		b.WriteString(t.Name() + "\n")
 		describe(&b, t, "  ")

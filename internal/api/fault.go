@@ -32,3 +32,25 @@ func StateOf(list []health.Fault) string {
 	}
 	return StateOK
 }
+
+// Explained is what the table of faults says.
+type Explained struct {
+	SchemaVersion int         `json:"schema_version"`
+	Faults        []FaultText `json:"faults"`
+}
+
+// FaultText is one declared fault, for people.
+type FaultText struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity"`
+	Title    string `json:"title"`
+	Means    string `json:"means"`
+	Found    string `json:"found"`
+	Do       string `json:"do"`
+	Risk     string `json:"risk"`
+}
+
+// TextOf is the JSON of a declared fault.
+func TextOf(d health.Declared) FaultText {
+	return FaultText{string(d.Code), d.Severity.String(), d.Title, d.Means, d.Found, d.Do, d.Risk}
+}

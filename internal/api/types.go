@@ -46,6 +46,7 @@ type Status struct {
 	Streams       []Stream    `json:"streams"`
 	Faults        []Fault     `json:"faults"`           // worst first
 	Update        *Update     `json:"update,omitempty"` // where the box takes releases; without gates and past
+	Pipelines     []Pipeline  `json:"pipelines,omitempty"`
 }
 
 // Clock says how far the time can be trusted.
@@ -222,6 +223,7 @@ type Source struct {
 	Missed    map[string]uint64 `json:"missed,omitempty"`
 	Simulated bool              `json:"simulated,omitempty"`
 	Sensors   []Sensor          `json:"sensors"`
+	LeftOut   int               `json:"left_out,omitempty"` // sensors that are not shown, because there are too many
 }
 
 // Sensor is one series and its latest reading.

@@ -28,7 +28,6 @@ import (
 const (
 	MaxEntryBytes = 16 << 10
 	maxFileBytes  = 1 << 20 // then the next file begins
-	maxFiles      = 4096
 )
 
 // Errors.
@@ -144,7 +143,7 @@ func (l *Log) files() ([]file, error) {
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name, l.name+"-")
 		number, ok2 := strings.CutSuffix(rest, ".log")
-		if n, err := strconv.ParseUint(number, 10, 64); ok && ok2 && err == nil && len(out) < maxFiles {
+		if n, err := strconv.ParseUint(number, 10, 64); ok && ok2 && err == nil {
 			out = append(out, file{e.Name, n})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os/user"
 	"strings"
 	"syscall"
@@ -272,12 +273,27 @@ func (d *doctor) broker(ctx context.Context) {
 	defer cancel()
 	start := d.Now()
 	if err := d.Dial(ctx, addr); err != nil {
-		text := err.Error()
-		if errors.Is(err, context.DeadlineExceeded) || strings.Contains(text, "i/o timeout") {
-			text = "no answer within " + term.Duration(dialTimeout)
-		}
-		d.fail("broker", addr+": "+text, "Check network and name (ping, getent hosts), then whether the broker runs", health.UplinkUnreachable)
+		d.fail("broker", addr+": "+unreached(err), "Check network and name (ping, getent hosts), then whether the broker runs", health.UplinkUnreachable)
 		return
 	}
 	d.ok("broker", addr+" accepts connections ("+term.Duration(d.Now().Sub(start))+")")
+}
+
+// unreached says why a connection was not made, without the layers that it failed in. The uplink's own words are the same;
+// they come from the MQTT client, which this program does not have.
+func unreached(err error) string {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(err.Error(), "i/o timeout"):
+		return "no answer within " + term.Duration(dialTimeout)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused: the machine answers, and nothing listens on that port"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "there is no way to that machine (network unreachable)"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "nobody knows that name"
+	case errors.As(err, &dns):
+		return "the name cannot be looked up (" + dns.Err + "): is there a network?"
+	}
+	return err.Error()
 }

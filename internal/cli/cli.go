@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 )
@@ -93,6 +95,7 @@ type app struct {
 	Env
 	g      globals
 	client *api.Client
+	flags  func(*flag.FlagSet) // asks for a command's flags in place of running it
 }
 
 // command is one verb.
@@ -115,6 +118,7 @@ func commands() []command {
 		{"faults", "[ack ID]", "what is or was wrong; ack: I know of it", (*app).faults},
 		{"explain", "CODE", "what a fault means and what to do", (*app).explain},
 		{"doctor", "", "look for the cause; works with the agent dead", (*app).doctor},
+		{"pipeline", "[try --since T --name NAME]", "what is computed on the log; try: over its past", (*app).pipeline},
 		{"npu", "[run --model M FILE…]", "the NPU: chips, models, queue; run a model on files", (*app).npu},
 		{"log", "verify|inspect|dump|size|salvage|export|import|erase", "the log on disk, of a dead box too", (*app).log},
 		{"node", "list|show|set|flash|monitor", "microcontroller nodes: look, set, new firmware", (*app).node},
@@ -123,7 +127,7 @@ func commands() []command {
 		{"keys", "new NAME", "a key for signing releases", (*app).signingKeys},
 		{"release", "prepare|add|freeze|sign|publish|verify", "make and check signed releases", (*app).release},
 		{"version", "", "versions of edgectl and of the agent", (*app).version},
-		{"completion", "bash", "completions for the shell", (*app).completion},
+		{"completion", "bash|zsh|fish", "completions for the shell", (*app).completion},
 		{"help", "[COMMAND]", "this page", (*app).help},
 	}
 }
@@ -197,7 +201,7 @@ func (a *app) main(ctx context.Context) error {
 	if g.help || len(rest) == 0 {
 		return a.help(ctx, nil)
 	}
-	if rest[0] == completeCommand {
+	if rest[0] == cmdline.CompleteCommand {
 		return a.complete(ctx, rest[1:])
 	}
 	for _, c := range commands() {

@@ -168,35 +168,15 @@ func (a *app) ack(ctx context.Context, words []string) error {
 	return a.text(term.Wrap(a.Style.Text(text), a.Style.Width(), "") + "\n")
 }
 
-// explained is the JSON of explain.
-type explained struct {
-	SchemaVersion int         `json:"schema_version"`
-	Faults        []faultText `json:"faults"`
-}
-
-type faultText struct {
-	Code     string `json:"code"`
-	Severity string `json:"severity"`
-	Title    string `json:"title"`
-	Means    string `json:"means"`
-	Found    string `json:"found"`
-	Do       string `json:"do"`
-	Risk     string `json:"risk"`
-}
-
-func textOf(d health.Declared) faultText {
-	return faultText{string(d.Code), d.Severity.String(), d.Title, d.Means, d.Found, d.Do, d.Risk}
-}
-
 func (a *app) explain(ctx context.Context, args []string) error {
 	words, err := a.parse("explain", args, 1, nil)
 	if err != nil {
 		return err
 	}
-	out := explained{SchemaVersion: api.SchemaVersion}
+	out := api.Explained{SchemaVersion: api.SchemaVersion}
 	if len(words) == 0 {
 		for _, d := range health.Table() {
-			out.Faults = append(out.Faults, textOf(d))
+			out.Faults = append(out.Faults, api.TextOf(d))
 		}
 		if a.g.json {
 			return a.json(out)
@@ -205,7 +185,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 		for _, f := range out.Faults {
 			t.Row(f.Code, f.Severity, f.Title)
 		}
-		return a.text(a.Style.Text(t.String()))
+		return a.page(t.String())
 	}
 	d, ok := health.Lookup(health.Code(words[0]))
 	if !ok {
@@ -215,7 +195,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 		}
 		return usage(cmdline.Then(cmdline.Unknown("code", strings.ToUpper(words[0]), codes), "edgectl explain lists all"))
 	}
-	out.Faults = []faultText{textOf(d)}
+	out.Faults = []api.FaultText{api.TextOf(d)}
 	if a.g.json {
 		return a.json(out)
 	}
@@ -223,7 +203,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 }
 
 func (v view) explain(d health.Declared) string {
-	b := fmt.Sprintf("%s   %s   %s\n", d.Code, d.Severity, d.Title)
+	b := term.Page(fmt.Sprintf("%s   %s   %s\n", d.Code, d.Severity, d.Title), v.style.Width())
 	for _, p := range []struct{ name, text string }{
 		{"What it means", d.Means}, {"How it is found", d.Found}, {"What to do", d.Do}, {"What is at risk", d.Risk},
 	} {

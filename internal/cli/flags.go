@@ -81,6 +81,10 @@ func (a *app) parse(name string, args []string, max int, more func(*flag.FlagSet
 	if more != nil {
 		more(f)
 	}
+	if a.flags != nil {
+		a.flags(f)
+		return nil, errFlagsOnly
+	}
 	words, err := cmdline.Parse(f, args, max)
 	if errors.Is(err, flag.ErrHelp) {
 		a.g.help, err = true, nil

@@ -22,9 +22,23 @@ Exit codes: 0 fine, 1 error, 2 wrong usage, 3 degraded or failed, 4 agent
 unreachable, 5 trust error.
 `
 
+// accountWords explains the columns of status and account.
+const accountWords = `END, TAKEN   records that were made; each is on the disk
+DELIVERED    of these, what the hub has stored
+SKIPPED      the hub can never store them; it says why
+DROPPED      not on this disk any more; the hub has them as a named gap
+IN FLIGHT    sent, and not answered yet
+BUFFERED     wait on the disk
+REST         what none of these explains; BALANCED: it is 0
+`
+
 // examples are shown by `help COMMAND`.
 func examples(name string) string {
 	switch name {
+	case "status":
+		return "  edgectl status -o wide    rooms of the streams, errors\n\n" + accountWords
+	case "account":
+		return "  edgectl account -o wide   every epoch by itself\n\n" + accountWords
 	case "tail":
 		return "  edgectl tail -f              what comes in now\n  edgectl tail -n 100 alarms   the last 100 alarms\n\n" +
 			"~ before a time: the box had no clock then, and its time is a guess. -o wide shows\nwhere a record stands and the raw bytes of a bad reading.\n"
@@ -43,6 +57,8 @@ func examples(name string) string {
 		return scanHelp
 	case "modbus":
 		return modbusHelp
+	case "pipeline":
+		return pipelineHelp
 	case "npu":
 		return npuHelp
 	case "enrol":
@@ -58,7 +74,9 @@ func examples(name string) string {
 	case "node":
 		return nodeHelp()
 	case "completion":
-		return "  source <(edgectl completion bash)\n"
+		return "  source <(edgectl completion bash)                   in ~/.bashrc\n" +
+			"  source <(edgectl completion zsh)                    in ~/.zshrc, after compinit\n" +
+			"  edgectl completion fish > ~/.config/fish/completions/edgectl.fish\n"
 	}
 	return ""
 }
@@ -71,7 +89,20 @@ func (a *app) help(ctx context.Context, args []string) error {
 	for _, c := range commands() {
 		t.Row("  "+c.name, c.short)
 	}
-	return a.text("edgectl asks the Edgelog agent of this box.\n\n  edgectl COMMAND [flags]\n\n" + t.String() + "\n" + flagHelp)
+	return a.page("edgectl asks the Edgelog agent of this box.\n\n  edgectl COMMAND [flags]\n  edgectl help COMMAND   its words, flags and examples\n\n" + t.String() + "\n" + flagHelp)
+}
+
+// page prints a page that was written for 80 columns.
+func (a *app) page(text string) error {
+	return a.text(term.Page(a.Style.Text(text), a.Style.Width()))
+}
+
+// narrow prints what is laid out for 80 columns, broken where the terminal has fewer.
+func (a *app) narrow(text string) error {
+	if a.Style.Width() < 80 {
+		return a.page(text)
+	}
+	return a.text(a.Style.Text(text))
 }
 
 func (a *app) helpOn(name string) error {
@@ -79,9 +110,9 @@ func (a *app) helpOn(name string) error {
 		if c.name == name {
 			text := fmt.Sprintf("edgectl %s\n\n%s.\n\n", strings.TrimSpace(c.name+" "+c.args), c.short)
 			if ex := examples(name); ex != "" {
-				text += ex + "\n"
+				text += strings.TrimRight(ex, "\n") + "\n\n"
 			}
-			return a.text(text + flagHelp)
+			return a.page(text + flagHelp)
 		}
 	}
 	return usage(unknownCommand(name))

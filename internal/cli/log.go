@@ -51,7 +51,7 @@ the disk of a dead box. verify and dump take a portable file in its place.
   edgectl log dump --series temperature --since 2h --csv > t.csv
   edgectl log salvage /mnt/old/log /var/lib/edge-agent/log
   edgectl log export /media/stick/box-17.edge --since-delivered
-  edgectl log import /media/stick/box-17.edge.ack          with the agent stopped
+  edgectl log import /media/stick/box-17.edge.ack     with the agent stopped
   edgectl log erase --stream telemetry --to 120000 --dry-run
 
   --stream S          only this stream
@@ -62,9 +62,8 @@ the disk of a dead box. verify and dump take a portable file in its place.
   --since-delivered   export: only what is not known to be delivered
   --device D          export, salvage --portable: the id of the box
   --key-file FILE     of an encrypted log; default is that of the configuration
-  --key ID            erase: only what this key opens (inspect names it), lost or not
+  --key ID            erase: only what this key opens (inspect names it), lost too
   --dry-run, --yes    erase: only show it; do not ask
-
 `
 }
 
@@ -174,7 +173,7 @@ func (a *app) show(v any, text func() string, ok bool) error {
 	if a.g.json {
 		err = a.json(v)
 	} else {
-		err = a.text(a.Style.Text(text()))
+		err = a.narrow(text())
 	}
 	if err == nil && !ok {
 		return &exit{code: ExitDegraded}

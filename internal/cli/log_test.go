@@ -146,3 +146,20 @@ func TestLogOfThisBox(t *testing.T) {
 		}
 	}
 }
+
+// On a phone every line of the tools that look at a log fits 40 columns.
+func TestLogToolsOnAPhone(t *testing.T) {
+	data := deadBox(t)
+	var b strings.Builder
+	for _, verb := range []string{"inspect", "size", "verify"} {
+		_, out, errs := run{args: []string{"log", verb, data}, style: term.Style{Columns: 40}}.do(t)
+		out = strings.ReplaceAll(out+errs, data, "DATA")
+		for line := range strings.Lines(out) {
+			if n := term.Columns(strings.TrimSuffix(line, "\n")); n > 40 {
+				t.Errorf("log %s: %d columns: %s", verb, n, line)
+			}
+		}
+		b.WriteString("$ edgectl log " + verb + "\n" + epochIDs.ReplaceAllString(out, "aaaaaaaaaaaaaaaa") + "\n")
+	}
+	compare(t, "testdata/log-narrow.txt", b.String())
+}

@@ -31,16 +31,16 @@ func (a *app) logVerify(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		return a.show(r, func() string { return portableText(r) }, r.OK)
+		return a.show(r, func() string { return a.view().portable(r) }, r.OK)
 	}
 	r, err := d.Verify(ctx, f.stream)
 	if err != nil {
 		return err
 	}
-	return a.show(r, func() string { return verifyText(r) }, r.OK)
+	return a.show(r, func() string { return a.view().verification(r) }, r.OK)
 }
 
-func portableText(r *logtool.PortableReport) string {
+func (v view) portable(r *logtool.PortableReport) string {
 	t := term.Table{Head: []string{"STREAM", "FROM", "TO", "RECORDS", "MISSING", ""}, Right: []bool{false, true, true, true, true, false}, Gap: 2}
 	var notes strings.Builder
 	for _, s := range r.Streams {
@@ -59,10 +59,10 @@ func portableText(r *logtool.PortableReport) string {
 	if r.OK {
 		notes.WriteString("The file is whole.\n")
 	}
-	return fmt.Sprintf("%s: %s of device %s, made %s\n\n%s\n%s", r.File, term.Bytes(r.Bytes), r.Device, r.Made.Format(time.RFC3339), t.String(), notes.String())
+	return fmt.Sprintf("%s: %s of device %s, made %s\n\n%s\n%s", r.File, term.Bytes(r.Bytes), r.Device, r.Made.Format(time.RFC3339), v.table(&t), notes.String())
 }
 
-func verifyText(r *logtool.VerifyReport) string {
+func (v view) verification(r *logtool.VerifyReport) string {
 	t := term.Table{Head: []string{"STREAM", "SEGMENTS", "SIZE", "BATCHES", "RECORDS", ""}, Right: []bool{false, true, true, true, true, false}, Gap: 2}
 	var b strings.Builder
 	for _, s := range r.Streams {
@@ -85,7 +85,7 @@ func verifyText(r *logtool.VerifyReport) string {
 			}
 		}
 	}
-	out := t.String()
+	out := v.table(&t)
 	if b.Len() > 0 {
 		out += "\n" + b.String()
 	}
@@ -175,7 +175,7 @@ func (a *app) inspectText(r *logtool.InspectReport) string {
 			t.Row("  "+e.Epoch, or(e.Parent, "root"), term.CommaU(e.First), term.CommaU(e.End), fmt.Sprint(e.Series))
 		}
 		if len(s.Epochs)+len(s.Segments) > 0 {
-			b.WriteString(t.String())
+			b.WriteString(a.view().table(&t))
 			a.inspectSegments(&b, s.Segments)
 		}
 	}
@@ -193,7 +193,7 @@ func (a *app) inspectSegments(b *strings.Builder, list []logtool.SegmentContent)
 	for _, s := range list {
 		t.Row("  "+term.CommaU(s.Base), term.CommaU(s.End), term.CommaU(s.Records), term.CommaU(s.Batches), term.Bytes(s.Bytes), s.State, or(s.Note, a.span(s.First, s.Last)))
 	}
-	b.WriteString(t.String())
+	b.WriteString(a.view().table(&t))
 }
 
 func (a *app) logDump(ctx context.Context, args []string) error {
@@ -291,20 +291,27 @@ func (a *app) sizeText(r *logtool.SizeReport) string {
 		t.Row(s.Stream, term.Bytes(s.Bytes), term.Bytes(s.BodyBytes), term.CommaU(s.Records), fmt.Sprint(s.Series))
 		bodies += s.BodyBytes
 	}
-	b := t.String() + "\n"
+	b := a.view().table(&t) + "\n"
 	limit := func(n, few int) int {
 		if a.g.output == "wide" {
 			return n
 		}
 		return min(n, few)
 	}
+	narrow := a.Style.Width() < 80 && a.g.output != "wide"
 	t = term.Table{Head: []string{"PER DAY", "SIZE", "SHARE", "RECORDS", "EACH", "SERIES"}, Right: []bool{true, true, true, true, true, false}, Gap: 2}
 	n := limit(len(r.Series), fewSeries)
 	for _, s := range r.Series[:n] {
-		t.Row(term.Bytes(s.PerDay), term.Bytes(s.Bytes), fmt.Sprintf("%.0f %%", 100*float64(s.Bytes)/float64(max(bodies, 1))), term.CommaU(s.Records),
-			perRecord(s.Bytes, s.Records), a.Style.Clip(s.Stream+" "+or(s.Series, "(marks)"), 38))
+		name, share := s.Stream+" "+or(s.Series, "(marks)"), fmt.Sprintf("%.0f %%", 100*float64(s.Bytes)/float64(max(bodies, 1)))
+		if narrow {
+			b += fmt.Sprintf("%s a day   %s   %s\n  %s\n", term.Bytes(s.PerDay), share, term.Count(s.Records, "record"), a.Style.Clip(a.Style.Text(name), a.Style.Width()-2))
+			continue
+		}
+		t.Row(term.Bytes(s.PerDay), term.Bytes(s.Bytes), share, term.CommaU(s.Records), perRecord(s.Bytes, s.Records), a.Style.Clip(name, 38))
 	}
-	b += t.String()
+	if !narrow {
+		b += t.String()
+	}
 	if n < len(r.Series) {
 		b += fmt.Sprintf("and %d more series; -o wide lists all\n", len(r.Series)-n)
 	}
@@ -313,7 +320,7 @@ func (a *app) sizeText(r *logtool.SizeReport) string {
 	for _, d := range r.Days[:n] {
 		t.Row(or(d.Day, "not known"), term.Bytes(d.Bytes), term.CommaU(d.Records))
 	}
-	b += "\n" + t.String()
+	b += "\n" + a.view().table(&t)
 	if n < len(r.Days) {
 		b += fmt.Sprintf("and %d more days; -o wide lists all\n", len(r.Days)-n)
 	}

@@ -59,10 +59,10 @@ func (a *app) export(ctx context.Context, d logtool.Dir, file string, own bool, 
 	for _, s := range r.Streams {
 		whole = whole && s.Held == "" && len(s.Lost) == 0
 	}
-	return a.show(r, func() string { return exportText(r) }, whole)
+	return a.show(r, func() string { return a.view().export(r) }, whole)
 }
 
-func exportText(r *logtool.ExportReport) string {
+func (v view) export(r *logtool.ExportReport) string {
 	t := term.Table{Head: []string{"STREAM", "FROM", "TO", "RECORDS", "MISSING"}, Right: []bool{false, true, true, true, true}, Gap: 2}
 	var notes strings.Builder
 	for _, s := range r.Streams {
@@ -77,7 +77,7 @@ func exportText(r *logtool.ExportReport) string {
 	if !r.Remembered {
 		notes.WriteString("!  " + term.Wrap("The directory cannot be written ("+r.Why+"): the ack file of this export will not count on it. The hub says over the network what it has.", 80, "   ") + "\n")
 	}
-	out := fmt.Sprintf("%s: %s of device %s\n\n%s\n%s", r.File, term.Bytes(r.Bytes), r.Device, t.String(), notes.String())
+	out := fmt.Sprintf("%s: %s of device %s\n\n%s\n%s", r.File, term.Bytes(r.Bytes), r.Device, v.table(&t), notes.String())
 	return out + "At the centre: edge-hub import " + filepath.Base(r.File) + "\nBack here, if you like: edgectl log import " + filepath.Base(r.File) + carry.AckSuffix + "\n"
 }
 
@@ -104,7 +104,7 @@ func (a *app) logImport(ctx context.Context, args []string) error {
 				notes.WriteString("!  " + term.Wrap(s.Stream+": "+n, 80, "   ") + "\n")
 			}
 		}
-		return t.String() + notes.String()
+		return a.view().table(&t) + notes.String()
 	}, true)
 }
 
@@ -183,7 +183,7 @@ func (a *app) showSalvage(r *logtool.SalvageReport) error {
 			}
 			t.Row(s.Stream, term.CommaU(s.Records), term.CommaU(lost))
 		}
-		out := t.String() + "\n" + notes.String()
+		out := a.view().table(&t) + "\n" + notes.String()
 		if r.Lost == 0 {
 			out += "Nothing was lost. "
 		}
@@ -224,17 +224,17 @@ func (a *app) logErase(ctx context.Context, args []string) error {
 			return changeError(err)
 		}
 	}
-	return a.show(plan, func() string { return eraseText(plan) }, true)
+	return a.show(plan, func() string { return a.view().erasure(plan) }, true)
 }
 
-func eraseText(p *logtool.ErasePlan) string {
+func (v view) erasure(p *logtool.ErasePlan) string {
 	t := term.Table{Head: []string{"SEGMENT", "FROM", "TO", "SIZE"}, Right: []bool{false, true, true, true}, Gap: 2}
 	for _, s := range p.Segments {
 		t.Row(s.File, term.CommaU(s.From), term.CommaU(s.To), term.Bytes(s.Bytes))
 	}
 	sum := fmt.Sprintf("%s of %s, %s; %s of them not delivered.", term.Count(p.Records, "record"), p.Stream, term.Bytes(p.Bytes), term.CommaU(p.Undelivered))
 	if p.DryRun {
-		return t.String() + "\nWould erase " + sum + "\nNothing was changed.\n"
+		return v.table(&t) + "\nWould erase " + sum + "\nNothing was changed.\n"
 	}
-	return t.String() + "\nErased " + sum + "\nA gap says so, here and at the hub.\n"
+	return v.table(&t) + "\nErased " + sum + "\nA gap says so, here and at the hub.\n"
 }

@@ -322,10 +322,10 @@ func (a *app) modbusProfiles(args []string) error {
 			return err
 		}
 		out.Profiles = append(out.Profiles, api.ModbusProfile{Name: name, Title: p.Title, Manual: p.Manual})
-		t.Row(name, a.Style.Text(p.Title))
+		t.Row(name, p.Title)
 	}
 	if a.g.json {
 		return a.json(out)
 	}
-	return a.text(t.String())
+	return a.page(t.String())
 }

@@ -52,7 +52,6 @@ and can be run again whatever interrupted it.
   --want VERSION   the node must say this version afterwards
   --for TIME       how long outputs stay under manual control
   --yes            flash: do not ask
-
 `
 }
 

@@ -101,14 +101,19 @@ func TestNodePages(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &j); err != nil || j.SchemaVersion != 1 || j.Line != "cellar" || j.Durable != 10420 {
 		t.Errorf("%v %+v", err, j)
 	}
+	for line, want := range map[string]string{"node show ": "climate", "node set climate heater_m": "heater_min_off"} {
+		words := append([]string{"__complete", "--run-dir", dir}, strings.Split(line, " ")...)
+		if code, out, errs := (run{args: words}).do(t); code != 0 || !strings.Contains(out, want) {
+			t.Errorf("completing %q: exit %d %s%s, want %s", line, code, out, errs, want)
+		}
+	}
 	for _, c := range []struct {
 		args string
 		code int
 		want string
 	}{
 		{"node show aquarum", 2, `did you mean "aquarium"`}, {"node shw", 2, `did you mean "show"`}, {"node show", 2, "which one"},
-		{"node", 0, "edgectl node flash"}, {"help node", 0, "--want VERSION"}, {"__complete nodes", 0, "climate"}, {"__complete lines", 0, "cellar"},
-		{"__complete settings", 0, "heater_min_off"},
+		{"node", 0, "edgectl node flash"}, {"help node", 0, "--want VERSION"},
 	} {
 		code, out, errs := run{args: append(strings.Fields(c.args), "--run-dir", dir)}.do(t)
 		if c.args == "node" || c.args == "help node" {

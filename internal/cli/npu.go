@@ -16,8 +16,8 @@ import (
 	"github.com/edgelog/edgelog/internal/term"
 )
 
-const npuHelp = "  edgectl npu                                chips, models, latency, queue, drops, faults\n" +
-	"  edgectl npu run --model pump a.jpg b.jpg   what a model says of files; nothing is recorded\n\n" +
+const npuHelp = "  edgectl npu                         chips, models, latency, queue, faults\n" +
+	"  edgectl npu run --model M a.jpg …   what a model says; nothing is recorded\n\n" +
 	"--npu-dir DIR is where the worker's socket lies; $EDGE_NPU_DIR or /run/edge-npu.\n"
 
 func (a *app) npu(ctx context.Context, args []string) error {

@@ -10,28 +10,31 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/release"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/trust"
 	"github.com/edgelog/edgelog/internal/trust/repo"
 )
 
-const keysHelp = `  edgectl keys new root-anna     writes root-anna.key (keep it secret) and root-anna.pub
+const keysHelp = `  edgectl keys new root-anna   writes root-anna.key (keep it secret) and .pub
 
 An ed25519 key. Root and targets keys belong on machines without a network;
 docs/updates.md tells the ceremony.
 `
 
-const releaseHelp = `  edgectl release prepare fleet/                     root and targets from fleet/roles.yaml, unsigned
+const releaseHelp = `  edgectl release prepare fleet/      root and targets of roles.yaml, unsigned
   edgectl release sign fleet/metadata/1.root.json --key root-anna.key
   edgectl release add fleet/ build/agent.tar.zst=agent/2.31.0-arm64.tar.zst
-  edgectl release freeze fleet/ draft.json           pins every component; says what is to be signed
-      --delta-from 2026.11.2,2026.11.1               and deltas for boxes that run those
-      --site north                                   an overlay of configuration for boxes of that site
+  edgectl release freeze fleet/ draft.json      pins every component, says what to sign
+      --delta-from 2026.11.2,2026.11.1          deltas for boxes that run those
+      --site north                              configuration for boxes of a site
   edgectl release sign fleet/metadata/agent.json --key agent.key
-  edgectl release publish fleet/ --snapshot snapshot.key --timestamp timestamp.key
-  edgectl release verify fleet/                      as a new box would
+  edgectl release publish fleet/ --snapshot snap.key --timestamp time.key
+  edgectl release verify fleet/                 as a new box would
 
 fleet/ is a directory with roles.yaml; metadata/ and targets/ are made in it. The
 whole directory, copied to a stick, is what edge-updater apply --from takes.
@@ -47,6 +50,9 @@ func (a *app) signingKeys(_ context.Context, args []string) error {
 	}
 	if len(words) != 2 || words[0] != "new" {
 		return usagef("keys: its form is edgectl keys new NAME")
+	}
+	if a.g.json {
+		return usagef("keys has no JSON form; its exit code says how it ended")
 	}
 	k, err := repo.NewKey()
 	if err != nil {
@@ -85,6 +91,9 @@ func (a *app) release(_ context.Context, args []string) error {
 		return usagef("release %s: which directory? edgectl help release shows its form", words[0])
 	}
 	dir := words[1]
+	if a.g.json && words[0] != "verify" {
+		return usagef("release %s has no JSON form; release verify has one", words[0])
+	}
 	switch words[0] {
 	case "prepare":
 		return a.releasePrepare(dir)
@@ -156,7 +165,7 @@ func (a *app) releaseAdd(dir string, pairs []string) error {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Stdout, "%s  %d bytes  sha256 %s\n", pin.Path, pin.Size, pin.SHA256)
+		fmt.Fprintf(a.Stdout, "%s  %s  sha256 %s\n", pin.Path, term.Bytes(pin.Size), pin.SHA256)
 	}
 	return nil
 }
@@ -202,7 +211,7 @@ func (a *app) releaseFreeze(dir, draft, site string, since []string) error {
 	fmt.Fprintf(a.Stdout, "release %s, counter %d, %d components\n", m.Release, m.Counter, len(m.Components))
 	for _, c := range m.Components {
 		for _, d := range c.Deltas {
-			fmt.Fprintf(a.Stdout, "%s  delta from %.8s: %d of %d bytes (%d %%)\n", c.Name, d.From, d.Size, c.Size, d.Size*100/c.Size)
+			fmt.Fprintf(a.Stdout, "%s  delta from %.8s: %s of %s (%d %%)\n", c.Name, d.From, term.Bytes(d.Size), term.Bytes(c.Size), d.Size*100/c.Size)
 		}
 	}
 	for _, name := range names {
@@ -231,9 +240,33 @@ func (a *app) releaseSign(files []string, key string) error {
 		if err := repo.Sign(f, k); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Stdout, "%s  signed by %.8s\n", f, id)
+		fmt.Fprintf(a.Stdout, "%s  signed by %.8s%s\n", f, id, a.Style.Text(foreign(f, id)))
 	}
 	return nil
+}
+
+// foreign says of a signature that does not count that it does not, where roles.yaml lies in the directory above.
+func foreign(file, id string) string {
+	name := strings.TrimSuffix(filepath.Base(file), ".json")
+	if _, of, ok := strings.Cut(name, "."); ok && of == "root" {
+		name = of
+	}
+	where := filepath.Join(filepath.Dir(filepath.Dir(file)), roleFile)
+	roles, err := repo.LoadRoles(where)
+	if err != nil {
+		return "" // the file may be signed on a machine that has nothing else
+	}
+	role, ok := roles.Roles[name]
+	if !ok {
+		return ""
+	}
+	switch holds, err := role.Holds(id); {
+	case err != nil || holds:
+		return ""
+	case name == "root":
+		return "\n!  " + where + " does not name that key for root: it counts only if the root before does"
+	}
+	return "\n!  " + where + " does not name that key for " + name + ": the signature does not count"
 }
 
 func (a *app) releasePublish(dir, snapshot, timestamp string) error {
@@ -257,6 +290,24 @@ func (a *app) releasePublish(dir, snapshot, timestamp string) error {
 	return a.releaseVerify(dir)
 }
 
+// signedRelease is the JSON of release verify.
+type signedRelease struct {
+	SchemaVersion int          `json:"schema_version"`
+	OK            bool         `json:"ok"`
+	Root          int64        `json:"root"`
+	Timestamp     int64        `json:"timestamp"`
+	Snapshot      int64        `json:"snapshot"`
+	Ends          time.Time    `json:"ends"` // the first of their ends
+	Files         []signedFile `json:"files"`
+}
+
+type signedFile struct {
+	Path  string `json:"path"`
+	Size  int64  `json:"bytes"`
+	Role  string `json:"role"`
+	Error string `json:"error,omitempty"`
+}
+
 func (a *app) releaseVerify(dir string) error {
 	v, err := repo.At(dir).Check(a.Now())
 	if err != nil {
@@ -265,25 +316,44 @@ func (a *app) releaseVerify(dir string) error {
 		}
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "root v%d, timestamp v%d, snapshot v%d; the first of them ends %s\n", v.Root, v.Timestamp, v.Snapshot,
-		v.Expires.In(a.Zone).Format("2006-01-02 15:04 -0700"))
+	r := signedRelease{SchemaVersion: api.SchemaVersion, Root: v.Root, Timestamp: v.Timestamp, Snapshot: v.Snapshot, Ends: v.Expires, Files: []signedFile{}}
 	bad := 0
 	for _, path := range v.Paths("") {
 		t, err := v.Find(path)
+		f := signedFile{Path: path}
 		if err == nil {
+			f.Size, f.Role = t.Size, t.Role
 			err = a.targetMatches(dir, t)
 		}
 		if err != nil {
 			bad++
-			fmt.Fprintf(a.Stdout, "!  %s: %v\n", path, err)
+			f.Error = err.Error()
+		}
+		r.Files = append(r.Files, f)
+	}
+	if r.OK = bad == 0; a.g.json {
+		err = a.json(r)
+	} else {
+		err = a.text(a.Style.Text(r.text(a.Zone)))
+	}
+	if err == nil && bad > 0 {
+		err = &exit{ExitTrust, fmt.Errorf("of %s %d differ from what was signed", term.Count(len(r.Files), "file"), bad)}
+	}
+	return err
+}
+
+func (r *signedRelease) text(zone *time.Location) string {
+	b := fmt.Sprintf("root v%d, timestamp v%d, snapshot v%d; the first of them ends %s\n", r.Root, r.Timestamp, r.Snapshot,
+		r.Ends.In(zone).Format("2006-01-02 15:04 -0700"))
+	t := term.Table{Right: []bool{false, true, false}, Gap: 2}
+	for _, f := range r.Files {
+		if f.Error != "" {
+			b += "!  " + f.Path + ": " + f.Error + "\n"
 			continue
 		}
-		fmt.Fprintf(a.Stdout, "   %-44s %12d bytes  by %s\n", path, t.Size, t.Role)
+		t.Row("   "+f.Path, term.Bytes(f.Size), "by "+f.Role)
 	}
-	if bad > 0 {
-		return &exit{ExitTrust, fmt.Errorf("%d files are not what was signed", bad)}
-	}
-	return nil
+	return b + t.String()
 }
 
 func (a *app) targetMatches(dir string, t trust.Target) error {

@@ -54,7 +54,7 @@ func (a *app) sensorsNow(ctx context.Context, text string) (*api.Sensors, error)
 	if err != nil || text == "" {
 		return s, err
 	}
-	s.Sources = filterSensors(s.Sources, text)
+	s.Keep(text, 0)
 	if len(s.Sources) == 0 {
 		return nil, &exit{ExitError, fmt.Errorf("no sensor has %q in its source, id, name or series; edgectl sensors lists all", text)}
 	}
@@ -93,44 +93,9 @@ func (a *app) watchSensors(ctx context.Context, text string, every time.Duration
 	}
 }
 
-// filterSensors keeps what has the text in its source, id, name or series; small and large letters are alike.
-func filterSensors(sources []api.Source, text string) []api.Source {
-	text = strings.ToLower(text)
-	has := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
-	var out []api.Source
-	for _, src := range sources {
-		if has(src.Name) {
-			out = append(out, src)
-			continue
-		}
-		var keep []api.Sensor
-		for _, s := range src.Sensors {
-			if has(s.Series) || has(s.ID) || has(s.Label) {
-				keep = append(keep, s)
-			}
-		}
-		if len(keep) > 0 {
-			src.Sensors = keep
-			out = append(out, src)
-		}
-	}
-	return out
-}
-
-// rank orders states and qualities from worst to best.
-func rank(state string) int {
-	switch {
-	case state == api.SourceDead, strings.HasPrefix(state, "bad"):
-		return 0
-	case state == api.SourceDegraded, strings.HasPrefix(state, "uncertain"):
-		return 1
-	}
-	return 2
-}
-
 func (v view) sensors(s *api.Sensors) string {
 	sources := append([]api.Source(nil), s.Sources...)
-	sort.SliceStable(sources, func(i, j int) bool { return rank(sources[i].State) < rank(sources[j].State) })
+	sort.SliceStable(sources, func(i, j int) bool { return api.Rank(sources[i].State) < api.Rank(sources[j].State) })
 	var b strings.Builder
 	for i, src := range sources {
 		if i > 0 {
@@ -232,11 +197,11 @@ func (v view) sensorTable(sensors []api.Sensor) string {
 // each reading is.
 func (v view) sensorRows(sensors []api.Sensor, nameWidth, trend int, age bool) string {
 	list := append([]api.Sensor(nil), sensors...)
-	sort.SliceStable(list, func(i, j int) bool { return rank(list[i].Quality) < rank(list[j].Quality) })
+	sort.SliceStable(list, func(i, j int) bool { return api.Rank(list[i].Quality) < api.Rank(list[j].Quality) })
 	t := term.Table{Right: []bool{false, false, true, false, false, true}, Gap: 2}
 	for _, s := range list {
 		mark, colour := "  ", ""
-		switch rank(s.Quality) {
+		switch api.Rank(s.Quality) {
 		case 0:
 			mark, colour = "!", term.Red
 		case 1:

@@ -102,6 +102,9 @@ func (v view) status(s *api.Status) string {
 	if s.NPU != nil {
 		b.WriteString(v.clean(v.fields(10, npuFields(s.NPU)...)))
 	}
+	if len(s.Pipelines) > 0 {
+		b.WriteString(v.clean(v.fields(10, pipelineFields(s.Pipelines)...)))
+	}
 	if s.Update != nil && (!ended(s.Update) || updateExit(s.Update) != nil || s.Update.Hold != nil || s.Update.Pause != nil || v.wide) {
 		b.WriteString(v.updateLine(s.Update) + "\n")
 	}
@@ -200,7 +203,7 @@ func (v view) uplinkFields(u api.Uplink) []string {
 	case api.UplinkOnline:
 		return append([]string{"UPLINK    online", u.Broker, ack}, budgetFields(u)...)
 	case api.UplinkWaiting:
-		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
+		return []string{"UPLINK    connected" + since + ", the hub does not answer", u.Broker, ack}
 	case api.UplinkConnecting:
 		why := strings.TrimPrefix(u.Error, "connect to "+u.Broker+": ") // the broker stands beside it
 		return []string{"UPLINK    not connected" + since, u.Broker, ack, why}

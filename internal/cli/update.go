@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,6 +45,8 @@ type updateFlags struct {
 	until, why, release     string
 	updaterDir, root, trust string
 }
+
+var updateVerbs = []string{"explain", "history", "events", "hold", "unhold", "pause", "resume", "abort", "retry", "import", "diag"}
 
 func (a *app) update(ctx context.Context, args []string) error {
 	var f updateFlags
@@ -88,7 +91,7 @@ func (a *app) update(ctx context.Context, args []string) error {
 	case "diag":
 		return a.updateDiag(ctx, strings.Join(rest, ""), f)
 	}
-	return usagef("there is no edgectl update %q; edgectl help update lists all", verb)
+	return usage(cmdline.Then(cmdline.Unknown("edgectl update", verb, updateVerbs), "edgectl help update lists all"))
 }
 
 // situation is what the agent says of updates or, where it does not answer or does not know of them, what the files of
@@ -351,6 +354,9 @@ func (a *app) updateImport(ctx context.Context, dir string, f updateFlags) error
 				p.Clear()
 			}
 			if x.err != nil {
+				if errors.Is(x.err, exec.ErrNotFound) {
+					return errors.New("edge-updater is not installed on this box; docs/updates.md, Prepare a box")
+				}
 				return fmt.Errorf("run edge-updater: %w", x.err)
 			}
 			if err := a.text(a.Style.Text(string(x.out))); err != nil {

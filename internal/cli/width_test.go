@@ -30,3 +30,42 @@ func TestSensorsFitTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// Pages of help are written for 80 columns and fit 40, but for single words that are longer: paths.
+func TestHelpFitsTheTerminal(t *testing.T) {
+	pages := [][]string{{"help"}, {"explain"}, {"explain", "B011"}, {"modbus", "profiles"}}
+	_, out, _ := run{args: []string{"__complete", ""}}.do(t)
+	for name := range strings.FieldsSeq(out) {
+		pages = append(pages, []string{"help", name})
+	}
+	for _, args := range pages {
+		for _, columns := range []int{80, 60, 40} {
+			_, out, errs := run{args: args, style: term.Style{Columns: columns}}.do(t)
+			if out == "" {
+				t.Errorf("%s: nothing but %s", args, errs)
+			}
+			for line := range strings.Lines(out) {
+				line = strings.TrimSuffix(line, "\n")
+				if n := term.Columns(line); n > columns && strings.Contains(strings.TrimSpace(line), " ") {
+					t.Errorf("%s: %d columns of %d: %s", args, n, columns, line)
+				}
+				if strings.IndexFunc(line, func(r rune) bool { return r > '~' }) >= 0 {
+					t.Errorf("%s: not ASCII: %s", args, line)
+				}
+			}
+			if strings.Contains(out, "\n\n\n") {
+				t.Errorf("%s: two empty lines", args)
+			}
+		}
+	}
+	if len(pages) < 20 {
+		t.Errorf("%d pages", len(pages))
+	}
+}
+
+// On a phone a record takes two lines: when and how much, and of what.
+func TestRecordsOnAPhone(t *testing.T) {
+	dir := serve(t, degradedBox())
+	_, out, _ := run{args: []string{"tail", "--utc", "--run-dir", dir}, style: term.Style{TTY: true, UTF8: true, Columns: 40}}.do(t)
+	compare(t, "testdata/tail-narrow.txt", out)
+}

@@ -7,11 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/strictyaml"
+	"github.com/edgelog/edgelog/internal/term"
 	"github.com/edgelog/edgelog/internal/version"
 )
 
@@ -120,6 +122,15 @@ type Program struct {
 	Commands []string
 }
 
+// Page prints a page that was written for 80 columns as wide as w is.
+func Page(w io.Writer, text string) {
+	style := term.Detect(os.Getenv, false, 0)
+	if f, ok := w.(*os.File); ok {
+		style = term.DetectFile(f)
+	}
+	fmt.Fprint(w, term.Page(style.Text(text), style.Width()))
+}
+
 // Command reads args into f and returns the command. Where help or the version is asked for, or something is wrong, it has
 // said so; the command is "" then, and the program ends with status.
 func (p Program) Command(args []string, f *flag.FlagSet, stdout, stderr io.Writer) (command string, status int) {
@@ -128,7 +139,7 @@ func (p Program) Command(args []string, f *flag.FlagSet, stdout, stderr io.Write
 		return "", statusUsage
 	}
 	if len(args) == 0 {
-		fmt.Fprint(stderr, p.Usage)
+		Page(stderr, p.Usage)
 		return "", statusUsage
 	}
 	switch command = args[0]; command {
@@ -136,7 +147,7 @@ func (p Program) Command(args []string, f *flag.FlagSet, stdout, stderr io.Write
 		fmt.Fprintln(stdout, p.Name, version.String())
 		return "", statusOK
 	case "help", "--help", "-h":
-		fmt.Fprint(stdout, p.Usage)
+		Page(stdout, p.Usage)
 		return "", statusOK
 	}
 	if !slices.Contains(p.Commands, command) {
@@ -144,7 +155,7 @@ func (p Program) Command(args []string, f *flag.FlagSet, stdout, stderr io.Write
 	}
 	switch _, err := Parse(f, args[1:], 0); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, p.Usage)
+		Page(stdout, p.Usage)
 		return "", statusOK
 	case err != nil:
 		return wrong(fmt.Errorf("%s: %w", command, err))

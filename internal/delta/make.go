@@ -38,7 +38,7 @@ func Make(w io.Writer, form Form, from, to Source) error {
 	} else {
 		segments = cut(to.Data, 0, int64(len(base)))
 	}
-	if len(base) > MaxTotal || len(to.Data) > MaxTotal || len(to.Data) == 0 {
+	if int64(len(base)) > MaxTotal || int64(len(to.Data)) > MaxTotal || len(to.Data) == 0 {
 		return fmt.Errorf("make delta: %d bytes from %d; at most %d, at least 1", len(to.Data), len(base), int64(MaxTotal))
 	}
 	h := Header{Form: form, BaseSize: int64(len(base)), ResultSize: int64(len(to.Data)), Base: sha256.Sum256(base),

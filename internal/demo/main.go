@@ -64,6 +64,7 @@ func run(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, fmt.Errorf("logs are in %s", dir))
 	}
+	fmt.Printf("The box has a web page: http://%s/\n\n", s.page)
 	style := term.DetectFile(os.Stdout)
 	if err := play(ctx, s, newScreen(style), length); err != nil {
 		return errors.Join(err, fmt.Errorf("logs are in %s", dir))
@@ -81,10 +82,10 @@ type act struct {
 func acts() []act {
 	return []act{
 		{0, "Sensors are read, every reading is fsynced, the hub commits it.", func(*stage) error { return nil }},
-		{0.15, "The link to the broker is CUT. Readings go on; the backlog grows on disk.", func(s *stage) error { s.link.cut(); return nil }},
+		{0.15, "The link to the broker is CUT. Readings go on; the backlog grows on disk.", func(s *stage) error { s.link.Cut(); return nil }},
 		{0.30, "The agent is KILLED (kill -9) with its backlog.", func(s *stage) error { return s.agent.kill() }},
 		{0.38, "The agent is started again: it finds its log as it was and goes on.", func(s *stage) error { return s.agent.start() }},
-		{0.50, "The link is RESTORED. The backlog drains; nothing comes twice.", func(s *stage) error { s.link.restore(); return nil }},
+		{0.50, "The link is RESTORED. The backlog drains; nothing comes twice.", func(s *stage) error { s.link.Restore(); return nil }},
 	}
 }
 

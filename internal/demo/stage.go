@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 // program is one of the built programs with its log file.
@@ -98,13 +99,15 @@ func (p *program) up() bool {
 
 // stage is the whole cast: simulated bus, hub with its broker, the link, the agent.
 type stage struct {
-	dir   string
-	sim   *program
-	hub   *program
-	agent *program
-	npu   *program // nil without a C compiler: there is no stand-in for the NPU then
-	link  *link
-	api   *api.Client
+	dir    string
+	sim    *program
+	hub    *program
+	agent  *program
+	npu    *program // nil without a C compiler: there is no stand-in for the NPU then
+	broker string   // where the hub's broker listens
+	page   string   // where the box's web page is
+	link   *cutproxy.Link
+	api    *api.Client
 }
 
 const (
@@ -126,6 +129,8 @@ uplink:
 control:
   producers:
     edge-npu: {stream: events}
+  http:
+    address: %[3]s
 `
 	sourcesYAML = `sources:
   - name: host
@@ -150,10 +155,16 @@ func newStage(dir string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	s := &stage{dir: dir}
-	if s.link, err = newLink(port); err != nil {
+	web.Close()
+	s := &stage{dir: dir, broker: l.Addr().String(), page: web.Addr().String()}
+	if s.link, err = cutproxy.Start(s.broker, nil); err != nil {
 		return nil, err
 	}
 	file := func(name string) string { return filepath.Join(dir, name) }
@@ -172,7 +183,7 @@ func newStage(dir string) (*stage, error) {
 
 // configure writes the agent's configuration, with or without sources.
 func (s *stage) configure(sources bool) error {
-	text := fmt.Sprintf(agentYAML, s.dir, s.link.port())
+	text := fmt.Sprintf(agentYAML, s.dir, s.link.Port(), s.page)
 	if sources {
 		text += fmt.Sprintf(sourcesYAML, s.dir)
 	}
@@ -192,7 +203,13 @@ func (s *stage) start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := s.await(ctx, 15*time.Second, "the hub's broker", s.link.reachable); err != nil {
+	if err := s.await(ctx, 15*time.Second, "the hub's broker", func() bool {
+		c, err := net.DialTimeout("tcp", s.broker, time.Second)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	}); err != nil {
 		return err
 	}
 	if err := s.agent.start(); err != nil {
@@ -244,7 +261,7 @@ func (s *stage) close() {
 			_ = p.kill()
 		}
 	}
-	s.link.close()
+	s.link.Close()
 }
 
 // view is what one look at the stage showed.
@@ -259,7 +276,7 @@ type view struct {
 func (s *stage) observe(ctx context.Context) view {
 	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
-	v := view{linked: s.link.up()}
+	v := view{linked: s.link.Up()}
 	if st, err := s.api.Status(ctx); err == nil {
 		v.status = st
 		if v.sensors, err = s.api.Sensors(ctx); err != nil {
@@ -274,7 +291,7 @@ func (s *stage) observe(ctx context.Context) view {
 
 // drain stops the sources by a reload and waits until the hub has everything.
 func (s *stage) drain(ctx context.Context) (*api.Account, error) {
-	s.link.restore()
+	s.link.Restore()
 	if !s.agent.up() {
 		if err := s.agent.start(); err != nil {
 			return nil, err

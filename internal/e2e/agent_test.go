@@ -94,7 +94,7 @@ func TestFieldEngineer(t *testing.T) {
 	})
 
 	// Without a link status answers soon and says why and what it costs.
-	x.link.cut()
+	x.link.Cut()
 	waitFor(t, 20*time.Second, "the dead link is a fault", func() bool { return strings.Contains(faultsOf(t, x), "U001") })
 	began := time.Now()
 	if out := ctl(3, "status"); !strings.Contains(out, "U001") {
@@ -103,7 +103,7 @@ func TestFieldEngineer(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("status took %v with a dead link", took)
 	}
-	x.link.restore()
+	x.link.Restore()
 	acc := x.quiet(b, time.Minute)
 	if !acc.Balanced {
 		t.Errorf("the account does not balance: %+v", acc)

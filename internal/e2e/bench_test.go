@@ -42,7 +42,7 @@ func direct(x *box, b *broker) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	text := strings.ReplaceAll(string(b2), fmt.Sprintf("127.0.0.1:%d", x.link.port()), fmt.Sprintf("127.0.0.1:%d", b.port))
+	text := strings.ReplaceAll(string(b2), fmt.Sprintf("127.0.0.1:%d", x.link.Port()), fmt.Sprintf("127.0.0.1:%d", b.port))
 	if err := os.WriteFile(x.file, []byte(text), 0o644); err != nil {
 		x.t.Fatal(err)
 	}

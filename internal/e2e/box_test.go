@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 // box is one agent with its configuration, sockets and the link to its broker.
@@ -24,7 +25,7 @@ type box struct {
 	data   string
 	run    string
 	file   string
-	link   *link
+	link   *cutproxy.Link
 	api    *api.Client
 	opts   boxOptions
 }
@@ -77,10 +78,10 @@ func (x *box) configure(sources string, b *broker) {
 	if x.opts.whole != "" {
 		text += x.opts.whole
 	} else if x.opts.plain {
-		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: tcp://127.0.0.1:%d\n", cmp.Or(x.opts.port, x.link.port()))
+		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: tcp://127.0.0.1:%d\n", cmp.Or(x.opts.port, x.link.Port()))
 	} else {
 		text += fmt.Sprintf("uplink:\n  mqtt:\n    broker: ssl://127.0.0.1:%d\n    ca_file: %[2]s/ca.crt\n    cert_file: %[2]s/%[3]s.crt\n    key_file: %[2]s/%[3]s.key\n",
-			x.link.port(), b.certs, x.device)
+			x.link.Port(), b.certs, x.device)
 	}
 	text += x.opts.uplink
 	if err := os.WriteFile(x.file, []byte(text), 0o644); err != nil {

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 var (
@@ -250,96 +252,15 @@ func dialable(port int) bool {
 	return true
 }
 
-// link is a TCP proxy between two programs that can be cut: open connections break, new ones are refused.
-type link struct {
-	l      net.Listener
-	target string
-	mu     sync.Mutex
-	down   bool
-	conns  map[net.Conn]bool
-}
-
-func newLink(t testing.TB, port int) *link {
+// newLink is a line to a port of this machine that can be cut.
+func newLink(t testing.TB, port int) *cutproxy.Link {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	k, err := cutproxy.Start(fmt.Sprintf("127.0.0.1:%d", port), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &link{l: l, target: fmt.Sprintf("127.0.0.1:%d", port), conns: map[net.Conn]bool{}}
-	go p.accept()
-	t.Cleanup(func() { l.Close(); p.cut() })
-	return p
-}
-
-func (p *link) port() int { return p.l.Addr().(*net.TCPAddr).Port }
-
-func (p *link) accept() {
-	for {
-		c, err := p.l.Accept()
-		if err != nil {
-			return
-		}
-		go p.serve(c)
-	}
-}
-
-func (p *link) serve(c net.Conn) {
-	if !p.keep(c) {
-		return
-	}
-	d, err := net.Dial("tcp", p.target)
-	if err != nil {
-		p.drop(c)
-		return
-	}
-	if !p.keep(d) {
-		p.drop(c)
-		return
-	}
-	both := make(chan struct{}, 2)
-	pipe := func(dst, src net.Conn) {
-		_, _ = io.Copy(dst, src) // its end, however it came, ends both
-		both <- struct{}{}
-	}
-	go pipe(d, c)
-	go pipe(c, d)
-	<-both
-	p.drop(c)
-	p.drop(d)
-	<-both
-}
-
-func (p *link) keep(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.down {
-		c.Close()
-		return false
-	}
-	p.conns[c] = true
-	return true
-}
-
-func (p *link) drop(c net.Conn) {
-	p.mu.Lock()
-	delete(p.conns, c)
-	p.mu.Unlock()
-	c.Close()
-}
-
-func (p *link) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = true
-	for c := range p.conns {
-		c.Close()
-	}
-}
-
-func (p *link) restore() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = false
+	t.Cleanup(k.Close)
+	return k
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }

@@ -34,7 +34,7 @@ func TestNewerFormat(t *testing.T) {
 		}
 		return 0
 	}
-	x.link.cut()
+	x.link.Cut()
 	x.up()
 	waitFor(t, 2*time.Minute, "records are in the log", func() bool { return recorded() > 100 })
 	x.stop()
@@ -43,7 +43,7 @@ func TestNewerFormat(t *testing.T) {
 	newer := slices.Clone(raw)
 	setVersion(newer, binary.LittleEndian.Uint16(raw[8:])+1)
 	rewriteFile(t, file, newer)
-	x.link.restore()
+	x.link.Restore()
 	x.up()
 	before := recorded()
 	waitFor(t, 2*time.Minute, "it says that a segment waits for a newer program", func() bool { return strings.Contains(faultsOf(t, x), "B010") })

@@ -117,9 +117,9 @@ func (s *storm) round() {
 		s.pause(0, 500*time.Millisecond)
 		s.b.start()
 	case "cut link":
-		s.x.link.cut()
+		s.x.link.Cut()
 		s.pause(100*time.Millisecond, 1500*time.Millisecond)
-		s.x.link.restore()
+		s.x.link.Restore()
 	case "stop agent":
 		s.x.stop()
 		s.x.up()
@@ -160,7 +160,7 @@ func (s *storm) round() {
 // calm ends all faults.
 func (s *storm) calm() {
 	s.free()
-	s.x.link.restore()
+	s.x.link.Restore()
 	if !s.b.running() {
 		s.b.start()
 	}

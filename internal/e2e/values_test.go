@@ -45,7 +45,7 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 	}
 	x := newBox(t, dir, b, boxOptions{device: "box-1", plain: true, data: filepath.Join(dir, "data"),
 		sources: syntheticSource("load", 20, 400), uplink: "    backlog_rate: 2KiB\n    values: 1s\n"})
-	x.link.cut()
+	x.link.Cut()
 	x.up()
 	buffered := func() (n uint64) {
 		st, err := x.status()
@@ -59,7 +59,7 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 	}
 	waitFor(t, 2*time.Minute, "a backlog has grown", func() bool { return buffered() > 8000 })
 	back := time.Now()
-	x.link.restore()
+	x.link.Restore()
 	waitFor(t, 2*time.Minute, "latest values of after the outage, with the backlog still on the box", func() bool {
 		mu.Lock()
 		defer mu.Unlock()

@@ -12,21 +12,19 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 // wireLink is a TCP proxy in front of an MQTT broker that understands the packets which pass and does to some of them
 // what networks, proxies and brokers do: drop, delay, double, reorder. It can also be cut.
 type wireLink struct {
-	l      net.Listener
-	target string
+	*cutproxy.Link
 
 	mu     sync.Mutex // guards what follows
 	rng    *rand.Rand
 	fault  wireFault
-	down   bool
-	conns  map[net.Conn]bool
 	counts map[string]int // by "what TYPE"
-	pumps  sync.WaitGroup
 }
 
 // wireFault says with which probability a packet of one of the types is treated how.
@@ -52,66 +50,13 @@ func packetName(t byte) string {
 
 func newWireLink(t testing.TB, port int, seed uint64) *wireLink {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	p := &wireLink{rng: rand.New(rand.NewPCG(seed, 11)), counts: map[string]int{}}
+	var err error
+	if p.Link, err = cutproxy.Start(fmt.Sprintf("127.0.0.1:%d", port), p.pump); err != nil {
 		t.Fatal(err)
 	}
-	p := &wireLink{l: l, target: fmt.Sprintf("127.0.0.1:%d", port), rng: rand.New(rand.NewPCG(seed, 11)),
-		conns: map[net.Conn]bool{}, counts: map[string]int{}}
-	p.pumps.Go(p.accept)
-	t.Cleanup(func() { l.Close(); p.cut(); p.pumps.Wait() })
+	t.Cleanup(p.Close)
 	return p
-}
-
-func (p *wireLink) port() int { return p.l.Addr().(*net.TCPAddr).Port }
-
-func (p *wireLink) accept() {
-	for {
-		c, err := p.l.Accept()
-		if err != nil {
-			return
-		}
-		p.pumps.Go(func() { p.serve(c) })
-	}
-}
-
-func (p *wireLink) keep(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.down {
-		c.Close()
-		return false
-	}
-	p.conns[c] = true
-	return true
-}
-
-func (p *wireLink) serve(c net.Conn) {
-	if !p.keep(c) {
-		return
-	}
-	d, err := net.Dial("tcp", p.target)
-	if err == nil && !p.keep(d) {
-		err = net.ErrClosed
-	}
-	if err == nil {
-		var both sync.WaitGroup
-		for _, way := range [][2]net.Conn{{c, d}, {d, c}} {
-			both.Go(func() {
-				p.pump(way[1], way[0])
-				c.Close() // the end of one way is the end of both
-				d.Close()
-			})
-		}
-		both.Wait()
-	}
-	c.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.conns, c)
-	if d != nil {
-		delete(p.conns, d)
-	}
 }
 
 // pump carries packets one way.
@@ -219,21 +164,6 @@ func (p *wireLink) set(f wireFault) {
 	p.fault = f
 }
 
-func (p *wireLink) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = true
-	for c := range p.conns {
-		c.Close()
-	}
-}
-
-func (p *wireLink) restore() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = false
-}
-
 // did lists what was done to packets.
 func (p *wireLink) did() string {
 	p.mu.Lock()
@@ -265,7 +195,7 @@ func TestWireLink(t *testing.T) {
 		}
 		p := newWireLink(t, l.Addr().(*net.TCPAddr).Port, 1)
 		p.set(c.fault)
-		in, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.port()))
+		in, err := net.Dial("tcp", p.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}

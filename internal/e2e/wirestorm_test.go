@@ -32,7 +32,7 @@ func TestWireStorm(t *testing.T) {
 	b := tinyBroker(t, dir)
 	w := &wireStorm{t: t, dir: dir, rng: rng, b: b, count: map[string]int{}, near: newWireLink(t, b.port, uint64(s)), far: newWireLink(t, b.port, uint64(s)+1)}
 	for _, name := range []string{"a", "b"} {
-		w.hubs = append(w.hubs, sharedHub(t, dir, name, onSQLite(dir), w.far.port()))
+		w.hubs = append(w.hubs, sharedHub(t, dir, name, onSQLite(dir), w.far.Port()))
 	}
 	w.clock = newWarp(t, dir)
 	w.x = w.box("box", filepath.Join(dir, "disk"))
@@ -112,7 +112,7 @@ type wireStorm struct {
 
 func (w *wireStorm) box(home, data string) *box {
 	return newBox(w.t, filepath.Join(w.dir, home), w.b, boxOptions{device: "box-1", data: data, plain: true,
-		port: w.near.port(), extra: witnessYAML + stormStreams, sources: hostSource + syntheticSource("load", 20, 400)})
+		port: w.near.Port(), extra: witnessYAML + stormStreams, sources: hostSource + syntheticSource("load", 20, 400)})
 }
 
 // rows is how many rows the store has, 0 while it has no tables.
@@ -183,9 +183,9 @@ func (w *wireStorm) round(i int) {
 		w.pause(0, 300*time.Millisecond)
 		w.x.up()
 	case "cut link":
-		w.near.cut()
+		w.near.Cut()
 		w.pause(100*time.Millisecond, 1500*time.Millisecond)
-		w.near.restore()
+		w.near.Restore()
 	case "kill all":
 		for _, p := range []*process{w.x.process, w.b.process, w.hubs[0].process, w.hubs[1].process} {
 			p.kill()
@@ -261,7 +261,7 @@ func (w *wireStorm) clone() {
 func (w *wireStorm) calm() {
 	w.near.set(wireFault{})
 	w.far.set(wireFault{})
-	w.near.restore()
+	w.near.Restore()
 	if w.clock != nil {
 		w.clock.set(w.t, 0)
 	}

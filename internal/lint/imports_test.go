@@ -28,7 +28,7 @@ var rows = []row{
 		"mcu/sim/...", "firmware/..."}},
 	{"wiring", []string{"cmd/..."}},
 	{"compose", []string{"agent", "agent/uplink/kafka", "hub", "hub/bench", "internal/cli"}},
-	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update/...", "agent/control",
+	{"behave", []string{"agent/collect", "agent/pipeline", "agent/uplink/uplinktest", "agent/uplink", "agent/update/...", "agent/control", "agent/page",
 		"hub/receive", "hub/shard", "hub/fleet/...", "hub/enrol", "agent/enrol", "agent/command", "internal/logquery", "internal/logtool", "internal/busscan"}},
 	{"adapt", []string{"drivers/*", "ascend/...", "mcu/...", "agent/uplink/mqtt", "hub/receive/mqtt", "hub/store/*",
 		"hub/broker", "internal/sim/w1", "internal/carry"}},
@@ -36,7 +36,8 @@ var rows = []row{
 		"internal/fleetwire", "internal/enrolwire", "internal/trust/..."}},
 	{"bytes", []string{"buffer/segment", "drivers/bus/...", "drivers/lineproto", "internal/twoslot", "internal/chainlog"}},
 	{"leaf", []string{"buffer/record", "buffer/catalog", "internal/vfs/...", "internal/vfs", "agent/health", "internal/strictyaml",
-		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync", "internal/cmdline"}},
+		"internal/sdnotify", "internal/unixsocket", "internal/term", "internal/version", "internal/release", "internal/delta", "internal/clocksync", "internal/cmdline",
+		"internal/cutproxy"}},
 }
 
 // peers are the imports inside one row that the design names.
@@ -49,7 +50,7 @@ var peers = map[string][]string{
 	"drivers/driverstest":     {},
 	"cmd/edge-agent":          {},
 	"internal/api":            {"agent/health"},
-	"internal/cmdline":        {"internal/strictyaml", "internal/version"},
+	"internal/cmdline":        {"internal/strictyaml", "internal/term", "internal/version"},
 	"internal/logtool":        {"internal/logquery"},
 	"internal/trust/repo":     {"internal/trust"},
 	"internal/fleetwire":      {"internal/trust", "internal/wire"},

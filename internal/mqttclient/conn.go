@@ -122,7 +122,7 @@ func (c *Conn) pahoOptions(o Options, password string) *paho.ClientOptions {
 		SetKeepAlive(o.KeepAlive.Truncate(time.Second)).SetPingTimeout(min(max(o.KeepAlive/2, time.Second), 30*time.Second)).
 		SetConnectTimeout(o.ConnectTimeout).SetWriteTimeout(handoverTimeout)
 	p.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return c.guard, nil })
-	p.SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(fmt.Errorf("%w: %w", ErrLost, err)) })
+	p.SetConnectionLostHandler(func(_ paho.Client, err error) { c.end(fmt.Errorf("%w: %w", ErrLost, lost{err})) })
 	unrouted := o.Unrouted
 	p.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { // without one, paho never acknowledges such messages
 		if unrouted != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -36,6 +38,35 @@ func reason(err error) string {
 		return "no answer in time"
 	case errors.Is(err, syscall.ECONNRESET):
 		return "the other side broke the connection off: is TLS spoken on that port, and does the broker want a certificate of ours?"
+	case errors.Is(err, io.EOF):
+		return "the broker closed the connection without a word"
+	}
+	if alert := Alert(err); alert != "" {
+		return "the broker ended the TLS handshake: " + alert
 	}
 	return err.Error()
 }
+
+// Alert is why the broker ended the TLS handshake, empty if it did not: "expired certificate", "unknown certificate authority".
+func Alert(err error) string {
+	if e := (*DialError)(nil); errors.As(err, &e) {
+		err = e.Err
+	}
+	_, alert, _ := strings.Cut(err.Error(), "remote error: tls: ") // the MQTT library keeps only the text
+	return alert
+}
+
+// lost is the end of a connection that stood, in the words of a person.
+type lost struct{ err error }
+
+func (e lost) Error() string {
+	switch {
+	case errors.Is(e.err, io.EOF):
+		return "the broker closed it"
+	case errors.Is(e.err, syscall.ECONNRESET), errors.Is(e.err, syscall.EPIPE):
+		return "the other side broke it off"
+	}
+	return e.err.Error()
+}
+
+func (e lost) Unwrap() error { return e.err }

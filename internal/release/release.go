@@ -25,6 +25,9 @@ const (
 	Firmware Kind = "firmware" // an image for microcontroller nodes
 )
 
+// TreeName is the file in which an installed release says what it consists of.
+const TreeName = "release.json"
+
 // Manifest is one release.
 type Manifest struct {
 	Schema  int    `json:"schema"`

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -70,6 +72,9 @@ func TestRefusals(t *testing.T) {
 		"52 long name":           {manifest(`"name":"agent"`, `"name":"`+strings.Repeat("a", 300)+`"`), release.ErrFormat},
 		"52 look-alike":          {manifest(`"name":"agent"`, `"name":"аgent"`), release.ErrFormat},
 		"52 name twice":          {manifest(`"name":"agent"`, `"name":"config/base"`), release.ErrFormat},
+		"52 place of programs":   {manifest(`"name":"config/base"`, `"name":"agent/bin/edge-npu"`), release.ErrFormat},
+		"52 below another":       {manifest(`"name":"model/defect"`, `"name":"config/base/more"`), release.ErrFormat},
+		"52 the release's own":   {manifest(`"name":"model/defect"`, `"name":"release.json"`), release.ErrFormat},
 		"47 path up":             {manifest(`agent/2.31.0-arm64.tar.zst`, `../../etc/shadow`), release.ErrPath},
 		"47 absolute path":       {manifest(`agent/2.31.0-arm64.tar.zst`, `/etc/shadow`), release.ErrPath},
 		"47 backslash":           {manifest(`agent/2.31.0-arm64.tar.zst`, `a\\b`), release.ErrPath},
@@ -79,6 +84,7 @@ func TestRefusals(t *testing.T) {
 		"unknown kind":           {manifest(`"kind":"config"`, `"kind":"kernel"`), release.ErrFormat},
 		"unknown check":          {manifest(`"acks"`, `"luck"`), release.ErrFormat},
 		"share of what has none": {manifest(`"acks"`, `"acks>=3%"`), release.ErrFormat},
+		"soak beyond the unit's": {manifest(`"soak_s":600,"deadline_s":1500`, `"soak_s":3600,"deadline_s":7200`), release.ErrFormat},
 		"soak behind deadline":   {manifest(`"soak_s":600`, `"soak_s":1600`), release.ErrFormat},
 		"constraint":             {manifest(`">=8.0,<8.6"`, `">=8.0,<"`), release.ErrFormat},
 		"requirement":            {manifest(`config/base>=37`, `config/base>=`), release.ErrFormat},
@@ -268,4 +274,15 @@ func FuzzIndex(f *testing.F) {
 			t.Error("another index comes back")
 		}
 	})
+}
+
+// TestCandidateLife: the units end a candidate when the manifest's bounds say.
+func TestCandidateLife(t *testing.T) {
+	want := fmt.Sprintf("\nRuntimeMaxSec=%dmin\n", int(release.CandidateLife.Minutes()))
+	for _, unit := range []string{"edge-agent-exp.service", "edge-npu-exp.service"} {
+		b, err := os.ReadFile("../../deploy/systemd/" + unit)
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %q (%v)", unit, want, err)
+		}
+	}
 }

@@ -51,6 +51,13 @@ func (m *Manifest) Validate() error {
 		}
 		seen[c.Name] = true
 	}
+	for name := range seen { // they become files and directories side by side
+		for i := range len(name) {
+			if name[i] == '/' && seen[name[:i]] {
+				return fmt.Errorf("manifest: component %s lies below component %s: %w", name, name[:i], ErrFormat)
+			}
+		}
+	}
 	return nil
 }
 
@@ -58,6 +65,13 @@ func (c *Component) validate() error {
 	where := "component " + strconv.Quote(c.Name)
 	if !ValidName(c.Name) {
 		return fmt.Errorf("manifest: %s is not a name: %w", where, ErrFormat)
+	}
+	if c.Name == TreeName {
+		return fmt.Errorf("manifest: %s: a release has a file of its own of that name: %w", where, ErrFormat)
+	}
+	// What stands there is run, and only the signers of programs say what is.
+	if part, _, _ := strings.Cut(c.Name, "/"); c.Kind != Agent && part == string(Agent) {
+		return fmt.Errorf("manifest: %s: only what is of kind agent has that name: %w", where, ErrFormat)
 	}
 	if !slices.Contains([]Kind{Agent, Config, Model, Firmware}, c.Kind) {
 		return fmt.Errorf("manifest: %s: kind %q is unknown, it needs a newer agent: %w", where, c.Kind, ErrFormat)
@@ -125,6 +139,9 @@ func (p *Probation) validate() error {
 	if p.SoakSeconds < 0 || p.SoakSeconds > p.DeadlineSeconds || p.DeadlineSeconds > maxProbation {
 		return fmt.Errorf("manifest: probation: 0 ≤ soak_s %d ≤ deadline_s %d ≤ %d must hold: %w",
 			p.SoakSeconds, p.DeadlineSeconds, maxProbation, ErrFormat)
+	}
+	if p.SoakSeconds > MaxSoak {
+		return fmt.Errorf("manifest: probation: soak_s %d is above %d: a candidate is ended after %v whatever it does: %w", p.SoakSeconds, MaxSoak, CandidateLife, ErrFormat)
 	}
 	for _, c := range p.Checks {
 		name, _, _ := strings.Cut(c, ">=")

@@ -51,7 +51,6 @@ const (
 	Red    = "31"
 	Green  = "32"
 	Yellow = "33"
-	Bold   = "1"
 	Dim    = "2"
 )
 
@@ -154,12 +153,17 @@ func (s Style) Clip(text string, columns int) string {
 // Wrap breaks text at spaces into lines of at most width columns, each but the first indented. A word longer than a
 // line stays whole.
 func Wrap(text string, width int, indent string) string {
+	return wrapFrom(text, width, len(indent), indent)
+}
+
+// wrapFrom is Wrap of a text whose first line begins at a column of its own.
+func wrapFrom(text string, width, col int, indent string) string {
 	var b strings.Builder
 	for p, para := range strings.Split(text, "\n") {
 		if p > 0 {
 			b.WriteString("\n" + indent)
+			col = len(indent)
 		}
-		col := len(indent)
 		for i, word := range strings.Fields(para) {
 			w := Columns(word)
 			switch {

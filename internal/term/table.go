@@ -70,6 +70,9 @@ func (t *Table) Fit(width int) string {
 	for _, r := range t.Rows {
 		const indent = "  "
 		line := strings.TrimSpace(r[0])
+		if len(t.Right) > 0 && t.Right[0] { // a number says nothing alone
+			line = strings.TrimSpace(t.Head[0]) + " " + line
+		}
 		for i, cell := range r[1:] {
 			if strings.TrimSpace(cell) == "" {
 				continue

@@ -592,16 +592,3 @@ func TestReleasedFilesDoNotChange(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func FuzzBundle(f *testing.F) {
-	f.Add([]byte(`{"roots":["e30="],"timestamp":"e30=","targets":{"a":"e30="}}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := trust.ParseBundle(data)
-		if err != nil {
-			return
-		}
-		if _, v, err := trust.Verify([]byte(`{}`), trust.State{}, b, start); err == nil {
-			t.Errorf("believed without a root: %+v", v)
-		}
-	})
-}

@@ -256,10 +256,10 @@ func (r *reader) producers(base record.Offset, count uint32) []record.ProducerSp
 		k := r.uvarint("producer")
 		if k == 0 {
 			p := record.ProducerPosition{Name: r.str(record.MaxProducerName, "producer name")}
-			p.Incarnation = r.u64("incarnation")
-			if r.err == nil && !record.ValidProducer(p.Name) {
+			if r.err == nil && !record.ValidProducer(p.Name) { // the log refuses it at its door; a store need not be able to hold it
 				r.fail("producer name")
 			}
+			p.Incarnation = r.u64("incarnation")
 			table = append(table, p)
 			k = uint64(len(table))
 		}

@@ -253,6 +253,18 @@ func TestManyProducerSpansFitAPacket(t *testing.T) {
 	}
 }
 
+// TestProducerNames: what no log takes comes from no box of ours.
+func TestProducerNames(t *testing.T) {
+	for _, name := range []string{"", "a b", "npu\x00", "a/b", "\u00e9"} {
+		d := data()
+		d.Producers = []record.ProducerSpan{{ProducerPosition: record.ProducerPosition{Name: name, Incarnation: 1, Sequence: 1},
+			Range: record.Range{From: d.Base, To: d.Base + 1}}}
+		if _, err := wire.ParseData(d.Stream, wire.AppendData(nil, d)); err == nil {
+			t.Errorf("a message of producer %q was taken", name)
+		}
+	}
+}
+
 func TestTopics(t *testing.T) {
 	for _, p := range []wire.Topics{{}, {Prefix: "a/b/c"}} {
 		for _, want := range []struct {

@@ -23,8 +23,10 @@ func span(addr uint16, n, most int) error {
 	return nil
 }
 
-func noBroadcast(unit byte) error {
-	if unit == 0 {
+// noBroadcast refuses to read from everybody. To a line without broadcasts unit 0 is one as any other: servers over TCP
+// without slaves behind them often have it.
+func (m *Master) noBroadcast(unit byte) error {
+	if one, ok := m.line.(interface{ Broadcasts() bool }); unit == 0 && (!ok || one.Broadcasts()) {
 		return fmt.Errorf("%w: unit 0 (everybody) cannot be read", ErrRequest)
 	}
 	return nil
@@ -47,7 +49,7 @@ func (m *Master) readBits(ctx context.Context, function, unit byte, addr uint16,
 
 // readCounted asks for an answer that begins with its own length in one byte.
 func (m *Master) readCounted(ctx context.Context, unit byte, pdu []byte, want int) ([]byte, error) {
-	if err := noBroadcast(unit); err != nil {
+	if err := m.noBroadcast(unit); err != nil {
 		return nil, err
 	}
 	data, err := m.ask(ctx, unit, pdu)
@@ -99,7 +101,7 @@ func (m *Master) ReadInput(ctx context.Context, unit byte, addr uint16, n int) (
 // echoed sends a write whose answer repeats the first bytes of the request behind the function code.
 func (m *Master) echoed(ctx context.Context, unit byte, pdu []byte, echo int) error {
 	data, err := m.ask(ctx, unit, pdu)
-	if err != nil || unit == 0 {
+	if err != nil || data == nil && unit == 0 {
 		return err
 	}
 	if string(data) != string(pdu[1:1+echo]) {
@@ -173,7 +175,7 @@ func (m *Master) ReadWrite(ctx context.Context, unit byte, from uint16, n int, t
 
 // ReadFIFO reads the queue at a pointer register (function 24): 0 to 31 registers; it does not empty it.
 func (m *Master) ReadFIFO(ctx context.Context, unit byte, pointer uint16) ([]uint16, error) {
-	if err := noBroadcast(unit); err != nil {
+	if err := m.noBroadcast(unit); err != nil {
 		return nil, err
 	}
 	data, err := m.ask(ctx, unit, words(funcReadFIFO, pointer))
@@ -204,7 +206,7 @@ func (m *Master) ReadFile(ctx context.Context, unit byte, file, rec uint16, n in
 
 // ExceptionStatus reads the eight exception outputs (function 7, serial lines only).
 func (m *Master) ExceptionStatus(ctx context.Context, unit byte) (byte, error) {
-	if err := noBroadcast(unit); err != nil {
+	if err := m.noBroadcast(unit); err != nil {
 		return 0, err
 	}
 	data, err := m.ask(ctx, unit, []byte{funcExceptionStatus})
@@ -219,7 +221,7 @@ func (m *Master) ExceptionStatus(ctx context.Context, unit byte) (byte, error) {
 
 // Echo sends a word through the slave and back (function 8, sub-function 0): a test of the line.
 func (m *Master) Echo(ctx context.Context, unit byte, v uint16) error {
-	if err := noBroadcast(unit); err != nil {
+	if err := m.noBroadcast(unit); err != nil {
 		return err
 	}
 	return m.echoed(ctx, unit, words(funcDiagnostics, 0, v), 4)
@@ -245,7 +247,7 @@ func custom(function byte) bool {
 
 // Identify reads the basic device identification (function 43/14): objects by number, 0 vendor, 1 product, 2 revision.
 func (m *Master) Identify(ctx context.Context, unit byte) (map[byte]string, error) {
-	if err := noBroadcast(unit); err != nil {
+	if err := m.noBroadcast(unit); err != nil {
 		return nil, err
 	}
 	out := map[byte]string{}

@@ -279,6 +279,68 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
+// A slave that is slower than the time-out answers when the next request is on its way: to the first of two requests, or
+// to a try that was repeated. What it says must not be taken for another register.
+func TestSlowSlave(t *testing.T) {
+	const timeout = 3 * time.Second
+	for _, c := range []struct {
+		retries int
+		pause   time.Duration // before the next request
+	}{{-1, 0}, {1, 0}, {1, timeout + timeout/6}} {
+		retries := c.retries
+		t.Run(fmt.Sprint("retries ", retries, c.pause), func(t *testing.T) {
+			t.Parallel()
+			f, name := openPTY(t)
+			l := modbus.NewRTU(modbus.RTUOptions{Open: openTTY(name), Baud: 115200})
+			defer l.Close()
+			m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: timeout, Retries: retries})
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				lagging(f, timeout)
+			}()
+			got, err := m.ReadHolding(t.Context(), 1, 1, 1)
+			if retries < 0 && !errors.Is(err, modbus.ErrTimeout) || retries > 0 && (err != nil || got[0] != 4) {
+				t.Fatalf("the first: %v, %v", got, err)
+			}
+			time.Sleep(c.pause)
+			if got, err = m.ReadHolding(t.Context(), 1, 100, 1); err != nil || got[0] != 301 {
+				t.Errorf("got %d, %v; want 301", got, err)
+			}
+			f.Close()
+			<-done
+		})
+	}
+}
+
+// lagging is a slave whose first answer comes behind the time-out: when the next request has come, or a little later. What
+// came meanwhile it answers in order.
+func lagging(f *os.File, timeout time.Duration) {
+	s := &slave{unit: 1}
+	var owed [][]byte
+	hear := func(patience time.Duration) error {
+		var b [64]byte
+		f.SetReadDeadline(time.Now().Add(patience))
+		n, err := f.Read(b[:])
+		if err == nil {
+			owed = append(owed, modbus.AppendRTU(nil, 1, s.pdu(b[1:n-2])))
+		}
+		return err
+	}
+	if hear(time.Minute) != nil {
+		return
+	}
+	hear(timeout + timeout/6)
+	for {
+		f.Write(owed[0])
+		if owed = owed[1:]; len(owed) > 0 {
+			hear(timeout / 10)
+		} else if hear(time.Minute) != nil {
+			return
+		}
+	}
+}
+
 func TestCloseAndCancel(t *testing.T) {
 	for _, l := range []modbus.Line{startSlave(t, &slave{fault: func(_, _ []byte) []byte { return nil }}), silentTCP(t)} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
@@ -303,6 +365,81 @@ func silentTCP(t *testing.T) modbus.Line {
 	}
 	t.Cleanup(func() { n.Close() })
 	return modbus.NewTCP(n.Addr().String())
+}
+
+// Unit 0 is everybody on a serial line; a server over TCP may have it.
+func TestUnitZero(t *testing.T) {
+	n, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		c, err := n.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		s := &slave{}
+		for b := [64]byte{}; ; {
+			k, err := c.Read(b[:])
+			if err != nil {
+				return
+			}
+			pdu := s.pdu(slices.Clone(b[7:k]))
+			c.Write(append(append(b[:4:4], 0, byte(1+len(pdu)), b[6]), pdu...))
+		}
+	}()
+	l := modbus.NewTCP(n.Addr().String())
+	m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: time.Minute})
+	if got, err := m.ReadHolding(t.Context(), 0, 100, 1); err != nil || got[0] != 301 {
+		t.Errorf("read %v, %v", got, err)
+	}
+	if err := m.WriteRegister(t.Context(), 0, 100, 7); err != nil {
+		t.Errorf("write: %v", err)
+	}
+	l.Close()
+	n.Close()
+	<-served
+	rtu := modbus.NewMaster(startSlave(t, &slave{unit: 1}), modbus.MasterOptions{Timeout: time.Minute})
+	if _, err := rtu.ReadHolding(t.Context(), 0, 100, 1); !errors.Is(err, modbus.ErrRequest) {
+		t.Errorf("everybody was read: %v", err)
+	}
+}
+
+// So do converters that pass the bytes of a serial line through.
+func TestConverterClosesIdleConnection(t *testing.T) {
+	n, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		s := &slave{unit: 1}
+		for {
+			c, err := n.Accept()
+			if err != nil {
+				return
+			}
+			var b [64]byte
+			k, _ := c.Read(b[:])
+			c.Write(modbus.AppendRTU(nil, 1, s.pdu(b[1:k-2])))
+			c.Close()
+		}
+	}()
+	defer func() { n.Close(); <-served }()
+	l := modbus.NewRTU(modbus.RTUOptions{Baud: 115200, Open: func(ctx context.Context) (modbus.Port, error) {
+		return modbus.DialPort(ctx, n.Addr().String())
+	}})
+	defer l.Close()
+	m := modbus.NewMaster(l, modbus.MasterOptions{Timeout: time.Minute})
+	for i := range 3 {
+		if got, err := m.ReadHolding(t.Context(), 1, 100, 1); err != nil || got[0] != 301 {
+			t.Fatalf("request %d: %v, %v", i, got, err)
+		}
+	}
 }
 
 // Gateways close idle connections; the next request must not be lost for it.

@@ -24,6 +24,8 @@ type RTUOptions struct {
 	Pause time.Duration
 	// Echo says that the adapter hears itself: the bytes of a request come back before the answer.
 	Echo bool
+	// Prompt says that slaves answer within the time-out or never: late answers are not waited for.
+	Prompt bool
 }
 
 // RTU is a serial line, or a TCP connection to a converter that passes RTU frames through. It implements Line.
@@ -34,6 +36,7 @@ type RTU struct {
 	// Owned by whose turn it is.
 	quiet    time.Time // when the last byte was seen or sent
 	dirty    bool      // an answer may still be coming: find silence first
+	late     map[byte]late
 	buf      []byte
 	readWait time.Duration
 }
@@ -46,7 +49,7 @@ func NewRTU(o RTUOptions) *RTU {
 	if o.Pause <= 0 {
 		o.Pause = FramePause(o.Baud)
 	}
-	r := &RTU{o: o}
+	r := &RTU{o: o, late: map[byte]late{}}
 	r.init()
 	return r
 }
@@ -65,22 +68,35 @@ func (r *RTU) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 		return nil, fmt.Errorf("%w: unit %d, PDU of %d bytes", ErrRequest, unit, len(pdu))
 	}
 	return r.held.exchange(ctx, func() ([]byte, error) {
-		port, used, err := r.get(ctx, r.o.Open)
-		if err != nil {
-			return nil, err
-		}
-		if !used {
-			r.dirty, r.readWait = true, 0
-		}
-		answer, err := r.ask(ctx, port, unit, pdu, timeout)
-		if errors.Is(err, ErrLine) {
-			r.drop(port)
+		answer, used, err := r.once(ctx, unit, pdu, timeout)
+		if used && errors.Is(err, ErrLine) { // converters close idle connections: the next one is fresh
+			answer, _, err = r.once(ctx, unit, pdu, timeout)
 		}
 		return answer, err
 	})
 }
 
+// once asks over the port that is open, or over a new one; used tells which.
+func (r *RTU) once(ctx context.Context, unit byte, pdu []byte, timeout time.Duration) (answer []byte, used bool, err error) {
+	port, used, err := r.get(ctx, r.o.Open)
+	if err != nil {
+		return nil, false, err
+	}
+	if !used {
+		r.dirty, r.readWait = true, 0
+	}
+	answer, err = r.ask(ctx, port, unit, pdu, timeout)
+	r.owe(unit, pdu, timeout, err)
+	if errors.Is(err, ErrLine) {
+		r.drop(port)
+	}
+	return answer, used, err
+}
+
 func (r *RTU) ask(ctx context.Context, port Port, unit byte, pdu []byte, timeout time.Duration) ([]byte, error) {
+	if err := r.overdue(ctx, port, unit, pdu); err != nil {
+		return nil, err
+	}
 	if err := r.silence(ctx, port); err != nil {
 		return nil, err
 	}

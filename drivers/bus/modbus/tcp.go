@@ -41,6 +41,9 @@ func (t *TCP) Exchange(ctx context.Context, unit byte, pdu []byte, timeout time.
 	})
 }
 
+// Broadcasts says that unit 0 is nothing special here.
+func (t *TCP) Broadcasts() bool { return false }
+
 // once asks over the connection that stands, or over a new one; used tells which.
 func (t *TCP) once(ctx context.Context, unit byte, pdu []byte, timeout time.Duration) (answer []byte, used bool, err error) {
 	conn, used, err := t.get(ctx, func(ctx context.Context) (net.Conn, error) { return dialOrDone(ctx, t.done, t.addr) })

@@ -137,7 +137,8 @@ func (f *Fleet) Report(name string, rep *fleetwire.Reported, now time.Time) []En
 		return nil
 	}
 	to := JobState(rep.State)
-	if j.State == to || j.State == Queued || j.State == committed || j.State == Cancelled && to != committed {
+	if j.State == to || j.State == Queued || j.State == committed || j.State == Cancelled && to != committed ||
+		j.State.Ended() && !d.may(now) {
 		return nil
 	}
 	return []Entry{{Time: now, By: name, What: WasEnded, Rollout: r.ID, Device: name, State: to, Reason: clip(rep.Reason), Detail: clip(rep.Detail),
@@ -165,6 +166,9 @@ func (f *Fleet) Event(name string, e *fleetwire.Event, hash string, now time.Tim
 	case e.Number > d.Event+1:
 		out.What, out.Detail = DeviceHole, fmt.Sprintf("events %d to %d were not heard", d.Event+1, e.Number-1)
 	}
+	if !d.may(now) { // the next one that is noted says that this one is not
+		return nil
+	}
 	return []Entry{out}
 }
 
@@ -183,6 +187,7 @@ func (f *Fleet) Tick(now time.Time) []Entry {
 			return append(out, e...) // what follows from them is decided once they count
 		}
 		if r.State == Aborted {
+			out = append(out, f.withdraw(r, now, &given)...)
 			continue
 		}
 		if why := f.broken(r, now); why != "" {
@@ -227,6 +232,24 @@ func (f *Fleet) timeouts(r *Rollout, now time.Time) (out []Entry) {
 			why += "; last it was " + string(d.Reported.State)
 		}
 		out = append(out, Entry{Time: now, By: hub, What: WasEnded, Rollout: r.ID, Device: name, State: TimedOut, Detail: why})
+	}
+	return out
+}
+
+// withdraw takes back, once a rollout is aborted, what a device would only begin to install some day: it is offline, waits for
+// its window, or was given up for lost. Its desired state stands at the broker, and it would find it there in weeks.
+func (f *Fleet) withdraw(r *Rollout, now time.Time, given *uint64) (out []Entry) {
+	for _, name := range slices.Sorted(maps.Keys(r.Jobs)) {
+		j, d := r.Jobs[name], f.Devices[name]
+		if d == nil || d.Desired == nil || d.Desired.Rollout != r.ID || d.Desired.Release == "" {
+			continue
+		}
+		waits := d.Reported != nil && d.Reported.State == fleetwire.Waiting && d.Reported.GenerationSeen == j.Generation
+		switch {
+		case j.State == Told && (waits || f.vanished(r, name, now)), j.State == TimedOut, j.State == Cancelled:
+			*given = f.generation(now, *given)
+			out = append(out, Entry{Time: now, By: hub, What: WasTaken, Rollout: r.ID, Device: name, Generation: *given})
+		}
 	}
 	return out
 }

@@ -100,6 +100,24 @@ type Device struct {
 	idle time.Duration // of it, without progress
 	mark progress
 	look time.Time
+
+	notes float64 // how many entries it may cause, and when that was counted
+	noted time.Time
+}
+
+// may takes one of the entries that a device may cause by itself: nothing is ever removed from the audit log.
+func (d *Device) may(now time.Time) bool {
+	if d.noted.IsZero() {
+		d.notes = maxNotes
+	} else if passed := now.Sub(d.noted); passed > 0 {
+		d.notes = min(d.notes+float64(passed)/float64(noteEvery), maxNotes)
+	}
+	d.noted = now
+	if d.notes < 1 {
+		return false
+	}
+	d.notes--
+	return true
 }
 
 // progress is what counts as a step.
@@ -287,7 +305,9 @@ func (f *Fleet) tell(r *Rollout, e *Entry) {
 	d.ran, d.idle, d.look = 0, 0, time.Time{}
 	if e.What == WasTaken {
 		d.Desired = &fleetwire.Desired{Generation: e.Generation, Rollout: r.ID}
-		j.State, j.Since, j.Reason = Cancelled, e.Time, "withdrawn"
+		if j.Reason = "withdrawn"; !j.State.Ended() { // how it ended stays
+			j.State, j.Since = Cancelled, e.Time
+		}
 		return
 	}
 	j.State, j.Since, j.Attempt, j.Generation, j.Reason, j.Detail = Told, e.Time, e.Attempt, e.Generation, "", ""

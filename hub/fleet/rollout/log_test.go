@@ -225,6 +225,32 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestFlood: a device that tells of changes without end does not fill the disk; what was left out is said.
+func TestFlood(t *testing.T) {
+	s := newSim(t, 2)
+	entries := 0
+	tell := func(n uint64) []rollout.Entry {
+		e := s.fleet.Event("box-0000", &fleetwire.Event{Number: n, Prev: fmt.Sprint(n - 1), State: fleetwire.Idle}, fmt.Sprint(n), s.now)
+		entries += len(e)
+		s.append(e)
+		return e
+	}
+	for n := range uint64(100_000) {
+		tell(n + 1)
+		s.now = s.now.Add(time.Millisecond)
+	}
+	if entries < 100 || entries > 1000 {
+		t.Errorf("%d entries for 100,000 events", entries)
+	}
+	s.now = s.now.Add(time.Hour)
+	if e := tell(100_001); len(e) != 1 || e[0].What != rollout.DeviceHole {
+		t.Errorf("after it: %+v", e)
+	}
+	if e := tell(100_002); len(e) != 1 || e[0].What != rollout.DeviceEvent {
+		t.Errorf("and then: %+v", e)
+	}
+}
+
 // TestSpec: mistakes are named with their line; what is right comes back the same over the API.
 func TestSpec(t *testing.T) {
 	good := `release: 2026.11.3

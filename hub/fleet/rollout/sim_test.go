@@ -456,3 +456,54 @@ func TestOneAtATime(t *testing.T) {
 		return s.rollout(a.ID).State == rollout.Done && s.rollout(b.ID).State == rollout.Done
 	})
 }
+
+// TestAbortedReachesNobody: once a rollout is aborted, only devices that are at it go on; what stands at the broker for one that
+// waits for its window, is offline, or was given up for lost is taken back, over restarts of the hub, too.
+func TestAbortedReachesNobody(t *testing.T) {
+	s := newSim(t, 4)
+	s.ends = func(string) fleetwire.State { return "" }
+	const runs, waits, gone, lost = "box-0000", "box-0001", "box-0002", "box-0003"
+	r := s.create(rollout.Spec{Waves: []rollout.Wave{{Name: "all", Percent: 100}}, Retry: rollout.Retry{Max: 3, Backoff: 100 * time.Hour},
+		Timeouts: rollout.Timeouts{Step: 20 * time.Minute, Total: 40 * time.Hour},
+		Abort:    []rollout.AbortRule{{On: []string{"INCONSISTENT"}, Count: 1}}})
+	s.run(10*time.Minute, "told", func() bool { return len(s.order) == 4 })
+	s.boxes[waits].rep.State = fleetwire.Waiting
+	s.report(waits)
+	s.online(gone, false)
+	s.run(time.Hour, "one is lost", func() bool {
+		s.boxes[runs].rep.Done++
+		s.report(runs)
+		return s.rollout(r.ID).Jobs[lost].State == rollout.TimedOut
+	})
+	e, err := s.fleet.Abort(r.ID, "ann", false, s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.append(e)
+	s.restart()
+	s.run(2*time.Hour, "it is taken back", func() bool {
+		s.boxes[runs].rep.Done++
+		s.report(runs)
+		for _, name := range []string{waits, gone, lost} {
+			if s.fleet.Devices[name].Desired.Release != "" {
+				return false
+			}
+		}
+		return true
+	})
+	if d, j := s.fleet.Devices[runs].Desired, s.rollout(r.ID).Jobs[runs]; d.Release == "" || j.State != rollout.Told {
+		t.Errorf("one that is at it was stopped: %+v, %+v", d, j)
+	}
+	if j := s.rollout(r.ID).Jobs[lost]; j.State != rollout.TimedOut {
+		t.Errorf("how it ended is forgotten: %+v", j)
+	}
+	_, last := s.log.Last()
+	for range 60 {
+		s.step(time.Minute)
+		s.boxes[runs].rep.Done++
+		s.report(runs)
+	}
+	if _, now := s.log.Last(); now != last {
+		t.Error("the hub goes on taking back")
+	}
+}

@@ -39,8 +39,10 @@ type Events struct {
 // Bounds of an Adapter.
 const (
 	DefaultSpread = 5 * time.Second
-	DefaultQuiet  = 30 * time.Second // three ack time-outs
-	MaxQuiet      = 20 * time.Minute // every device says hello more often
+	// greetedPerSecond is how many hellos a second a hub asks for when it takes devices over: few devices do not wait.
+	greetedPerSecond = 500
+	DefaultQuiet     = 30 * time.Second // three ack time-outs
+	MaxQuiet         = 20 * time.Minute // every device says hello more often
 
 	maxReplies = 4096 // acks that wait for the connection; more are dropped: the agent asks again
 	backoffMin = time.Second
@@ -266,7 +268,8 @@ func (a *Adapter) theirs(device string) bool {
 // go on undisturbed. It waits while the connection is busy; without one it has nothing to do, because every connection
 // begins with an announcement to all.
 func (a *Adapter) Greet(ctx context.Context, devices []string) error {
-	up := wire.AppendHubUp(nil, &wire.HubUp{SpreadSeconds: uint16(a.o.Spread / time.Second)})
+	spread := min(a.o.Spread, time.Duration(len(devices)/greetedPerSecond)*time.Second)
+	up := wire.AppendHubUp(nil, &wire.HubUp{SpreadSeconds: uint16(spread / time.Second)})
 	for _, d := range devices {
 		if !a.stats.connected.Load() {
 			return nil

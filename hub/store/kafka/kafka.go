@@ -176,7 +176,7 @@ func (s *Store) part(device string) *part { return s.parts[shardOf(device, len(s
 // refresh brings a partition to what is committed now.
 func (s *Store) refresh(ctx context.Context, p *part) error {
 	if p.devices == nil || p.reader.next < 0 {
-		p.devices, p.reader.next = map[string]*ledger.Device{}, -1
+		p.devices, p.holes, p.reader.next = map[string]*ledger.Device{}, nil, -1
 	}
 	inits := s.inits
 	if p.inits != inits {

@@ -1,13 +1,16 @@
 package kafka_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/kafka"
 	"github.com/edgelog/edgelog/hub/store/storetest"
@@ -55,4 +58,76 @@ func TestConformance(t *testing.T) {
 		o := fresh()
 		return open(t, o), open(t, o)
 	})
+}
+
+// TestManyGaps: a box that drops a part of what it has every few minutes, for months, has thousands of gaps in one epoch: more than
+// one record can hold.
+func TestManyGaps(t *testing.T) {
+	c := cluster(t)
+	o := kafka.Options{Brokers: c.ListenAddrs(), Prefix: fmt.Sprint("t", prefixes.Add(1))}
+	s := open(t, o)
+	h := storetest.NewHistory("box", "telemetry", 1)
+	apply := func(changes ...store.Change) {
+		t.Helper()
+		res, err := s.Commit(t.Context(), changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range res {
+			if !r.Applied {
+				t.Fatalf("not applied: the store is at %d", r.Position.Next)
+			}
+		}
+	}
+	want := map[record.Offset]bool{}
+	apply(h.Create(1))
+	var gaps []record.Gap
+	for range 20 {
+		var all []store.Change
+		for range 500 {
+			g := h.Gap(1, record.ReasonRetention)
+			gaps = append(gaps, g.Gaps...)
+			want[g.From] = true
+			all = append(all, g, h.Rows(1))
+		}
+		apply(all...)
+	}
+	check := func() {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, o)
+		st, err := s.Positions(t.Context(), "box")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := st.Positions[0].Gaps
+		if len(got) != len(want) || !slices.IsSortedFunc(got, func(a, b record.Gap) int { return cmp.Compare(a.From, b.From) }) {
+			t.Fatalf("%d gaps are read, want %d, in order", len(got), len(want))
+		}
+		for _, g := range got {
+			if !want[g.From] || g.Len() != 1 {
+				t.Fatalf("gap [%d,%d) is read", g.From, g.To)
+			}
+		}
+	}
+	check()
+	// Those in front are filled, so that others move up; then nearly all.
+	for n, list := range [][]record.Gap{gaps[:1], gaps[5000:5003], gaps[3:4000], gaps[6000:]} {
+		for part := range slices.Chunk(list, 1000) {
+			var all []store.Change
+			for _, g := range part {
+				all = append(all, h.Fill(g))
+				delete(want, g.From)
+			}
+			apply(all...)
+		}
+		if n > 0 {
+			check()
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -20,6 +20,10 @@ const (
 	fetchBytes       = 8 << 20   // of one read of positions
 	fetchWait        = 250 * time.Millisecond
 
+	maxGapsPart   = 2000 // of an epoch's gaps in one record, below batchBytes with …
+	maxSkipsPart  = 4000 // … its skipped ranges
+	maxHolesParts = 10_000
+
 	stuckAfter    = time.Second      // of waiting for a transaction to end, before the cluster is asked about it
 	barrierMargin = 15 * time.Second // beyond the time-out of transactions: the cluster looks for those that ran out now and then
 

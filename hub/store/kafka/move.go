@@ -75,7 +75,9 @@ func (s *Store) Import(ctx context.Context, d *ledger.Device) error {
 			out.state(w, key+"/series/"+strconv.FormatUint(uint64(id), 10), encode(seriesRecord{def.Series.Key(), record.AppendDefinition(nil, def)}))
 		}
 		if len(e.Gaps)+len(e.Skipped) > 0 {
-			out.state(w, key+"/holes", encodeHoles(e))
+			for n := range holesParts(e) {
+				out.state(w, holesKey(key, n), encodeHoles(holesOf(e, n)))
+			}
 		}
 		out.state(w, key, encodePosition(e))
 	}
@@ -86,7 +88,7 @@ func (s *Store) Import(ctx context.Context, d *ledger.Device) error {
 		out.state(w, d.Name+"//boot/"+b.ID, encodeBoot(b))
 	}
 	err := s.run(ctx, sc, out.records)
-	p.reader.next, p.devices = -1, nil // whatever became of it is read by the next call
+	p.reader.next, p.devices, p.holes = -1, nil, nil // whatever became of it is read by the next call
 	if err != nil {
 		return fmt.Errorf("import %s: %w", d.Name, unavailable(err))
 	}

@@ -55,16 +55,18 @@ type Options struct {
 
 // TLS names files in PEM form. An empty CAFile means the roots of the system.
 type TLS struct {
-	CAFile, CertFile, KeyFile string
-	ServerName                string
+	CAFile     string `yaml:"ca_file"`
+	CertFile   string `yaml:"cert_file"`
+	KeyFile    string `yaml:"key_file"`
+	ServerName string `yaml:"server_name"`
 }
 
 // SASL is how the client says who it is. The secret's first line is read anew for each connection, so it may be
 // replaced while the hub runs.
 type SASL struct {
-	Mechanism  string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
-	User       string // not with OAUTHBEARER
-	SecretFile string // password, or the bearer token
+	Mechanism  string `yaml:"mechanism,required"`   // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
+	User       string `yaml:"user"`                 // not with OAUTHBEARER
+	SecretFile string `yaml:"secret_file,required"` // password, or the bearer token
 }
 
 // ErrOptions is wrapped by what Validate refuses.

@@ -179,6 +179,19 @@ func (w *writer) state(d *work, key string, value []byte) {
 	w.records = append(w.records, kgo.Record{Topic: w.s.o.offsetsTopic(), Partition: d.part.reader.partition, Key: []byte(key), Value: value})
 }
 
+// holes makes the records of the parts that have changed; one that has nothing any more stays, empty.
+func (w *writer) holes(d *work, key string, was, now *ledger.Epoch) {
+	changed := !equal(was.Gaps, now.Gaps) || !equal(was.Skipped, now.Skipped)
+	// Of one part that is larger than a part, as earlier programs wrote it, the rest is in no other one.
+	whole := holesParts(was) > 1 && len(d.part.holes[key]) == 0
+	for n := range max(holesParts(was), holesParts(now)) {
+		a, b := holesOf(was, n), holesOf(now, n)
+		if changed && (whole || !equal(a.gaps, b.gaps) || !equal(a.skips, b.skips)) {
+			w.state(d, holesKey(key, n), encodeHoles(b))
+		}
+	}
+}
+
 // device makes the records of what a device is after the transaction.
 func (w *writer) device(d *work) {
 	seq, ref := int64(0), int64(0)
@@ -201,9 +214,7 @@ func (w *writer) device(d *work) {
 		if x.Was != nil {
 			was = *x.Was
 		}
-		if !equal(was.Gaps, x.Gaps) || !equal(was.Skipped, x.Skipped) {
-			w.state(d, key+"/holes", encodeHoles(x.Epoch))
-		}
+		w.holes(d, key, &was, x.Epoch)
 		w.state(d, key, encodePosition(x.Epoch))
 	}
 	moved, forgotten := d.tx.Producers()

@@ -19,7 +19,8 @@ import (
 // says what a record is:
 //
 //	DEVICE/STREAM/EPOCH                    position of the epoch
-//	DEVICE/STREAM/EPOCH/holes              its gaps and skipped ranges, once it has any
+//	DEVICE/STREAM/EPOCH/holes              its gaps and skipped ranges, once it has any: the first of each,
+//	DEVICE/STREAM/EPOCH/holes/N            and those that follow, in parts that one record can hold
 //	DEVICE/STREAM/EPOCH/series/ID          what a series id means
 //	DEVICE//producer/INCARNATION/NAME      position of a producer; removed when it is forgotten
 //	DEVICE//boot/BOOT                      a boot with what its anchors say
@@ -132,12 +133,39 @@ func encodePosition(e *ledger.Epoch) []byte {
 	return encode(p)
 }
 
-func encodeHoles(e *ledger.Epoch) []byte {
+// holes is a part of an epoch's gaps and skipped ranges.
+type holes struct {
+	gaps  []record.Gap
+	skips []store.Skip
+}
+
+// holesOf is the nth part.
+func holesOf(e *ledger.Epoch, n int) holes {
+	return holes{nth(e.Gaps, n, maxGapsPart), nth(e.Skipped, n, maxSkipsPart)}
+}
+
+func nth[T any](list []T, n, size int) []T {
+	return list[min(n*size, len(list)):min((n+1)*size, len(list))]
+}
+
+// holesParts is the number of parts, at least one.
+func holesParts(e *ledger.Epoch) int {
+	return max(1, (len(e.Gaps)+maxGapsPart-1)/maxGapsPart, (len(e.Skipped)+maxSkipsPart-1)/maxSkipsPart)
+}
+
+func holesKey(epoch string, n int) string {
+	if n == 0 {
+		return epoch + "/holes"
+	}
+	return epoch + "/holes/" + strconv.Itoa(n)
+}
+
+func encodeHoles(x holes) []byte {
 	h := holesRecord{Gaps: []gapRecord{}, Skipped: []skipRecord{}}
-	for _, g := range e.Gaps {
+	for _, g := range x.gaps {
 		h.Gaps = append(h.Gaps, gapRecord{uint64(g.From), uint64(g.To), uint8(g.Reason), hex(g.ChainFrom), hex(g.ChainTo), g.TimeMin, g.TimeMax})
 	}
-	for _, k := range e.Skipped {
+	for _, k := range x.skips {
 		h.Skipped = append(h.Skipped, skipRecord{uint64(k.From), uint64(k.To), k.Reason})
 	}
 	return encode(h)
@@ -151,7 +179,8 @@ func encodeBoot(b *ledger.Boot) []byte {
 type part struct {
 	reader  *reader
 	devices map[string]*ledger.Device
-	inits   uint64 // how many producers the store had fenced others with when the partition was read last
+	holes   map[string][]holes // parts as they were read, by the epoch's key, where there is more than one
+	inits   uint64             // how many producers the store had fenced others with when the partition was read last
 }
 
 func (p *part) device(name string) *ledger.Device {
@@ -189,8 +218,8 @@ func (p *part) replay(r *kgo.Record) error {
 	switch {
 	case len(f) == 3:
 		err = decodePosition(e, r.Value)
-	case f[3] == "holes":
-		err = decodeHoles(e, r.Value)
+	case f[3] == "holes" || strings.HasPrefix(f[3], "holes/"):
+		err = p.replayHoles(e, epochKey(f[0], f[1], id), strings.TrimPrefix(f[3][len("holes"):], "/"), r.Value)
 	case strings.HasPrefix(f[3], "series/"):
 		err = decodeSeries(e, r.Value)
 	}
@@ -228,28 +257,64 @@ func decodePosition(e *ledger.Epoch, b []byte) error {
 	return nil
 }
 
-func decodeHoles(e *ledger.Epoch, b []byte) error {
-	var h holesRecord
-	if err := json.Unmarshal(b, &h); err != nil {
+// replayHoles takes one part. A store of an earlier program had one part of any size.
+func (p *part) replayHoles(e *ledger.Epoch, key, number string, b []byte) error {
+	n := 0
+	if number != "" {
+		var err error
+		if n, err = strconv.Atoi(number); err != nil || n < 1 || n > maxHolesParts {
+			return fmt.Errorf("part %q of gaps", number)
+		}
+	}
+	x, err := decodeHoles(e.Epoch, b)
+	if err != nil {
 		return err
 	}
+	parts := p.holes[key]
+	if n == 0 && parts == nil {
+		e.Gaps, e.Skipped = x.gaps, x.skips
+		return nil
+	}
+	if parts == nil { // what is known so far is the first part
+		parts = []holes{holesOf(e, 0)}
+	}
+	parts = slices.Clone(parts)
+	for len(parts) <= n {
+		parts = append(parts, holes{})
+	}
+	parts[n] = x
+	if p.holes == nil {
+		p.holes = map[string][]holes{}
+	}
+	p.holes[key] = parts
 	e.Gaps, e.Skipped = nil, nil
+	for _, x := range parts {
+		e.Gaps, e.Skipped = append(e.Gaps, x.gaps...), append(e.Skipped, x.skips...)
+	}
+	return nil
+}
+
+func decodeHoles(epoch record.Epoch, b []byte) (x holes, err error) {
+	var h holesRecord
+	if err := json.Unmarshal(b, &h); err != nil {
+		return x, err
+	}
 	for _, g := range h.Gaps {
 		from, err := unhex(g.ChainFrom)
 		if err != nil {
-			return err
+			return x, err
 		}
 		to, err := unhex(g.ChainTo)
 		if err != nil {
-			return err
+			return x, err
 		}
-		e.Gaps = append(e.Gaps, record.Gap{Epoch: e.Epoch, Range: record.Range{From: record.Offset(g.From), To: record.Offset(g.To)},
+		x.gaps = append(x.gaps, record.Gap{Epoch: epoch, Range: record.Range{From: record.Offset(g.From), To: record.Offset(g.To)},
 			Reason: record.Reason(g.Reason), ChainFrom: from, ChainTo: to, TimeMin: g.TimeMin, TimeMax: g.TimeMax})
 	}
 	for _, k := range h.Skipped {
-		e.Skipped = append(e.Skipped, store.Skip{Range: record.Range{From: record.Offset(k.From), To: record.Offset(k.To)}, Reason: k.Reason})
+		x.skips = append(x.skips, store.Skip{Range: record.Range{From: record.Offset(k.From), To: record.Offset(k.To)}, Reason: k.Reason})
 	}
-	return nil
+	return x, nil
 }
 
 func decodeSeries(e *ledger.Epoch, b []byte) error {

@@ -56,6 +56,9 @@ func (t *Tx) Apply(c *store.Change) (store.Result, *Applied, error) {
 	t.count(x, c, a)
 	x.holes(c)
 	t.move(c)
+	if c.BeginsWithMark() {
+		x.Marks = store.AddMark(x.Marks, store.Mark{Offset: c.First, Chain: c.FromChain})
+	}
 	if c.To > c.From {
 		x.Marks = store.AddMark(x.Marks, store.Mark{Offset: c.To, Chain: c.ToChain})
 	}
@@ -84,7 +87,7 @@ func (t *Tx) matches(x *Touched, c *store.Change) bool {
 			}
 		}
 	} else {
-		if x == nil || x.Next != c.From || x.ChainNext != c.FromChain || x.Quarantined && !ReadBack(c) {
+		if x == nil || x.Next != c.From || x.ChainNext != c.FromChain || x.Quarantined && !c.Lower && !ReadBack(c) || !Lowers(c, x.First) {
 			return false
 		}
 		for _, g := range c.ShrinkGaps {
@@ -217,7 +220,12 @@ func (x *Touched) holes(c *store.Change) {
 			x.Gaps[i] = g.Now
 		}
 	}
-	x.Gaps = append(x.Gaps, c.Gaps...)
+	if c.Lower {
+		x.First = c.First
+		x.Gaps = slices.Concat(c.Gaps, x.Gaps)
+	} else {
+		x.Gaps = append(x.Gaps, c.Gaps...)
+	}
 	if len(c.Skips) > 0 {
 		x.Skipped = slices.Clone(x.Skipped)
 	}

@@ -22,6 +22,20 @@ func Check(c *store.Change) error {
 	}
 	rows := record.Range{From: c.RowBase, To: c.RowBase + record.Offset(len(c.Rows))}
 	covered := uint64(0)
+	if c.Lower {
+		at := c.First
+		for _, g := range c.Gaps {
+			if g.From != at || g.Len() == 0 {
+				return bad("gap below the epoch")
+			}
+			at = g.To
+		}
+		if len(c.Gaps) == 0 || c.Create || c.Late || c.Quarantine || c.To != c.From || at > c.From || rows.Len() > 0 ||
+			len(c.ShrinkGaps)+len(c.Skips)+len(c.Producers)+len(c.Anchors)+len(c.Definitions) > 0 {
+			return bad("lower beginning")
+		}
+		return nil
+	}
 	if c.Late {
 		for _, g := range c.ShrinkGaps {
 			if g.Now.From <= g.At || g.Now.To < g.Now.From {
@@ -56,6 +70,11 @@ func Check(c *store.Change) error {
 		at = k.To
 	}
 	return nil
+}
+
+// Lowers is the compare of a change that lowers the beginning of an epoch.
+func Lowers(c *store.Change, first record.Offset) bool {
+	return !c.Lower || c.First < first && c.Gaps[len(c.Gaps)-1].To == first
 }
 
 // ReadBack reports whether the change changes nothing.

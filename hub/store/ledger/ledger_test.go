@@ -76,6 +76,15 @@ func TestCheck(t *testing.T) {
 		"a fill that grows a gap": func(c *store.Change) {
 			c.Late, c.To, c.ToChain, c.ShrinkGaps = true, c.From, c.FromChain, []store.GapShrink{{At: 3, Now: gap(2, 4)}}
 		},
+		"a lower beginning with rows": func(c *store.Change) {
+			c.Lower, c.First, c.Gaps = true, 0, []record.Gap{gap(0, 4)}
+		},
+		"a lower beginning beside its gap": func(c *store.Change) {
+			c.Lower, c.First, c.To, c.ToChain, c.Rows, c.Definitions, c.Gaps = true, 1, c.From, c.FromChain, nil, nil, []record.Gap{gap(0, 4)}
+		},
+		"a lower beginning without a gap": func(c *store.Change) {
+			c.Lower, c.To, c.ToChain, c.Rows, c.Definitions = true, c.From, c.FromChain, nil, nil
+		},
 		"another reason for a part": func(c *store.Change) { c.ShrinkGaps = []store.GapShrink{{At: 0, Now: gap(1, 4)}} },
 		"another reason beyond":     func(c *store.Change) { c.ShrinkGaps = []store.GapShrink{{At: 0, Now: gap(0, 5)}} },
 	} {

@@ -64,7 +64,7 @@ func (d *device) matches(e *epoch, c *store.Change) bool {
 			}
 		}
 	} else {
-		if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !ledger.ReadBack(c) {
+		if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !c.Lower && !ledger.ReadBack(c) || !ledger.Lowers(c, e.pos.First) {
 			return false
 		}
 		for _, g := range c.ShrinkGaps {
@@ -127,6 +127,9 @@ func (e *epoch) gapAt(g store.GapShrink) int {
 func (e *epoch) take(c *store.Change) {
 	p := &e.pos
 	p.Next, p.ChainNext = c.To, c.ToChain
+	if c.BeginsWithMark() {
+		p.Marks = store.AddMark(p.Marks, store.Mark{Offset: c.First, Chain: c.FromChain})
+	}
 	if c.To > c.From {
 		p.Marks = store.AddMark(p.Marks, store.Mark{Offset: c.To, Chain: c.ToChain})
 	}
@@ -166,7 +169,12 @@ func (e *epoch) take(c *store.Change) {
 			p.Gaps[i] = g.Now
 		}
 	}
-	p.Gaps = append(p.Gaps, c.Gaps...)
+	if c.Lower {
+		p.First = c.First
+		p.Gaps = slices.Concat(c.Gaps, p.Gaps)
+	} else {
+		p.Gaps = append(p.Gaps, c.Gaps...)
+	}
 }
 
 func cloneRecord(r record.Record) record.Record {

@@ -26,6 +26,12 @@ func conflict(err error) bool {
 	return errors.Is(err, errConflict)
 }
 
+// locked reports whether a lock was waited for in vain.
+func locked(err error) bool {
+	var p *pgconn.PgError
+	return errors.As(err, &p) && p.Code == "55P03"
+}
+
 // unavailable wraps what passes with store.ErrUnavailable: the server is away, going down, read-only, or its disk or
 // memory is full. Everything else is a mistake that stays: it is passed on as it is.
 func unavailable(err error) error {

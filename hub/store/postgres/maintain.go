@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,27 +29,47 @@ func (s *Store) Maintain(ctx context.Context, r store.Retention) error {
 	return s.retain(ctx, now, r)
 }
 
+// aside runs f in a transaction on a connection of its own, so that no commit waits for it.
+func (s *Store) aside(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
+	if s.write == nil {
+		return ErrReadOnly
+	}
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, maintainTimeout)
+	defer cancel()
+	return unavailable(pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(ctx, tx) }))
+}
+
 // Correct rewrites the times of rows whose boot got a better anchor. What is done is noted with each chunk, and
 // queries of the views are right before, between and after.
 func (s *Store) Correct(ctx context.Context) error {
+	span := correctSpan
 	for ctx.Err() == nil {
 		more := false
-		err := s.writing(ctx, func(ctx context.Context, w *writer) error {
-			more = false
-			return pgx.BeginFunc(ctx, w.c, func(tx pgx.Tx) (err error) {
-				more, err = correctChunkOf(ctx, tx)
-				return err
-			})
+		began := time.Now()
+		err := s.aside(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			more, err = correctChunkOf(ctx, tx, span)
+			return err
 		})
 		if err != nil || !more {
 			return err
+		}
+		// A chunk reads what all devices brought in its span of arrivals, much or little.
+		switch took := time.Since(began); {
+		case took < correctAim/4:
+			span = min(2*span, 365*partitionDay)
+		case took > correctAim:
+			span = max(span/4, 1)
 		}
 	}
 	return context.Cause(ctx)
 }
 
-// correctChunkOf moves the oldest correction on by about correctChunk rows; SKIP LOCKED lets several hubs work.
-func correctChunkOf(ctx context.Context, tx pgx.Tx) (more bool, err error) {
+// correctChunkOf moves the oldest correction on by at most a span of arrivals (µs) and about correctChunk rows; SKIP LOCKED
+// lets several hubs work.
+func correctChunkOf(ctx context.Context, tx pgx.Tx, span int64) (more bool, err error) {
 	var ref, done, upto, shift int64
 	var epoch int32
 	err = tx.QueryRow(ctx, "SELECT ref, epoch, done, upto, shift FROM correction ORDER BY ref LIMIT 1 FOR UPDATE SKIP LOCKED").
@@ -59,12 +80,15 @@ func correctChunkOf(ctx context.Context, tx pgx.Tx) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	end := upto
+	if upto-done > span {
+		end = done + span
+	}
 	// A commit's rows share their arrival, so a chunk ends between two commits.
 	var to *int64
-	err = tx.QueryRow(ctx, `SELECT max(arrival) FROM (SELECT arrival, sum(n) OVER (ORDER BY arrival) AS total FROM
+	err = tx.QueryRow(ctx, `SELECT max(arrival) FROM (SELECT arrival, sum(n) OVER (ORDER BY arrival) AS total, min(arrival) OVER () AS low FROM
 		(SELECT arrival, count(*) AS n FROM record WHERE epoch = $1 AND arrival > $2 AND arrival <= $3 GROUP BY 1) a) b
-		WHERE total - 1 < $4 OR arrival = (SELECT min(arrival) FROM record WHERE epoch = $1 AND arrival > $2 AND arrival <= $3)`,
-		epoch, done, upto, correctChunk).Scan(&to)
+		WHERE total - 1 < $4 OR arrival = low`, epoch, done, end, correctChunk).Scan(&to)
 	if err != nil {
 		return false, err
 	}
@@ -74,7 +98,10 @@ func correctChunkOf(ctx context.Context, tx pgx.Tx) (more bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		_, err = tx.Exec(ctx, "UPDATE correction SET done = $2 WHERE ref = $1", ref, *to)
+		end = *to
+	}
+	if end < upto {
+		_, err = tx.Exec(ctx, "UPDATE correction SET done = $2 WHERE ref = $1", ref, end)
 		return true, err
 	}
 	_, err = tx.Exec(ctx, "DELETE FROM correction WHERE ref = $1", ref)
@@ -84,21 +111,22 @@ func correctChunkOf(ctx context.Context, tx pgx.Tx) (more bool, err error) {
 // retain drops days that are older than the age, or the oldest while the whole is too large; never today's. The rows of
 // each epoch are counted in the transaction that drops them, so that the account stays.
 func (s *Store) retain(ctx context.Context, now int64, r store.Retention) error {
-	if r.AgeMicros <= 0 && r.MaxBytes <= 0 {
+	if r.AgeMicros <= 0 && r.MaxBytes <= 0 || now < s.dropNext.Load() {
 		return nil
 	}
 	for ctx.Err() == nil {
 		dropped := false
-		err := s.writing(ctx, func(ctx context.Context, w *writer) error {
-			dropped = false
-			if w.hyper {
-				return nil // drop_chunks and retention policies are TimescaleDB's own; docs/stores.md
+		err := s.aside(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			var hyper bool
+			if err := tx.QueryRow(ctx, "SELECT value <> 0 FROM meta WHERE name = 'hypertable'").Scan(&hyper); err != nil || hyper {
+				return err // drop_chunks and retention policies are TimescaleDB's own; docs/stores.md
 			}
-			return pgx.BeginFunc(ctx, w.c, func(tx pgx.Tx) (err error) {
-				dropped, err = s.dropOldest(ctx, tx, now, r)
-				return err
-			})
+			dropped, err = s.dropOldest(ctx, tx, now, r)
+			return err
 		})
+		if locked(err) {
+			s.dropNext.Store(now + dropAgain.Microseconds())
+		}
 		if err != nil || !dropped {
 			return err
 		}
@@ -130,6 +158,11 @@ func (s *Store) dropOldest(ctx context.Context, tx pgx.Tx, now int64, r store.Re
 		return false, nil
 	}
 	table := pgx.Identifier{s.o.schema(), name}.Sanitize()
+	// Rows of a hub whose clock is days behind must not come in between counting and dropping.
+	lock := fmt.Sprintf("SET LOCAL lock_timeout = %d; ", dropPatience.Milliseconds())
+	if _, err := tx.Exec(ctx, lock+"LOCK TABLE "+table+" IN SHARE MODE; SET LOCAL lock_timeout = 0"); err != nil {
+		return false, fmt.Errorf("lock %s: %w", name, err)
+	}
 	// Writers of these epochs come after: they find another version of the device.
 	_, err = tx.Exec(ctx, `WITH gone AS (SELECT epoch, count(*) AS n FROM `+table+` GROUP BY 1),
 		counted AS (UPDATE epoch e SET removed = e.removed + gone.n FROM gone WHERE e.ref = gone.epoch RETURNING e.device)
@@ -137,6 +170,9 @@ func (s *Store) dropOldest(ctx context.Context, tx pgx.Tx, now int64, r store.Re
 	if err != nil {
 		return false, err
 	}
-	_, err = tx.Exec(ctx, "DROP TABLE "+table)
-	return true, err
+	// Whoever asks for rows waits behind a drop that waits for one who is at it already: only for a moment.
+	if _, err = tx.Exec(ctx, lock+"DROP TABLE "+table); err != nil {
+		return false, fmt.Errorf("drop %s, which somebody may be reading: %w", name, err)
+	}
+	return true, nil
 }

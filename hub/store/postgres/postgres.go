@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,6 +46,8 @@ type Store struct {
 	once   sync.Once
 	err    error
 	health store.Meter
+
+	dropNext atomic.Int64 // µs UTC: retention that was in somebody's way looks again then
 }
 
 var (

@@ -142,8 +142,5 @@ func (t *tx) copyRows(ctx context.Context) error {
 	return err
 }
 
-// jsonSafe replaces what the engine's text cannot hold; a series key or unit with a NUL is legal UTF-8 to everyone else.
-func jsonSafe(s string) string {
-	s = strings.ReplaceAll(s, "\x00", "\u2400")
-	return strings.ReplaceAll(s, `\u0000`, "\u2400")
-}
+// withoutNUL replaces what the engine's text cannot hold; a unit or a label with a NUL is legal UTF-8 to everyone else.
+func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "\u2400") }

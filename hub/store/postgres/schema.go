@@ -148,18 +148,28 @@ func (s *Store) create(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// partition makes sure that the day of an arrival has its partition, in a transaction of its own.
+// partition makes sure that the day of an arrival has its partition, in a transaction of its own. A table that is attached waits
+// for nobody who reads or writes rows, unlike one that is created as a partition: that would stand behind a query of hours, as
+// pg_dump makes, and everybody else behind it.
 func (w *writer) partition(ctx context.Context, arrival int64) error {
 	day := floorDay(arrival)
 	if w.hyper || w.days[day] {
 		return nil
 	}
-	name := pgx.Identifier{partitionName(day)}.Sanitize()
+	plain := partitionName(day)
+	name := pgx.Identifier{plain}.Sanitize()
 	err := pgx.BeginFunc(ctx, w.c, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s PARTITION OF record FOR VALUES FROM (%d) TO (%d)", name, day, day+partitionDay))
+		var there bool
+		err := tx.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_class c JOIN pg_inherits i ON i.inhrelid = c.oid JOIN pg_class p ON p.oid = i.inhparent"+
+			" WHERE c.relname = $1 AND p.relname = 'record' AND c.relnamespace = p.relnamespace AND p.relnamespace = current_schema()::regnamespace", plain).Scan(&there)
+		if err != nil || there {
+			return err
+		}
+		_, err = tx.Exec(ctx, fmt.Sprintf("CREATE TABLE %s (LIKE record INCLUDING DEFAULTS INCLUDING CONSTRAINTS); "+
+			"ALTER TABLE record ATTACH PARTITION %[1]s FOR VALUES FROM (%d) TO (%d)", name, day, day+partitionDay))
 		return err
 	})
 	if err == nil {

@@ -59,16 +59,18 @@ func (t *tx) refs(ctx context.Context) error {
 func (t *tx) seriesRef(b *pgx.Batch, d *work, s *ledger.Series) error {
 	labels := make(map[string]string, len(s.Labels))
 	for _, l := range s.Labels {
-		labels[l.Key] = l.Value
+		labels[l.Key] = withoutNUL(l.Value)
 	}
 	text, err := json.Marshal(labels)
 	if err != nil {
 		return fmt.Errorf("encode labels: %w", err)
 	}
-	b.Queue(`WITH added AS (INSERT INTO series_item (device, key, name, labels, unit, type) VALUES ($1,$2,$3,$4,$5,$6)
+	// An INSERT that meets a row takes a number from the sequence all the same, so one that is there is looked for first.
+	b.Queue(`WITH found AS (SELECT ref FROM series_item WHERE device = $1 AND key = $2 AND unit = $5 AND type = $6),
+		added AS (INSERT INTO series_item (device, key, name, labels, unit, type) SELECT $1,$2,$3::text,$4::jsonb,$5,$6 WHERE NOT EXISTS (SELECT FROM found)
 		ON CONFLICT DO NOTHING RETURNING ref)
-		SELECT ref FROM added UNION ALL SELECT ref FROM series_item WHERE device = $1 AND key = $2 AND unit = $5 AND type = $6 LIMIT 1`,
-		d.Ref, jsonSafe(s.Key()), s.Name, jsonSafe(string(text)), jsonSafe(s.Unit), int16(s.Type)).
+		SELECT ref FROM found UNION ALL SELECT ref FROM added`,
+		d.Ref, s.Key(), s.Name, string(text), withoutNUL(s.Unit), int16(s.Type)).
 		QueryRow(func(r pgx.Row) error { return r.Scan(&s.Ref) })
 	return nil
 }
@@ -96,9 +98,10 @@ func (t *tx) queueForms(b *pgx.Batch) {
 				if r.Type.Base() == record.TypeDecimal {
 					scale = math.Pow10(r.Type.Decimals())
 				}
-				b.Queue(`WITH added AS (INSERT INTO form (kind, quality, type, clock, kind_name, quality_name, type_name, scale)
-					VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING RETURNING ref)
-					SELECT ref FROM added UNION ALL SELECT ref FROM form WHERE kind = $1 AND quality = $2 AND type = $3 AND clock = $4 LIMIT 1`,
+				b.Queue(`WITH found AS (SELECT ref FROM form WHERE kind = $1 AND quality = $2 AND type = $3 AND clock = $4),
+					added AS (INSERT INTO form (kind, quality, type, clock, kind_name, quality_name, type_name, scale)
+					SELECT $1,$2,$3,$4,$5::text,$6::text,$7::text,$8::double precision WHERE NOT EXISTS (SELECT FROM found) ON CONFLICT DO NOTHING RETURNING ref)
+					SELECT ref FROM found UNION ALL SELECT ref FROM added`,
 					int16(r.Kind), int16(r.Quality), int16(r.Type), int16(r.Clock), r.Kind.String(), r.Quality.String(), r.Type.String(), scale).
 					QueryRow(func(row pgx.Row) error {
 						var ref int16
@@ -165,10 +168,10 @@ func (t *tx) device(d *work) {
 		}
 		skipped, gapped := holes(x.Epoch)
 		t.after.Queue(`UPDATE epoch SET next = $2, chain_next = $3, ends = $4, quarantined = $5, rows = $6, late = $7, skipped = $8,
-			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
+			gapped = $9, boot = $10, arrived = $11, last_t = $12, marks = $15, first = $16 WHERE ref = $1 AND next = $13 AND chain_next = $14`, x.Ref,
 			int64(x.Next), int64(x.ChainNext), int64(x.End), x.Quarantined, int64(x.Rows), int64(x.Late), int64(skipped),
 			int64(gapped), x.Boot, x.Arrived, x.LastTime, int64(was.Next), int64(was.ChainNext),
-			store.AppendMarks([]byte{}, x.Marks)).Exec(one)
+			store.AppendMarks([]byte{}, x.Marks), int64(x.First)).Exec(one)
 		t.gaps(x.Ref, was.Gaps, x.Gaps)
 		t.skips(x.Ref, was.Skipped, x.Skipped)
 	}

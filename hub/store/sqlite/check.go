@@ -23,7 +23,7 @@ func (t *tx) matches(device int64, e *epochRow, c *store.Change) (bool, error) {
 		}
 		return t.producersMatch(device, c)
 	}
-	if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !ledger.ReadBack(c) {
+	if e == nil || e.pos.Next != c.From || e.pos.ChainNext != c.FromChain || e.pos.Quarantined && !c.Lower && !ledger.ReadBack(c) || !ledger.Lowers(c, e.pos.First) {
 		return false, nil
 	}
 	for _, g := range c.ShrinkGaps {

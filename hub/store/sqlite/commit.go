@@ -83,7 +83,15 @@ func (t *tx) apply(c *store.Change) (store.Result, error) {
 			return store.Result{}, err
 		}
 	}
+	if c.Lower {
+		e.pos.First = c.First
+	}
 	e.pos.Next, e.pos.ChainNext = c.To, c.ToChain
+	if c.BeginsWithMark() {
+		if err := e.mark(store.Mark{Offset: c.First, Chain: c.FromChain}); err != nil {
+			return store.Result{}, err
+		}
+	}
 	if c.To > c.From {
 		if err := e.mark(store.Mark{Offset: c.To, Chain: c.ToChain}); err != nil {
 			return store.Result{}, err
@@ -283,8 +291,8 @@ func (t *tx) finish() error {
 		if !e.dirty {
 			continue
 		}
-		err := t.c.exec(`UPDATE epoch SET next = ?, chain_next = ?, ends = ?, quarantined = ?, rows = ?, skipped = ?,
-			gapped = ?, arrived = ?, last_t = ?, marks = ? WHERE ref = ?`, int64(e.pos.Next), int64(e.pos.ChainNext),
+		err := t.c.exec(`UPDATE epoch SET first = ?, next = ?, chain_next = ?, ends = ?, quarantined = ?, rows = ?, skipped = ?,
+			gapped = ?, arrived = ?, last_t = ?, marks = ? WHERE ref = ?`, int64(e.pos.First), int64(e.pos.Next), int64(e.pos.ChainNext),
 			int64(e.pos.End), e.pos.Quarantined, int64(e.pos.Rows), e.skipped, e.gapped, t.now, e.lastT, notNil(e.marks), e.ref)
 		if err != nil {
 			return err

@@ -194,6 +194,37 @@ func testReason(t *testing.T, s store.Store) {
 	refuse(t, s, again)
 }
 
+// testLower: an epoch that began at 40 began at 37 by the word of another box; once, and in quarantine too.
+func testLower(t *testing.T, s store.Store) {
+	h := newHistory("lower", "telemetry", 1)
+	h.next, h.chain = 40, 99
+	apply(t, s, h.create(3), h.gap(2, record.ReasonCorrupt))
+	if p := position(t, s, "lower", 1); len(p.Marks) != 3 || p.Marks[0] != (store.Mark{Offset: 40, Chain: 99}) {
+		t.Errorf("the beginning of a root is not marked: %+v", p.Marks)
+	}
+	lower := func(from, to record.Offset) store.Change {
+		c := h.at()
+		c.Lower, c.First = true, from
+		c.Gaps = []record.Gap{{Epoch: 1, Range: record.Range{From: from, To: to}, Reason: record.ReasonDiskLost, ChainTo: 99}}
+		return c
+	}
+	refuse(t, s, lower(37, 39)) // it does not begin there
+	stale := lower(37, 40)
+	stale.From--
+	stale.To--
+	refuse(t, s, stale)
+	apply(t, s, lower(38, 40))
+	refuse(t, s, lower(37, 40)) // another hub was first
+	q := h.at()
+	q.Quarantine = true
+	apply(t, s, q)
+	for _, p := range []store.Position{apply(t, s, lower(37, 38)), position(t, s, "lower", 1)} {
+		if p.First != 37 || p.Next != 45 || p.Rows != 3 || !p.Quarantined || len(p.Gaps) != 3 || p.Gaps[0].From != 37 || p.Gaps[1].From != 38 || p.Gaps[2].From != 43 {
+			t.Errorf("lowered: %+v", p)
+		}
+	}
+}
+
 func testSkips(t *testing.T, s store.Store) {
 	h := newHistory("box", "events", 1)
 	c := h.create(10)
@@ -243,6 +274,27 @@ func testDefinitions(t *testing.T, s store.Store) {
 	if p := position(t, s, "box", 2); len(p.Series) != 1 {
 		t.Errorf("definitions of another epoch leak: %v", p.Series)
 	}
+}
+
+// testTexts: whatever a device may lawfully say in a text is kept. A text that one engine cannot hold would stop all devices
+// of a commit, as the commit is tried again and again.
+func testTexts(t *testing.T, s store.Store) {
+	h := newHistory("box", "telemetry", 1)
+	c := h.create(2)
+	for i, text := range []string{`\u0000`, `\\u0000`, `a\`, "a\x00b", `"\x00`, "\u2400", "\ufffe\U0010ffff", `{"a":`, "'; DROP TABLE device; --", "%s$1?"} {
+		d := definition(record.SeriesID(10 + i))
+		d.Series.Labels = []record.Label{{Key: "text", Value: text}}
+		d.Series.Unit = text
+		if err := d.Series.Normalize(); err != nil {
+			t.Fatal(err)
+		}
+		c.Definitions = append(c.Definitions, d)
+	}
+	apply(t, s, c)
+	if p := position(t, s, "box", 1); len(p.Series) != len(c.Definitions) {
+		t.Errorf("%d series are stored, want %d", len(p.Series), len(c.Definitions))
+	}
+	apply(t, s, h.rows(1))
 }
 
 // producer is one of which these sequences were taken.

@@ -57,7 +57,7 @@ func testHostile(t *testing.T, s store.Store) {
 		Labels: []record.Label{{Key: "k", Value: "\x00" + strings.Repeat("\U0010ffff", 200)}}, Type: record.TypeInt}})
 	play("units and labels", c)
 
-	for i, boot := range []string{"'", strings.Repeat("~", record.MaxBootName), "\\u0000"} {
+	for i, boot := range []string{"'", strings.Repeat("~", record.MaxMarkWord), "\\u0000"} {
 		h = fresh(0)
 		c = h.create(3)
 		for k := range c.Rows {

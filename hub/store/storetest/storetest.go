@@ -32,8 +32,10 @@ func Run(t *testing.T, open Open) {
 		{"create race", testCreateRace},
 		{"parent", testParent},
 		{"gaps and fills", testGaps},
+		{"lower beginning", testLower},
 		{"skips and dead letters", testSkips},
 		{"definitions", testDefinitions},
+		{"texts", testTexts},
 		{"producers", testProducers},
 		{"sequences of producers", testSequences},
 		{"marks", testMarks},
@@ -127,6 +129,33 @@ type history struct {
 	next           record.Offset
 	chain          uint64
 	defined        bool
+}
+
+// History makes changes for the tests of one engine.
+type History struct{ h *history }
+
+// NewHistory is that of one epoch that no store has yet.
+func NewHistory(device, stream string, e record.Epoch) History {
+	return History{newHistory(device, stream, e)}
+}
+
+// Create makes the epoch with n readings of two series.
+func (h History) Create(n int) store.Change { return h.h.create(n) }
+
+// Rows extends it by n readings.
+func (h History) Rows(n int) store.Change { return h.h.rows(n) }
+
+// Gap extends it by a gap.
+func (h History) Gap(n int, why record.Reason) store.Change { return h.h.gap(n, why) }
+
+// Fill fills a gap of one record that an earlier change has made.
+func (h History) Fill(g record.Gap) store.Change {
+	c := h.h.at()
+	c.Late, c.RowBase, c.Rows = true, g.From, readings(g.From, 1)
+	now := g
+	now.From, now.ChainFrom = g.To, g.ChainTo
+	c.ShrinkGaps = []store.GapShrink{{At: g.From, Now: now}}
+	return c
 }
 
 func newHistory(device, stream string, e record.Epoch) *history {

@@ -90,7 +90,7 @@ func (p *process) exits() int {
 	return p.ended
 }
 
-// link is a TCP proxy that can be cut.
+// link is a TCP proxy that can be cut: internal/cutproxy is of another module.
 type link struct {
 	l      net.Listener
 	target string

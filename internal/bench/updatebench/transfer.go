@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/edgelog/edgelog/hub/fleet"
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
+	"github.com/edgelog/edgelog/internal/cutproxy"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
 )
@@ -86,7 +86,7 @@ func httpsFigure(o options) error {
 
 // linkFigure is the share of a link of 10 Mbit/s with a round trip of 100 ms that content takes.
 func linkFigure(o options) error {
-	took, err := timed(o, "link", linkBytes, setup{link: slowLink})
+	took, err := timed(o, "link", linkBytes, setup{link: cutproxy.Slow(linkRate, linkDelay)})
 	if err != nil {
 		return err
 	}
@@ -124,15 +124,15 @@ type transfer struct {
 	dir    string
 	agent  *exec.Cmd
 	others []*exec.Cmd
-	link   net.Listener
+	link   *cutproxy.Link
 	hub    fleet.Client
 }
 
 // setup is how the parts are connected.
 type setup struct {
-	link   func(target string) (net.Listener, error) // what lies between agent and broker; nil: nothing
-	tls    bool                                      // certificates on both sides
-	mirror bool                                      // an nginx has the content
+	link   cutproxy.Carry // what lies between agent and broker; nil: nothing
+	tls    bool           // certificates on both sides
+	mirror bool           // an nginx has the content
 }
 
 func newTransfer(o options, dir string, size int, s setup) (x *transfer, err error) {
@@ -142,6 +142,15 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 			x.close()
 		}
 	}()
+	if err := x.prepare(size, s); err != nil {
+		return x, err
+	}
+	return x, x.start(o, s)
+}
+
+// prepare publishes the release, and writes what the programs are told.
+func (x *transfer) prepare(size int, s setup) error {
+	dir := x.dir
 	f := repotest.New(fatal{}, filepath.Join(dir, "releases"), time.Now())
 	content := make([]byte, size)
 	rand.NewChaCha8([32]byte{1}).Read(content)
@@ -150,24 +159,24 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 	f.Publish()
 	broker, err := freeAddress()
 	if err != nil {
-		return x, err
+		return err
 	}
 	web, err := freeAddress()
 	if err != nil {
-		return x, err
+		return err
 	}
 	_, port, _ := net.SplitHostPort(broker)
 	reached := broker
 	if s.link != nil {
-		if x.link, err = s.link(broker); err != nil {
-			return x, err
+		if x.link, err = cutproxy.Start(broker, s.link); err != nil {
+			return err
 		}
-		reached = x.link.Addr().String()
+		reached = x.link.Addr()
 	}
 	scheme, secure, listener, mirrors := "tcp", [3]string{}, "", ""
 	if s.tls {
 		if err := certificates(dir, "hub", "bench"); err != nil {
-			return x, err
+			return err
 		}
 		scheme = "ssl"
 		listener = fmt.Sprintf("cafile %[1]s/ca.crt\ncertfile %[1]s/server.crt\nkeyfile %[1]s/server.key\nrequire_certificate true\n", dir)
@@ -192,9 +201,15 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 	} {
 		file := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
-			return x, err
+			return err
 		}
 	}
+	return nil
+}
+
+// start starts the programs and waits until the hub knows the box.
+func (x *transfer) start(o options, s setup) error {
+	dir := x.dir
 	mosquitto, err := exec.LookPath("mosquitto")
 	if err != nil {
 		mosquitto = "/usr/sbin/mosquitto"
@@ -210,13 +225,13 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
-			return x, fmt.Errorf("start %s: %w", args[0], err)
+			return fmt.Errorf("start %s: %w", args[0], err)
 		}
 		x.others = append(x.others, cmd)
 		time.Sleep(time.Second) // the broker first, then the hub; each tries again if it is too early
 	}
 	x.agent = x.others[len(x.others)-1]
-	return x, x.await("the box is known", func() bool {
+	return x.await("the box is known", func() bool {
 		list, err := x.hub.List(context.Background())
 		return err == nil && list.Online == 1
 	})
@@ -262,66 +277,5 @@ func (x *transfer) close() {
 	}
 	if x.link != nil {
 		x.link.Close()
-	}
-}
-
-// slowLink is a proxy with the rate and delay of the link in each direction.
-func slowLink(target string) (net.Listener, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	go func() { // until the listener is closed
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			d, err := net.Dial("tcp", target)
-			if err != nil {
-				c.Close()
-				continue
-			}
-			go carry(c, d)
-			go carry(d, c)
-		}
-	}()
-	return l, nil
-}
-
-// carry copies at the link's rate; what it read arrives a delay later.
-func carry(to, from net.Conn) {
-	type piece struct {
-		at   time.Time
-		data []byte
-	}
-	line := make(chan piece, 32)
-	go func() {
-		defer close(line)
-		free := time.Now()
-		for {
-			buf := make([]byte, 8<<10)
-			n, err := from.Read(buf)
-			if n > 0 {
-				if now := time.Now(); free.Before(now) {
-					free = now
-				}
-				free = free.Add(time.Duration(float64(n) / linkRate * float64(time.Second)))
-				line <- piece{free.Add(linkDelay), buf[:n]}
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	for p := range line {
-		time.Sleep(time.Until(p.at))
-		if _, err := to.Write(p.data); err != nil && !errors.Is(err, io.EOF) {
-			break
-		}
-	}
-	to.Close()
-	from.Close()
-	for range line { // its reader ends now
 	}
 }

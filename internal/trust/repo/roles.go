@@ -64,10 +64,28 @@ func LoadRoles(file string) (*Roles, error) {
 	return &r, nil
 }
 
+// Holds reports whether the key of this id is one of the role's.
+func (r Role) Holds(id string) (bool, error) {
+	h, err := r.holders()
+	if err != nil {
+		return false, err
+	}
+	for _, k := range h.Keys {
+		own, err := k.ID()
+		if err != nil {
+			return false, fmt.Errorf("id of a key: %w", err)
+		}
+		if own == id {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (r Role) holders() (Holders, error) {
 	h := Holders{Threshold: r.Threshold}
 	for _, file := range r.Keys {
-		k, err := LoadPublic(file)
+		k, err := loadPublic(file)
 		if err != nil {
 			return h, err
 		}
