@@ -171,3 +171,22 @@ func TestPictureLargerThanItsInput(t *testing.T) {
 		}
 	}
 }
+
+// What belongs to a batch as a whole is nobody's result.
+func TestOutputWithoutBatch(t *testing.T) {
+	info := acl.Info{Batches: []int{1, 4}, Outputs: []acl.Tensor{{Name: "y", Type: acl.Float32, Dims: []int64{4, 6}, Bytes: 96}}}
+	for _, ok := range [][]int64{{4, 6}, {-1, 6}, {24}, nil} {
+		if info.Outputs[0].Dims = ok; divisible(info) != nil {
+			t.Error(divisible(info))
+		}
+	}
+	for _, dims := range [][]int64{{1, 24}, {6, 4}} {
+		if info.Outputs[0].Dims = dims; divisible(info) == nil {
+			t.Errorf("an output of %v is divided among 4", dims)
+		}
+	}
+	info.Batches = nil
+	if err := divisible(info); err != nil { // batches of 1
+		t.Error(err)
+	}
+}
