@@ -190,3 +190,18 @@ func TestOutputWithoutBatch(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Numbers that begin like a picture are numbers for a model that takes no pictures.
+func TestNumbersThatLookLikeAPicture(t *testing.T) {
+	k, err := newIntake(acl.Info{Inputs: []acl.Tensor{{Name: "x", Type: acl.Float32, Format: acl.ND, Dims: []int64{1, 2}, Bytes: 8}}}, Input{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := k.floats([]float64{31.9809551239013671875, 1}) // ff d8 ff 41
+	if err != nil || !isJPEG(data) {
+		t.Fatalf("% x %v", data, err)
+	}
+	if f, err := k.prepare(data, true); err != nil || !bytes.Equal(f.parts[0], data) {
+		t.Error(err)
+	}
+}
