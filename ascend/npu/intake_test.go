@@ -158,3 +158,16 @@ func FuzzPrepare(f *testing.F) {
 		}
 	})
 }
+
+// A model whose sizes do not fit each other is refused: its pictures would be cut off.
+func TestPictureLargerThanItsInput(t *testing.T) {
+	for name, x := range pictureKinds {
+		if _, err := newIntake(acl.Info{Inputs: []acl.Tensor{x}}, Input{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		x.Bytes = 48
+		if _, err := newIntake(acl.Info{Inputs: []acl.Tensor{x}}, Input{}); err == nil {
+			t.Errorf("%s: an input of 48 bytes is taken", name)
+		}
+	}
+}
