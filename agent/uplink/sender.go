@@ -152,6 +152,7 @@ func (s *Sender) Connected(now time.Time) {
 
 // Disconnected ends the connection. What was in flight is not known to have arrived.
 func (s *Sender) Disconnected(now time.Time, err error) {
+	s.missed(now)
 	s.phase, s.nonce, s.hellos = PhaseDown, 0, nil
 	s.forgetFlight()
 	s.window.credit = 0
@@ -191,6 +192,7 @@ func (s *Sender) Tick(now time.Time) {
 		} else {
 			s.timer.progress = doubled(s.timer.progress)
 			s.window.shrink()
+			s.missed(now)
 		}
 		s.hello(now)
 	case s.timer.helloDue(now) && (s.phase == PhaseWaiting ||
