@@ -34,6 +34,8 @@ func (m *small) missed(f *flight, now time.Time) {
 		m.probing, m.limit, m.wait = false, m.limit/2, min(2*m.wait, maxProbeWait)
 	case m.misses >= missesToDivide:
 		m.limit, m.wait = max(f.bytes/2, minFrameLimit), minProbeWait
+	case m.limit > 0: // with what was learnt to pass: size may not be the cause
+		m.wait = minProbeWait
 	default:
 		return
 	}
@@ -83,7 +85,7 @@ func (s *Sender) missed(now time.Time) {
 		}
 		f := &st.flight[0]
 		st.stuck.missed(f)
-		if !f.whole && f.bytes > minFrameLimit {
+		if !f.whole && (f.bytes > minFrameLimit || st.small.limit > 0) {
 			st.small.missed(f, now)
 		}
 	}

@@ -215,6 +215,10 @@ func (w *world) settle(limit time.Duration) {
 			w.s.Received(take(&w.down, 0), w.now)
 			busy = true
 		}
+		if !w.connected { // the broker has ended it
+			w.now = w.now.Add(time.Second)
+			continue
+		}
 		if busy {
 			w.now = w.now.Add(time.Millisecond)
 			continue
