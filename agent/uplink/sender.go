@@ -1,6 +1,6 @@
 // Package uplink delivers the log of a device to the hub, exactly once and in order per stream.
 //
-// Sender is the agent's half of the delivery protocol (docs/protocol.md, rules A1 to A12) as a state machine
+// Sender is the agent's half of the delivery protocol (docs/protocol.md, rules A1 to A13) as a state machine
 // without goroutine, clock or transport: events in (Connected, Received, LogChanged, Tick), messages out (Next). It
 // serves all streams of a device over one connection. Loop drives it over a wire.Link. Log adapts a *buffer.Log.
 package uplink
