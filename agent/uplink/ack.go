@@ -193,6 +193,7 @@ func (s *Sender) land(st *stream, e *epoch) {
 			return false
 		}
 		s.window.remove(f.size)
+		st.small.landed(f.bytes)
 		for _, id := range f.defs {
 			e.covered.add(id)
 		}

@@ -18,6 +18,8 @@ type stream struct {
 	flight []flight // frames sent under this nonce and not acknowledged, in order of sending
 	back   back
 	hard   hard
+	small  small
+	stuck  stuck
 	fills  []fill
 	at     record.Offset // where the source was last read, for messages
 	ages   ages
@@ -61,8 +63,9 @@ type flight struct {
 	record.Range
 	chain uint64 // chain(To)
 	gap   bool
-	size  int // in the window
-	bytes int // on the wire, about
+	size  int  // in the window
+	bytes int  // on the wire, about
+	whole bool // one record or one producer's message
 	old   bool
 	defs  []record.SeriesID
 	fill  bool

@@ -17,7 +17,7 @@ import (
 // order in which they appear, and messages under way have no order.
 var leftOut = map[string]bool{
 	"uplink.Status": true, "uplink.timer": true, "uplink.Options": true, "uplink.ages": true, "uplink.pacer": true, "uplink.held": true,
-	"uplink.Bodies": true, "uplink.scratch": true, "uplink.gathering": true, "record.Encoder": true, "record.Decoder": true,
+	"uplink.Bodies": true, "uplink.scratch": true, "uplink.gathering": true, "uplink.stuck": true, "record.Encoder": true, "record.Decoder": true,
 	"receive.counters": true, "receive.queue": true, "receive.credit": true, "receive.Options": true, "receive.bodies": true,
 	"receive.storeState": true, "time.Duration": true, "sync.Mutex": true,
 }
