@@ -247,6 +247,11 @@ check-32bit: ## what runs on a box compiles for armv7 (without cgo: no cross com
 	@GOOS=linux GOARCH=arm GOARM=7 CGO_ENABLED=0 $(GO) build ./buffer/... ./agent/... ./drivers/... ./mcu ./mcu/boot/... \
 		./ascend/... ./cmd/edgectl ./cmd/edge-npu ./cmd/edge-updater
 
+# --- pipelines ---------------------------------------------------------------------------------------------------
+.PHONY: bench-pipeline
+bench-pipeline: ## what one pipeline takes in a second, against reading the log alone
+	@$(GO) test -count=1 ./agent/pipeline -run '^$$' -bench Pipeline -benchtime 5x | grep '^bench'
+
 # --- page ------------------------------------------------------------------------------------------------------
 .PHONY: test-page
 test-page: ## the box's web page in a real Chromium, against a real agent (SHOTS=directory keeps pictures)

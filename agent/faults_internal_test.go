@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/agent/health"
+	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 )
 
@@ -39,6 +40,19 @@ func TestEndedCertificate(t *testing.T) {
 		list := f.List()
 		if len(list) != 1 || list[0].Code != c.code || !strings.HasPrefix(list[0].Text, c.says) {
 			t.Errorf("%s: %+v, want %s, %q…", c.name, list, c.code, c.says)
+		}
+	}
+}
+
+// TestEveryQualityHasACode: every quality that a sensor can give has its explanation.
+func TestEveryQualityHasACode(t *testing.T) {
+	for _, q := range record.Qualities() {
+		code, ok := badReading[q]
+		if ok == (q == record.QualityGood || q == record.QualityMayRepeat) {
+			t.Errorf("quality %s has code %q", q, code)
+		}
+		if _, declared := health.Lookup(code); ok && !declared {
+			t.Errorf("quality %s: code %s is not declared", q, code)
 		}
 	}
 }

@@ -13,7 +13,8 @@ type Cursor struct {
 	name string
 }
 
-// Cursor returns the position of that name; a new one stands at the oldest retained offset.
+// Cursor returns the position of that name (record.ValidProducer, else ErrInvalid); a new one stands at the oldest
+// retained offset. ErrFull: the stream has segment.MaxCursors others.
 func (l *Log) Cursor(name string) (*Cursor, error) {
 	if !record.ValidProducer(name) {
 		return nil, fmt.Errorf("%w: cursor name %q", ErrInvalid, name)

@@ -15,7 +15,6 @@ const (
 	MaxCommitInterval   = time.Minute
 	MaxStreams          = 64
 	MaxPriority         = 9
-	MaxCursorName       = record.MaxProducerName
 
 	stateSlack      = 256 << 10 // reserved behind SegmentBytes, for state blocks and the index on a full disk
 	minSlack        = 16 << 10  // the same for small segments

@@ -44,9 +44,6 @@ type Key = segment.Key
 // ErrKey is in a HeldError if it is the key that is missing.
 var ErrKey = segment.ErrKey
 
-// ParseKey reads the content of a key file: 32 raw bytes, 64 hexadecimal digits, or base64 of 32 bytes.
-func ParseKey(b []byte) (Key, error) { return segment.ParseKey(b) }
-
 // StreamOptions of one stream; zero values take the defaults named in limits.go.
 type StreamOptions struct {
 	Name           string

@@ -18,7 +18,7 @@ type Quantity struct {
 	Min, Max float64 // plausible range in Unit, inclusive; both 0 for no range
 }
 
-// Sample is one value of one quantity. Value types follow Quantity.Type; a bad sample has type none, its reason in
+// Sample is one value of one quantity, as it was read: who asked stamps it. Value types follow Quantity.Type; a bad sample has type none, its reason in
 // Quality and the raw bytes in Detail.
 type Sample struct {
 	Quantity int // index into Quantities at the time of the Read
@@ -39,6 +39,7 @@ type Sensor interface {
 	// is a sample with a bad quality, not an error. An error means that nothing can be said of the whole sensor
 	// now (bus gone, file missing); samples appended before it still count.
 	Read(ctx context.Context, dst []Sample) ([]Sample, error)
+	// Close gives the device up. It may be called again.
 	Close() error
 }
 

@@ -4,10 +4,9 @@ import "time"
 
 // Bounds of a line and its nodes.
 const (
-	MaxNodes    = 32 // of one line
-	MaxUnit     = 247
-	MaxEvents   = 39 // in one answer
-	MaxSettings = 64 // declared for one node
+	MaxNodes  = 32 // of one line
+	MaxUnit   = 247
+	MaxEvents = 39 // in one answer
 
 	MinPoll = 20 * time.Millisecond
 	MaxPoll = time.Minute

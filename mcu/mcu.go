@@ -22,7 +22,9 @@ import (
 
 // Bus asks nodes; *modbus.Master is one. Calls come from one goroutine. A question is asked once: it is repeated here.
 type Bus interface {
+	// ReadHolding reads n registers from addr on (function 3).
 	ReadHolding(ctx context.Context, unit byte, addr uint16, n int) ([]uint16, error)
+	// WriteRegisters writes registers from addr on (function 16). nil: the node has confirmed it.
 	WriteRegisters(ctx context.Context, unit byte, addr uint16, v []uint16) error
 	// Custom asks a function of the node's own, whose answer says how long it is.
 	Custom(ctx context.Context, unit, function byte, data []byte) ([]byte, error)
@@ -35,7 +37,9 @@ type Ticket interface {
 
 // Log is the stream that a line writes to.
 type Log interface {
+	// Define gives a series its id; the same series has the same id again.
 	Define(s record.Series) (record.SeriesID, error)
+	// Append copies the draft. One that the log has already is no error: the ticket waits for the first copy.
 	Append(ctx context.Context, d record.Draft) (Ticket, error)
 	Sync(ctx context.Context) error // what was appended becomes durable now
 	// Last is the durable position of a producer: of this incarnation if the log knows it, else of the one before.
@@ -118,23 +122,23 @@ type Status struct {
 	Heard       time.Time // last good answer; zero: never
 	Identity    Identity
 	Incarnation uint64
-	Taken       uint32 // last sequence given to the log
-	Durable     uint32 // last sequence that is durable, and acknowledged or about to be
-	Fill        int
-	EventsTotal uint64 // taken since the agent's start
-	Rate        float64
+	Taken       uint32            // last sequence given to the log
+	Durable     uint32            // last sequence that is durable, and acknowledged or about to be
+	Fill        int               // events in its queue
+	EventsTotal uint64            // taken since the agent's start
+	Rate        float64           // events a second, smoothed
 	Lost        map[string]uint64 // by reason since the agent's start; reset: at most
 	Resets      uint64            // seen since the agent's start
-	Timeouts    uint64
-	Damaged     uint64
+	Timeouts    uint64            // questions without an answer
+	Damaged     uint64            // questions that failed otherwise: checksum, form, line
 	Stats       map[string]uint32 // the node's own counters
-	Uptime      time.Duration
-	TimeError   time.Duration // bound of the error of its events' times, now
-	TimeWorst   time.Duration // the widest that an event was given since the agent's start
-	DriftPPM    float64       // of its crystal against the box, positive: it is slow; 0 until it is known
-	ClockState  string
-	ClockOff    time.Duration
-	ClockDrift  float64 // ppm of the clock chip, between two settings of it
+	Uptime      time.Duration     // since its boot
+	TimeError   time.Duration     // bound of the error of its events' times, now
+	TimeWorst   time.Duration     // the widest that an event was given since the agent's start
+	DriftPPM    float64           // of its crystal against the box, positive: it is slow; 0 until it is known
+	ClockState  string            // of its clock chip: runs, absent, stopped, not plausible; "": not known
+	ClockOff    time.Duration     // how far its clock chip is off, positive: it is ahead
+	ClockDrift  float64           // ppm of the clock chip, between two settings of it
 	Slots       []Slot
 	Outputs     map[string]bool
 	FailSafe    bool

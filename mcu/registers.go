@@ -95,7 +95,7 @@ type Identity struct {
 	Serial   uint32 // 0: never set
 	Queue    int    // events that it holds
 	Block    int    // events in one answer
-	Features uint16
+	Features uint16 // bits Feature…
 	Boots    uint32 // 0: not kept
 	Cause    string // of the last reset
 	Timers   int
@@ -126,22 +126,22 @@ func ParseIdentity(w []uint16) (Identity, error) {
 
 // Block is one look at a node's queue; its parts belong together.
 type Block struct {
-	Incarnation uint64
-	Released    uint32
-	Fill        int
-	Lost        uint16 // low word of the overflows of this life
-	ReadMS      uint32
+	Incarnation uint64  // of this life; 0: it was given none yet
+	Released    uint32  // last sequence that was acknowledged
+	Fill        int     // events that wait
+	Lost        uint16  // low word of the overflows of this life
+	ReadMS      uint32  // ms since boot when it answered, modulo 2³²
 	Events      []Event // from Released+1 on, as many as the answer carries
 }
 
-// Event is one event of a node.
+// Event is one event of a node (firmware/REGISTERS.md).
 type Event struct {
-	Sequence uint32
-	Kind     uint8
-	Source   uint8
-	Quality  uint8
-	MS       uint32
-	Value    uint16
+	Sequence uint32 // within the life of the node
+	Kind     uint8  // Kind…, 4 bits
+	Source   uint8  // slot or output, by Kind; 4 bits
+	Quality  uint8  // of a reading: a record.Quality
+	MS       uint32 // since boot when it happened
+	Value    uint16 // by Kind
 }
 
 // Kinds of events.
@@ -171,11 +171,11 @@ func ParseBlock(w []uint16) (Block, error) {
 	return b, nil
 }
 
-// ParseTake reads an answer to functionTake. whole is false if an event is too old for its age to be told: the registers
+// parseTake reads an answer to functionTake. whole is false if an event is too old for its age to be told: the registers
 // have its time.
 //
 //	RELEASED u32 | FILL u16 | LOST u16 | READ_MS u32 | events × (kind, source and quality u16 | age ms u16 | value u16)
-func ParseTake(life uint64, p []byte) (b Block, whole bool, err error) {
+func parseTake(life uint64, p []byte) (b Block, whole bool, err error) {
 	if len(p) < takeHead {
 		return Block{}, false, ErrShort
 	}
@@ -209,8 +209,8 @@ type Slot struct {
 	ROM     string // 28-0416a1b2c3ff; "" is empty
 	Value   int16  // 1/16 °C
 	Quality uint8
-	AgeS    uint16
-	Errors  uint16
+	AgeS    uint16 // s since it was read
+	Errors  uint16 // readings that failed
 }
 
 // ParseSlots reads the sensor table.

@@ -167,7 +167,7 @@ func (l *Line) look(ctx context.Context, n *node) (Block, window, error) {
 	if err != nil {
 		return Block{}, w, err
 	}
-	b, whole, err := ParseTake(n.life, data)
+	b, whole, err := parseTake(n.life, data)
 	if err == nil && !whole {
 		return l.lookPlain(ctx, n)
 	}

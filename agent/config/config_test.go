@@ -185,16 +185,6 @@ func TestDeviceComesFromTheCertificate(t *testing.T) {
 	}
 }
 
-func TestDefaultIsValid(t *testing.T) {
-	c := config.Default(filepath.Join(t.TempDir(), "s"))
-	if err := c.Validate(); err != nil {
-		t.Error(err)
-	}
-	if !c.Sources[1].W1.Simulated || c.Sources[0].Stream != "telemetry" {
-		t.Errorf("got %+v", c.Sources)
-	}
-}
-
 func TestPlan(t *testing.T) {
 	parse := func(text string) *config.Config {
 		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -132,25 +131,4 @@ func (s *Source) withDefaults() {
 			s.Modbus.withDefaults()
 		}
 	}
-}
-
-// Default is the configuration of a laptop: everything below scratch, the host's own readings, a simulated 1-Wire bus
-// at scratch/w1 (laid out by edge-w1sim) and a broker on this machine. No root is needed.
-func Default(scratch string) *Config {
-	c := base()
-	c.Device = "laptop"
-	c.DataDir = filepath.Join(scratch, "agent")
-	c.RunDir = filepath.Join(scratch, "run")
-	for name, s := range c.Streams {
-		s.MaxBytes = 256 * strictyaml.MiB
-		c.Streams[name] = s
-	}
-	c.Sources = []Source{
-		{Name: "host", Driver: DriverSystem, Interval: time.Second},
-		{Name: "cold-rooms", Driver: DriverW1, Interval: time.Second,
-			W1: &W1{Root: filepath.Join(scratch, "w1"), Simulated: true}},
-	}
-	c.Uplink.MQTT = &MQTT{Broker: "tcp://127.0.0.1:1883"}
-	c.withDefaults(func(string) bool { return false })
-	return c
 }

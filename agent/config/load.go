@@ -253,15 +253,6 @@ func ReadCertificate(host Host, file string) (*x509.Certificate, error) {
 	}
 }
 
-// ReadSecret reads the first line of a secret's file, for the password of the uplink.
-func ReadSecret(host Host, file string) (string, error) {
-	data, err := host.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("read secret: %w", err)
-	}
-	return firstLine(string(data)), nil
-}
-
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return strings.TrimRight(line, "\r")

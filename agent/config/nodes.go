@@ -169,17 +169,6 @@ func oneOf(r *strictyaml.Report, path, v string, known ...string) {
 	}
 }
 
-// NodesByName is every configured node with its line.
-func (c *Config) NodesByName() map[string]*NodeLine {
-	out := map[string]*NodeLine{}
-	for i := range c.Nodes {
-		for _, n := range c.Nodes[i].Nodes {
-			out[n.Name] = &c.Nodes[i]
-		}
-	}
-	return out
-}
-
 // nodes: a changed line is opened again with what its nodes hold; nothing is acknowledged twice or lost by that.
 func (p *Plan) nodes(old, now []NodeLine) {
 	before := map[string]NodeLine{}

@@ -17,8 +17,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/edgelog/edgelog/agent/control"
-	"github.com/edgelog/edgelog/agent/health"
-	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/unixsocket"
 )
@@ -352,18 +350,5 @@ func TestSocketsOfAnotherAgent(t *testing.T) {
 	cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Error(err)
-	}
-}
-
-// Every quality code that a sensor can give has its explanation.
-func TestEveryQualityHasACode(t *testing.T) {
-	for _, q := range record.Qualities() {
-		code, ok := health.ForQuality(q.String())
-		if ok == (q == record.QualityGood || q == record.QualityMayRepeat) {
-			t.Errorf("quality %s has code %q", q, code)
-		}
-		if _, declared := health.Lookup(code); ok && !declared {
-			t.Errorf("quality %s: code %s is not declared", q, code)
-		}
 	}
 }

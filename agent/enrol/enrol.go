@@ -197,9 +197,9 @@ func (p *pending) take(a *enrolwire.Answer) (*Issued, error) {
 	return out, nil
 }
 
-// Due is when the certificate is to be renewed: after two thirds of its life, and a part of it that depends on the
+// due is when the certificate is to be renewed: after two thirds of its life, and a part of it that depends on the
 // certificate alone.
-func Due(cert *x509.Certificate) time.Time {
+func due(cert *x509.Certificate) time.Time {
 	life := cert.NotAfter.Sub(cert.NotBefore)
 	sum := sha256.Sum256(cert.Raw)
 	jitter := time.Duration(float64(life/jitterPart) * float64(binary.LittleEndian.Uint32(sum[:])) / (1 << 32))

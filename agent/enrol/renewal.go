@@ -140,7 +140,7 @@ func (r *Renewal) renew(ctx context.Context, link fleetwire.Link) error {
 	if err != nil {
 		return err
 	}
-	if now.Before(Due(c.Leaf)) || !told && (now.After(c.Leaf.NotAfter) || !r.renewed.IsZero() && time.Since(r.renewed) < backRetry) {
+	if now.Before(due(c.Leaf)) || !told && (now.After(c.Leaf.NotAfter) || !r.renewed.IsZero() && time.Since(r.renewed) < backRetry) {
 		return nil
 	}
 	got, err := Renew(ctx, link, r.Topics, c)

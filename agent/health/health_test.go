@@ -36,17 +36,6 @@ func TestTableIsCompleteAndUnique(t *testing.T) {
 	}
 }
 
-func TestForQuality(t *testing.T) {
-	for q, want := range map[string]health.Code{
-		"good": "", "uncertain:may-repeat": "", "bad:power-on": "S012", "bad:absent": "S002", "bad": "S010", "bad:200": "S010",
-		"uncertain": "S030", "uncertain:77": "S030", "uncertain:stuck": "S032",
-	} {
-		if got, ok := health.ForQuality(q); got != want || ok != (want != "") {
-			t.Errorf("%s: %s", q, got)
-		}
-	}
-}
-
 var t0 = time.Date(2026, 11, 23, 2, 14, 0, 0, time.UTC)
 
 func after(minutes int) time.Time { return t0.Add(time.Duration(minutes) * time.Minute) }

@@ -185,12 +185,12 @@ func (t *Tracker) List() []Fault {
 		out = append(out, *f)
 	}
 	t.mu.Unlock()
-	Sort(out)
+	worstFirst(out)
 	return out
 }
 
-// Sort orders faults for people: worst first, then those that last, then the latest.
-func Sort(faults []Fault) {
+// worstFirst orders faults for people: worst first, then those that last, then the latest.
+func worstFirst(faults []Fault) {
 	sort.Slice(faults, func(i, j int) bool {
 		a, b := faults[i], faults[j]
 		switch {

@@ -122,7 +122,7 @@ func (s *Session) Check(src Source, name string) (*Offer, error) {
 		return nil, err
 	}
 	if name == "" {
-		if name, err = Newest(v, src); err != nil {
+		if name, err = newest(v, src); err != nil {
 			return nil, err
 		}
 		if name == "" {
@@ -165,14 +165,14 @@ func (s *Session) Resume(ctx context.Context) (install.Txn, error) {
 	return s.Journal().Txn, err
 }
 
-// Rescue looks at the release in force and, if its files are damaged, puts previous in its place and starts it. It
-// returns what it found, and what it did.
+// Rescue looks at the release in force and, if its files are damaged, puts previous in its place. It starts the agent in any case:
+// its unit has given up. It returns what it found, and what it did.
 func (s *Session) Rescue(ctx context.Context) (damage []string, did string, err error) {
 	name, err := s.Layout.Release(install.Stable)
 	if err != nil {
 		damage = []string{err.Error()}
 	} else if name == "" {
-		return nil, "no release is in force; the packaged programs run", nil
+		return nil, "no release is in force; the packaged programs run", s.box.Units.StartStable(ctx)
 	} else if damage, err = s.Layout.Damage(name); err != nil {
 		damage = []string{err.Error()}
 	}
@@ -223,6 +223,5 @@ const (
 	DefaultStateDir = "/var/lib/edge-updater"
 	DefaultRoot     = "/opt/edge"
 	DefaultTrust    = "/etc/edge-agent/root.json"
-	DefaultProduct  = "/etc/edge-agent/product"
 	AgentDir        = "update" // of the agent's part in updates, below its own directory
 )

@@ -69,12 +69,12 @@ func (s Situation) trust() api.UpdateTrust {
 }
 
 func past(t install.Txn) api.PastUpdate {
-	return api.PastUpdate{Transaction: t.ID, Release: t.Release, From: t.From, State: string(StateOf(t.State, nil)), Started: t.Begun, Ended: t.Since,
+	return api.PastUpdate{Transaction: t.ID, Release: t.Release, From: t.From, State: string(stateOf(t.State, nil)), Started: t.Begun, Ended: t.Since,
 		Attempts: t.Attempt, Reason: t.Reason, Detail: t.Detail, Check: t.Check, Exit: t.Exit, LastLog: t.LastLog, Notes: t.Notes, Unfinished: t.Unfinished}
 }
 
-// StateOf is a transaction's state as boxes report it.
-func StateOf(s install.State, unfinished []string) fleetwire.State {
+// stateOf is a transaction's state as boxes report it.
+func stateOf(s install.State, unfinished []string) fleetwire.State {
 	switch s {
 	case install.Begun, install.Installed:
 		return fleetwire.Installing
@@ -100,7 +100,7 @@ func StateOf(s install.State, unfinished []string) fleetwire.State {
 // transaction shows what edge-updater does or last did.
 func (s Situation) transaction(u *api.Update) {
 	t, p := s.Report.Journal.Txn, s.Report.Progress
-	u.State, u.Since, u.Desired, u.Manifest, u.Attempt = string(StateOf(t.State, t.Unfinished)), t.Since, t.Release, t.Manifest, t.Tries
+	u.State, u.Since, u.Desired, u.Manifest, u.Attempt = string(stateOf(t.State, t.Unfinished)), t.Since, t.Release, t.Manifest, t.Tries
 	u.Transaction, u.Reason, u.Detail, u.Unfinished, u.Notes = t.ID, t.Reason, t.Detail, t.Unfinished, t.Notes
 	if t.State == install.Probation {
 		u.Deadline, u.GoodSince, u.Failing, u.SoakSeconds, u.Checks = p.Deadline, p.GoodSince, p.Failing, t.Probation.SoakSeconds, t.Probation.Checks

@@ -176,8 +176,8 @@ func manifestReason(err error) string {
 	return install.BadFile
 }
 
-// Newest is the release of the highest counter that the metadata vouches for and the source holds; "" if there is none.
-func Newest(v *trust.View, src Source) (string, error) {
+// newest is the release of the highest counter that the metadata vouches for and the source holds; "" if there is none.
+func newest(v *trust.View, src Source) (string, error) {
 	best, counter := "", uint64(0)
 	for _, path := range v.Paths("releases/") {
 		name := strings.TrimSuffix(strings.TrimPrefix(path, "releases/"), ".json")

@@ -121,5 +121,4 @@ var (
 	ErrNotFound    = errors.New("runtime library not found")
 	ErrUnsupported = errors.New("not supported by this runtime")
 	ErrThread      = errors.New("context used outside its goroutine")
-	ErrClosed      = errors.New("closed")
 )

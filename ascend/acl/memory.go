@@ -9,7 +9,7 @@ import (
 type Buffer struct {
 	c    *Context
 	Ptr  DevPtr
-	Size int
+	Size int // bytes
 }
 
 // Malloc takes device memory; its contents are undefined. Taking and giving back is slow: keep and use again.

@@ -84,8 +84,8 @@ func (e *Error) Error() string {
 // Is makes an unsupported query match ErrUnsupported.
 func (e *Error) Is(target error) bool { return target == ErrUnsupported && e.Code == codeUnsupported }
 
-// Dropped reports whether the error says that the card is gone.
-func Dropped(err error) bool {
+// dropped reports whether the error says that the card is gone.
+func dropped(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && (e.Code == codeNotReady || e.Code == codeNoDevice)
 }

@@ -5,11 +5,10 @@ import "time"
 // Bounds of the worker.
 const (
 	MaxModels       = 16
-	MaxInputs       = 32      // directories and windows
-	MaxBatch        = 64      // items in one execution, so that their records fit one message
-	MaxQueue        = 65536   // items waiting for a model
-	MaxModelBytes   = 4 << 30 // of a model file
-	MaxGoldenFloats = 1 << 20
+	MaxInputs       = 32       // directories and windows
+	MaxBatch        = 64       // items in one execution, so that their records fit one message
+	MaxQueue        = 65536    // items waiting for a model
+	MaxModelBytes   = 4 << 30  // of a model file
 	MaxOutputBytes  = 64 << 20 // of one execution
 	MaxSeries       = 64       // in a window
 	MaxWindow       = 65536    // values of a series in a window

@@ -145,9 +145,6 @@ func (w *Writer) Synced() int64 { return w.synced }
 // Err is what latched the writer.
 func (w *Writer) Err() error { return w.err }
 
-// End is the offset behind the last batch added.
-func (w *Writer) End() record.Offset { return w.index.End }
-
 func (w *Writer) add(b *Block, body []byte) error {
 	if w.err != nil {
 		return w.err

@@ -13,20 +13,24 @@ type (
 	Accountant interface {
 		// Accounts reads the account of every epoch, by device, stream and first offset.
 		Accounts(ctx context.Context) ([]EpochAccount, error)
+		// Info is the state of the engine itself.
 		Info(ctx context.Context) (Info, error)
 		// Path is where the store is, for people; it holds no secret.
 		Path() string
 	}
 	// Maintainer does what is due now and then: time corrections, retention.
 	Maintainer interface {
+		// Maintain does what is due by now and returns.
 		Maintain(ctx context.Context, r Retention) error
 	}
 	// Verifier reads every row and proves that nothing is doubled, missing or out of order.
 	Verifier interface {
+		// Verify tells progress in rows; nil tells nobody. An error means that it could not read, not that it found faults.
 		Verify(ctx context.Context, progress func(done, total uint64)) (VerifyReport, error)
 	}
 	// Counter counts observations.
 	Counter interface {
+		// Count is how many rows the filter picks.
 		Count(ctx context.Context, f Filter) (int64, error)
 	}
 	// Lister reads values that are text or JSON.
@@ -38,10 +42,12 @@ type (
 	}
 	// Releaser ends an epoch's quarantine: from its position on, frames are taken again if their chain fits.
 	Releaser interface {
+		// Release fails if the store knows no such epoch, or it is not in quarantine.
 		Release(ctx context.Context, device, stream string, e record.Epoch) error
 	}
 	// Teller says how the engine does: what a running hub shows of it.
 	Teller interface {
+		// Health never asks the engine: it tells what the store has seen of it.
 		Health() Health
 	}
 )
@@ -82,11 +88,11 @@ func (a EpochAccount) Remainder() int64 {
 
 // Info is the state of the engine.
 type Info struct {
-	Schema      int64
-	UsedBytes   int64
-	FileBytes   int64
+	Schema      int64 // version of the tables
+	UsedBytes   int64 // of the data
+	FileBytes   int64 // of the files, with the room that is free in them
 	Corrections int64 // pending time corrections
-	DeadLetters int64
+	DeadLetters int64 // records held that the store can never take
 }
 
 // Retention bounds what the store keeps. Zero values keep everything.

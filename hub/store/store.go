@@ -22,6 +22,7 @@ type Store interface {
 	// changes and what they refer to belong to the caller again when Commit returns. Changes that change nothing
 	// (read-backs) cost no write.
 	Commit(ctx context.Context, c []Change) ([]Result, error)
+	// Close gives the engine up; what was committed stays. It may be called again.
 	Close() error
 }
 
@@ -44,7 +45,7 @@ type Position struct {
 	ParentEnd record.Offset
 	First     record.Offset
 	Next      record.Offset
-	ChainNext uint64
+	ChainNext uint64 // chain(Next)
 	// End is where a child says that this closed epoch ends; 0 while no child is known.
 	End         record.Offset
 	Quarantined bool
@@ -118,8 +119,8 @@ type GapShrink struct {
 // DeadLetter is one record that the store can never take, kept as canonical bytes.
 type DeadLetter struct {
 	Offset    record.Offset
-	Reason    string
-	Canonical []byte
+	Reason    string // for people
+	Canonical []byte // ≤ record.MaxRecordBytes
 }
 
 // Result says what became of a change. Position is what the transaction read (not applied) or wrote (applied);

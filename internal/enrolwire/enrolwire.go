@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/wire"
@@ -74,7 +75,7 @@ func (t Topics) Parse(topic string) (who, id string, request, ok bool) {
 	who, rest, _ = strings.Cut(rest, "/")
 	if who == ClaimName {
 		kind, id, _ := strings.Cut(rest, "/")
-		return who, id, kind == "req", (kind == "req" || kind == "res") && (id == "+" || ValidID(id))
+		return who, id, kind == "req", (kind == "req" || kind == "res") && (id == "+" || validID(id))
 	}
 	return who, "", rest == "cert/req", wire.ValidDevice(who) && (rest == "cert/req" || rest == "cert/res")
 }
@@ -190,8 +191,8 @@ func NewID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// ValidID tells whether s can be one.
-func ValidID(s string) bool {
+// validID tells whether s can be one.
+func validID(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == idBytes && strings.ToLower(s) == s
 }
@@ -207,13 +208,16 @@ func Decode[T Request | Answer](data []byte) (*T, error) {
 	if err := d.Decode(&m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMessage, err)
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: more stands behind it", ErrMessage)
+	}
 	switch m := any(&m).(type) {
 	case *Request:
-		if !ValidID(m.ID) || !wire.ValidDevice(m.Device) || len(m.CSR) == 0 || len(m.Proof) == 0 {
+		if !validID(m.ID) || !wire.ValidDevice(m.Device) || len(m.CSR) == 0 || len(m.Proof) == 0 {
 			return nil, fmt.Errorf("%w: id %q, device %q", ErrMessage, m.ID, m.Device)
 		}
 	case *Answer:
-		if !ValidID(m.ID) || len(m.Chain) > MaxChain || (len(m.Chain) == 0) == (m.Reason == "") {
+		if !validID(m.ID) || len(m.Chain) > MaxChain || (len(m.Chain) == 0) == (m.Reason == "") {
 			return nil, fmt.Errorf("%w: id %q, %d certificates, reason %q", ErrMessage, m.ID, len(m.Chain), m.Reason)
 		}
 	}

@@ -30,11 +30,6 @@ func Status(text string) string {
 	}, text)
 }
 
-// ExtendTimeout is the state that asks for d more time to start or to stop.
-func ExtendTimeout(d time.Duration) string {
-	return "EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(d.Microseconds(), 10)
-}
-
 // Notify sends the state. It returns nil where no service manager listens. It never blocks for long: the write has
 // a deadline of one second.
 func Notify(state string) error { return notify(os.Getenv("NOTIFY_SOCKET"), state) }

@@ -51,7 +51,6 @@ const (
 	Red    = "31"
 	Green  = "32"
 	Yellow = "33"
-	Bold   = "1"
 	Dim    = "2"
 )
 

@@ -1,8 +1,6 @@
 package trust
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 )
 
@@ -20,32 +18,6 @@ type Have struct {
 	Timestamp int64            `json:"timestamp"`
 	Snapshot  int64            `json:"snapshot"`
 	Targets   map[string]int64 `json:"targets,omitempty"`
-}
-
-// ParseBundle reads the encoded form of a bundle.
-func ParseBundle(data []byte) (*Bundle, error) {
-	if len(data) > MaxBundleBytes {
-		return nil, &Error{BadFormat, "bundle", fmt.Errorf("%d bytes, at most %d", len(data), MaxBundleBytes)}
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	var b Bundle
-	if err := d.Decode(&b); err != nil {
-		return nil, &Error{BadFormat, "bundle", err}
-	}
-	return &b, b.check()
-}
-
-// Encode is what ParseBundle reads.
-func (b *Bundle) Encode() ([]byte, error) {
-	data, err := json.Marshal(b)
-	if err != nil {
-		return nil, fmt.Errorf("encode bundle: %w", err)
-	}
-	if len(data) > MaxBundleBytes {
-		return nil, &Error{BadFormat, "bundle", fmt.Errorf("%d bytes, at most %d", len(data), MaxBundleBytes)}
-	}
-	return data, nil
 }
 
 func (b *Bundle) check() error {

@@ -8,6 +8,5 @@ const (
 	MaxTargetsBytes   = 256 << 10 // of one role
 	MaxRoots          = 64        // that one bundle may carry
 	MaxRoles          = 16        // delegated roles, and depth of delegation
-	MaxBundleBytes    = 256 << 10 // encoded, as one message
 	maxStateBytes     = 8 << 20
 )

@@ -167,8 +167,11 @@ func (*HubUp) isMessage() {}
 // goroutine. A nil error of Send means that the message was handed to the transport, not that anybody has it.
 // After the first error the link is dead: Close it and make another.
 type Link interface {
+	// Send hands a message over. The body of a data frame is the caller's again when Send returns.
 	Send(ctx context.Context, m Message) error
+	// Recv waits for the next message until ctx ends.
 	Recv(ctx context.Context) (Message, error)
+	// Close ends a running Send or Recv. It may be called again.
 	Close() error
 }
 

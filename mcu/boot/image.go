@@ -114,7 +114,7 @@ func Parse(file []byte, base uint32) (*Image, error) {
 	case len(file) == 0:
 		return nil, fmt.Errorf("%w: the file is empty", ErrImage)
 	case bytes.HasPrefix(file, []byte(elf.ELFMAG)):
-		return ParseELF(file)
+		return parseELF(file)
 	case file[0] == ':' && looksHex(file):
 		return ParseHex(file)
 	}
@@ -138,9 +138,9 @@ const (
 	maxProgs = 256
 )
 
-// ParseELF reads the loadable segments at their physical addresses. What avr-gcc places above the flash (EEPROM,
+// parseELF reads the loadable segments at their physical addresses. What avr-gcc places above the flash (EEPROM,
 // fuses) is left out: no bootloader here writes it.
-func ParseELF(file []byte) (_ *Image, err error) {
+func parseELF(file []byte) (_ *Image, err error) {
 	defer func() { // debug/elf promises little for hostile files
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: ELF: %v", ErrImage, p)

@@ -29,9 +29,6 @@ const (
 	ispContr = 0xe7
 )
 
-// ErrInLoader says that the program went to the loader in ROM, which is not simulated here.
-var ErrInLoader = errors.New("the chip is in its ISP loader")
-
 // STC is an STC89C52RC, or an STC89C54RD+ where the image is larger than 8 KiB, that runs an image on the 8052 core, wired as firmware/port/stc89 says. It implements Chip.
 type STC struct {
 	CPU   mcs51.CPU
@@ -56,8 +53,8 @@ type STC struct {
 	latch    [4]byte
 }
 
-// NewSTC makes a chip with the program on a board.
-func NewSTC(code []byte, b *Board) *STC {
+// newSTC makes a chip with the program on a board.
+func newSTC(code []byte, b *Board) *STC {
 	c := &STC{board: b}
 	for i := range c.Flash {
 		c.Flash[i] = 0xff
@@ -309,5 +306,5 @@ func NewSTCNode(name, path string, b *Board) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, ErrNoImage)
 	}
-	return &Node{Chip: NewSTC(code, b), Name: name, Board: b}, nil
+	return &Node{Chip: newSTC(code, b), Name: name, Board: b}, nil
 }

@@ -169,7 +169,7 @@ function buffer(b, u, t) {
 function uplink(u, streams, t) {
   const waiting = streams.reduce((n, x) => n + x.buffered + x.in_flight, 0);
   const since = u.since ? " since " + clock(seconds(u.since), t) + " (" + duration(t - seconds(u.since)) + ")" : "";
-  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub has not answered", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
+  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub does not answer", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
     ["none configured: records stay on this box", ""];
   const b = u.budget, rest = [u.broker, u.last_ack ? "last answer " + ago(seconds(u.last_ack), t) : "", (u.error || "").replace("connect to " + u.broker + ": ", "")];
   if (u.state !== "none") rest.push(waiting ? comma(waiting) + " records wait" : "nothing waits");

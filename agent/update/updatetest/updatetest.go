@@ -201,7 +201,7 @@ func (s stage) Metadata(trust.Have) (*trust.Bundle, error) {
 		return nil, err
 	}
 	read := func(name string) []byte {
-		data, err := vfs.ReadFile(s.b.Disk, path.Join(dir, name), trust.MaxBundleBytes)
+		data, err := vfs.ReadFile(s.b.Disk, path.Join(dir, name), trust.MaxTargetsBytes)
 		if err != nil {
 			return nil
 		}

@@ -73,14 +73,6 @@ func NewAddress(family byte, serial uint64) Address {
 	return a | Address(CRC8(b[:7]))<<56
 }
 
-// FromBytes takes the bytes in the order of the wire.
-func FromBytes(b [8]byte) (a Address) {
-	for i, c := range b {
-		a |= Address(c) << (8 * i)
-	}
-	return a
-}
-
 // Bytes are those of the wire: family first, CRC last.
 func (a Address) Bytes() (b [8]byte) {
 	for i := range b {

@@ -80,7 +80,7 @@ const (
 )
 
 func startKafka(n int, tier string, secure *Secure, settings []string) (*Kafka, error) {
-	libs, err := KafkaLibs()
+	libs, err := kafkaLibs()
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (k *Kafka) Brokers() (out []string) {
 // Backup copies the data of the stopped nodes; Restore puts it back.
 func (k *Kafka) Backup(to string) error {
 	for _, n := range k.Nodes {
-		if err := CopyDir(n.data(), filepath.Join(to, filepath.Base(n.data()))); err != nil {
+		if err := copyDir(n.data(), filepath.Join(to, filepath.Base(n.data()))); err != nil {
 			return err
 		}
 	}
@@ -255,7 +255,7 @@ func (k *Kafka) Backup(to string) error {
 // Restore is described at Backup.
 func (k *Kafka) Restore(from string) error {
 	for _, n := range k.Nodes {
-		if err := CopyDir(filepath.Join(from, filepath.Base(n.data())), n.data()); err != nil {
+		if err := copyDir(filepath.Join(from, filepath.Base(n.data())), n.data()); err != nil {
 			return err
 		}
 	}

@@ -61,8 +61,8 @@ func lockFile(name string) (*os.File, error) {
 	return f, err
 }
 
-// KafkaLibs is the directory with Kafka's jars (deploy/kafka/pom.xml).
-func KafkaLibs() (string, error) { return mavenLibs(shipped("pom.xml")) }
+// kafkaLibs is the directory with Kafka's jars (deploy/kafka/pom.xml).
+func kafkaLibs() (string, error) { return mavenLibs(shipped("pom.xml")) }
 
 // ConsumerLibs is the directory with the jars of Kafka's clients beside a broker: Connect with its sinks, and Streams
 // (deploy/kafka/consumers/pom.xml).

@@ -175,8 +175,8 @@ func (s *Postgres) Kill() { s.p.end(syscall.SIGKILL, 10*time.Second) }
 func (s *Postgres) Stop() { s.p.end(syscall.SIGINT, 30*time.Second) }
 
 // Backup copies the data of the stopped server; Restore puts it back.
-func (s *Postgres) Backup(to string) error    { return CopyDir(s.data(), to) }
-func (s *Postgres) Restore(from string) error { return CopyDir(from, s.data()) }
+func (s *Postgres) Backup(to string) error    { return copyDir(s.data(), to) }
+func (s *Postgres) Restore(from string) error { return copyDir(from, s.data()) }
 
 // Close ends it and removes what it wrote.
 func (s *Postgres) Close() error {

@@ -154,8 +154,8 @@ func unprivileged(name string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// CopyDir copies a tree with its owners and modes: the backup of a server that is stopped.
-func CopyDir(from, to string) error {
+// copyDir copies a tree with its owners and modes: the backup of a server that is stopped.
+func copyDir(from, to string) error {
 	if err := os.RemoveAll(to); err != nil {
 		return err
 	}

@@ -77,8 +77,8 @@ func LoadKey(file string) (Key, error) {
 	return Key{private}, nil
 }
 
-// LoadPublic reads a public key that Save wrote.
-func LoadPublic(file string) (*metadata.Key, error) {
+// loadPublic reads a public key that Save wrote.
+func loadPublic(file string) (*metadata.Key, error) {
 	block, err := readPEM(file)
 	if err != nil {
 		return nil, err

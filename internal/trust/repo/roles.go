@@ -85,7 +85,7 @@ func (r Role) Holds(id string) (bool, error) {
 func (r Role) holders() (Holders, error) {
 	h := Holders{Threshold: r.Threshold}
 	for _, file := range r.Keys {
-		k, err := LoadPublic(file)
+		k, err := loadPublic(file)
 		if err != nil {
 			return h, err
 		}
