@@ -146,7 +146,11 @@ func isJPEG(data []byte) bool {
 // of the inputs, one behind the other. With media, a picture that the units can decode is left to them.
 func (k *intake) prepare(data []byte, media bool) (*feed, error) {
 	f := &feed{parts: make([][]byte, len(k.inputs))}
-	if isJPEG(data) {
+	want := 0
+	for _, i := range k.open {
+		want += k.bytes[i]
+	}
+	if isJPEG(data) && (len(data) != want || k.target.width > 0) { // numbers may look so, too
 		if k.target.width == 0 {
 			return nil, fmt.Errorf("input %s does not take pictures of three colours", k.describe())
 		}
@@ -160,10 +164,6 @@ func (k *intake) prepare(data []byte, media bool) (*feed, error) {
 		}
 		f.parts[k.open[0]], f.where = b, onProcessor
 		return f, nil
-	}
-	want := 0
-	for _, i := range k.open {
-		want += k.bytes[i]
 	}
 	if len(data) != want {
 		return nil, fmt.Errorf("input %s wants %d bytes or a JPEG picture, %d bytes came", k.describe(), want, len(data))

@@ -19,7 +19,7 @@ func TestPipelinesSurviveKills(t *testing.T) {
 	dir := t.TempDir()
 	b := newBroker(t, dir, "box-1")
 	hub := newHub(t, dir, b, "")
-	hub.start()
+	hub.Start()
 	x := newBox(t, dir, b, boxOptions{device: "box-1", sources: syntheticSource("load", 10, 500), extra: `streams: {rollups: {commit_interval: 200ms}}
 pipelines:
   - name: means
@@ -50,7 +50,7 @@ pipelines:
 		x.up()
 		waitFor(t, patience, "the pipelines work", func() bool { _, ok := caughtUp(); return ok })
 		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
-		x.kill()
+		x.Kill()
 	}
 	x.up()
 	x.quiet(b, patience)
@@ -67,7 +67,7 @@ pipelines:
 	if acc := x.drained(patience); !acc.Balanced {
 		t.Errorf("the account does not balance: %+v", acc)
 	}
-	x.kill()
+	x.Kill()
 	for i, p := range []struct{ name, stream string }{{"means", "rollups"}, {"high", "events"}} {
 		want := x.resultLines(t, "pipeline", "try", "--config", x.file, "--name", p.name, "--since", "7d", "--limit", "1000000")
 		got := x.resultLines(t, "query", "--stream", p.stream, "--series", `pipeline="`+p.name, "--limit", "1000000")
