@@ -246,3 +246,14 @@ test-units: ## how far the shipped units are closed, by systemd-analyze
 check-32bit: ## what runs on a box compiles for armv7 (without cgo: no cross compiler needed)
 	@GOOS=linux GOARCH=arm GOARM=7 CGO_ENABLED=0 $(GO) build ./buffer/... ./agent/... ./drivers/... ./mcu ./mcu/boot/... \
 		./ascend/... ./cmd/edgectl ./cmd/edge-npu ./cmd/edge-updater
+
+# --- pipelines ---------------------------------------------------------------------------------------------------
+.PHONY: bench-pipeline
+bench-pipeline: ## what one pipeline takes in a second, against reading the log alone
+	@$(GO) test -count=1 ./agent/pipeline -run '^$$' -bench Pipeline -benchtime 5x | grep '^bench'
+
+# --- page ------------------------------------------------------------------------------------------------------
+.PHONY: test-page
+test-page: ## the box's web page in a real Chromium, against a real agent (SHOTS=directory keeps pictures)
+	@$(SETUP) page
+	@$(GO) test -count=1 -v -timeout 10m ./internal/e2e/page $(if $(SHOTS),-shots $(abspath $(SHOTS))) | grep -vE '^=== (RUN|PAUSE|CONT|NAME)'

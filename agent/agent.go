@@ -81,9 +81,9 @@ func New(ctx context.Context, o Options) (_ *Agent, err error) {
 		return nil, err
 	}
 	a.restoreFaults()
-	for _, dir := range []string{o.Config.DataDir, o.Config.RunDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("make directory: %w", err)
+	for _, d := range []struct{ key, dir string }{{"data_dir", o.Config.DataDir}, {"run_dir", o.Config.RunDir}} {
+		if err := os.MkdirAll(d.dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make %s: %w", d.key, err)
 		}
 	}
 	if a.set, err = a.open(ctx); err != nil {

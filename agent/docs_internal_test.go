@@ -65,3 +65,17 @@ func TestGuidesConfigurations(t *testing.T) {
 		}
 	}
 }
+
+// TestPipelineGuidesConfiguration loads what the guide to pipelines prints.
+func TestPipelineGuidesConfiguration(t *testing.T) {
+	text, err := os.ReadFile("../docs/pipeline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	c, err := config.Parse("/etc/edge-agent/agent.yaml", []byte("device: x\n"+block), reader{})
+	if err != nil || len(c.Pipelines) != 3 {
+		t.Errorf("%d pipelines, %v", len(c.Pipelines), err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 const (
 	flashAttempts  = 2 // an attempt that was disturbed is repeated once; a person may ask again
 	execPatience   = 30 * time.Second
+	execRest       = 500 * time.Millisecond // for the rest of its output
 	resetPulse     = 100 * time.Millisecond
 	powerOff       = 500 * time.Millisecond // until a chip's supply is really gone
 	bootloaderWait = 50 * time.Millisecond
@@ -211,8 +212,10 @@ func pulse(ctx context.Context, port *boot.SerialLine, line serial.Line, protoco
 func program(ctx context.Context, argv []string) error {
 	ctx, cancel := context.WithTimeout(ctx, execPatience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = execRest
+	out, err := cmd.CombinedOutput()
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // what it left running holds a line, perhaps, and its output
 		return fmt.Errorf("%s: %w: %.200s", argv[0], err, out)
 	}
 	return nil

@@ -48,6 +48,8 @@ type nodes struct {
 	a       *Agent
 	changed chan struct{}
 
+	idle []string // nodes of lines that could not be started; Run's own
+
 	mu    sync.Mutex // guards lines
 	lines []*nodeLine
 }
@@ -74,9 +76,7 @@ func (x *nodes) reconfigure() {
 func (x *nodes) Run(ctx context.Context) error {
 	defer x.stopAll()
 	for {
-		if err := x.adapt(ctx); err != nil {
-			return err
-		}
+		x.adapt(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -99,7 +99,8 @@ func (x *nodes) stopAll() {
 }
 
 // adapt stops lines that are gone or changed, then starts those that are new: a port is free before it is opened again.
-func (x *nodes) adapt(ctx context.Context) error {
+// One that cannot be started, as its stream waits for a restart of the agent, is declared.
+func (x *nodes) adapt(ctx context.Context) {
 	want := x.a.configuration().Nodes
 	x.mu.Lock()
 	var keep, gone []*nodeLine
@@ -123,19 +124,26 @@ func (x *nodes) adapt(ctx context.Context) error {
 			x.a.faults.clearNode(n.Name)
 		}
 	}
+	for _, name := range x.idle {
+		x.a.faults.clearNode(name)
+	}
+	x.idle = nil
 	for i := range want {
 		if running := x.byName(want[i].Name); running != nil {
 			continue
 		}
 		l, err := x.start(ctx, want[i])
 		if err != nil {
-			return err
+			for _, n := range want[i].Nodes {
+				x.idle = append(x.idle, n.Name)
+				x.a.faults.raise(health.NodeOffline, "node/"+n.Name, "node "+n.Name, "its line does not run: "+err.Error())
+			}
+			continue
 		}
 		x.mu.Lock()
 		x.lines = append(x.lines, l)
 		x.mu.Unlock()
 	}
-	return nil
 }
 
 func (x *nodes) byName(line string) *nodeLine {

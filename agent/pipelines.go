@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +97,7 @@ func (x *pipelines) adapt(ctx context.Context) {
 		x.idle = append(x.idle, p.def.Name)
 	}
 	for _, name := range x.idle {
+		x.a.faults.clear(health.PipelineRefused, name)
 		x.a.faults.clear(health.PipelineWaits, name)
 		x.a.faults.clear(health.PipelineFailed, name)
 	}
@@ -185,14 +187,17 @@ func (x *pipelines) events(d *pipeline.Definition) pipeline.Events {
 		Blocked: standing(health.PipelineWaits),
 		Failed:  standing(health.PipelineFailed),
 		Refused: func(series string, err error) {
-			f.note(health.PipelineRefused, name, subject, "the result "+series+" is refused: "+err.Error())
+			f.raise(health.PipelineRefused, name, subject, strings.TrimSpace("left out: "+series)+": "+err.Error())
 		},
 		Counted: func(late, untimed, left uint64) {
-			if late+untimed > 0 {
-				f.note(health.PipelineLate, name, subject, fmt.Sprintf("%s came too late, the time of %s is not known", term.Count(late, "reading"), term.CommaU(untimed)))
+			if late > 0 {
+				f.note(health.PipelineLate, name, subject, "readings came when their window was closed")
+			}
+			if untimed > 0 {
+				f.note(health.PipelineLate, name+"/time", subject, "the time of readings is not known, or is more than a day ahead")
 			}
 			if left > 0 {
-				f.note(health.PipelineRefused, name, subject, fmt.Sprintf("it matches more than %d series", pipeline.MaxSeries))
+				f.raise(health.PipelineRefused, name, subject, fmt.Sprintf("it matches more than %d series", pipeline.MaxSeries))
 			}
 		},
 	}

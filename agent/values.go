@@ -10,7 +10,8 @@ import (
 
 // Bounds of the latest-values message.
 const (
-	maxValues = 500
+	maxValues     = 500
+	maxValueBytes = 1 << 10 // a longer one is left out: it would cost others their place
 )
 
 // values is the JSON on {prefix}/{device}/v: the latest reading of each series, fresher than delivery and never part
@@ -22,7 +23,7 @@ type values struct {
 	State         string    `json:"state"`
 	Faults        int       `json:"faults"`
 	Backlog       uint64    `json:"backlog"`
-	Truncated     bool      `json:"truncated,omitempty"` // there are more series than fit
+	Truncated     bool      `json:"truncated,omitempty"` // there are more series than fit, or a longer value (null)
 	Values        []value   `json:"values"`
 }
 
@@ -47,7 +48,11 @@ func valuesJSON(st *api.Status, sensors *api.Sensors, most int) ([]byte, error) 
 	}
 	for _, src := range sensors.Sources {
 		for _, s := range src.Sensors {
-			out.Values = append(out.Values, value{Series: s.Series, Unit: s.Unit, Value: valueJSON(s.Value), Quality: s.Quality, Time: s.Time})
+			text := s.Value
+			if len(text) > maxValueBytes {
+				text, out.Truncated = "", true
+			}
+			out.Values = append(out.Values, value{Series: s.Series, Unit: s.Unit, Value: valueJSON(text), Quality: s.Quality, Time: s.Time})
 		}
 	}
 	if len(out.Values) > maxValues {

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -131,12 +132,14 @@ func newLog(s *Set, name, dir string, o StreamOptions) *Log {
 
 // Log is the stream of that name.
 func (s *Set) Log(name string) (*Log, error) {
+	names := make([]string, 0, len(s.logs))
 	for _, l := range s.logs {
 		if l.name == name {
 			return l, nil
 		}
+		names = append(names, l.name)
 	}
-	return nil, fmt.Errorf("%w: %s", ErrNoStream, name)
+	return nil, fmt.Errorf("%w: %q; there are %s", ErrNoStream, name, strings.Join(names, ", "))
 }
 
 // Logs are all streams, by name.

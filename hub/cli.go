@@ -68,8 +68,8 @@ func commands() []command {
 	return []command{
 		{"run", "", "receive from the broker into the store", (*app).cmdRun},
 		{"check", "", "check the configuration", (*app).cmdCheck},
-		{"status", "", "devices, lag and what is wrong, worst first", (*app).cmdStatus},
-		{"account", "", "what the hub has of every stream; does it balance", (*app).cmdAccount},
+		{"status", "[DEVICE]", "devices, lag and what is wrong, worst first", (*app).cmdStatus},
+		{"account", "[DEVICE]", "what the hub has of every stream; does it balance", (*app).cmdAccount},
 		{"verify", "", "read every row: nothing doubled, missing or out of order", (*app).cmdVerify},
 		{"count", "[--series LIKE] [--device D] [--stream S]", "count rows", (*app).cmdCount},
 		{"purge", "[--before T] [--max-bytes N] [--dry-run] [--yes]", "remove old rows; the account keeps their number", (*app).cmdPurge},
@@ -155,7 +155,7 @@ func (a *app) complain(err error) {
 	case errors.Is(err, os.ErrNotExist):
 		fmt.Fprintln(a.Stderr, "Is it another file? See --config and --db.")
 	case errors.Is(err, os.ErrPermission):
-		fmt.Fprintln(a.Stderr, asHub)
+		fmt.Fprintln(a.Stderr, asHub+"\nTo try it as yourself, name places of your own in the configuration: store and run_dir.")
 	}
 }
 

@@ -101,6 +101,10 @@ func (a *app) argumentsOf(ctx context.Context, words []string) cmdline.Choice {
 		return cmdline.Choice{Files: true}
 	case "completion":
 		return cmdline.Choice{Words: cmdline.Shells}
+	case "status", "account":
+		if verb == "" {
+			return cmdline.Choice{Words: a.deviceNames(ctx)}
+		}
 	case "command":
 		if verb == "" {
 			return cmdline.Choice{Words: a.deviceNames(ctx)}

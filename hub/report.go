@@ -55,6 +55,16 @@ type DeviceReport struct {
 	Behind       uint64          `json:"behind"`        // records that the device held and the hub lacked at its last hello
 	DelaySeconds float64         `json:"delay_seconds"` // from the newest row's time to its arrival
 	Streams      []StreamAccount `json:"streams"`
+
+	silent time.Time // last heard of, where that is too long ago; the last of Problems says so
+}
+
+// own are the problems beside silence.
+func (d *DeviceReport) own() []string {
+	if d.silent.IsZero() {
+		return d.Problems
+	}
+	return d.Problems[:len(d.Problems)-1]
 }
 
 // Account is the answer of `edge-hub account --json`.
@@ -206,8 +216,11 @@ func deviceReports(list []StreamAccount, live *Live, now time.Time) []DeviceRepo
 	}
 	sort.SliceStable(out, func(i, j int) bool {
 		a, b := &out[i], &out[j]
-		if len(a.Problems) != len(b.Problems) {
-			return len(a.Problems) > len(b.Problems)
+		if x, y := len(a.own()), len(b.own()); x != y { // of a hundred boxes that are off one may have lost records
+			return x > y
+		}
+		if !a.silent.Equal(b.silent) {
+			return !a.silent.IsZero() && (b.silent.IsZero() || a.silent.Before(b.silent))
 		}
 		if a.Behind != b.Behind {
 			return a.Behind > b.Behind
@@ -273,13 +286,14 @@ func (d *DeviceReport) judge(k LiveDevice, known, running bool, now time.Time) {
 		}
 	}
 	if running && now.Sub(last) > lateAfter {
+		d.silent = last
 		problem("last heard of %s: is the box up, does its edgectl status show a link?", term.Ago(last, now))
 	}
 }
 
 // problems are those of the hub itself, worst first; state is the worst of all.
 func (s *Status) summarise() {
-	s.State = StateOK
+	s.State, s.Problems = StateOK, nil
 	add := func(format string, a ...any) { s.Problems = append(s.Problems, fmt.Sprintf(format, a...)) }
 	for _, o := range s.Hubs {
 		if o.Hub == "" || !o.Member {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/edgelog/edgelog/hub/shard"
 	"github.com/edgelog/edgelog/hub/store"
+	"github.com/edgelog/edgelog/internal/strictyaml"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -54,12 +55,19 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 }
 
 func (a *app) cmdStatus(ctx context.Context, args []string) error {
-	if _, err := a.parse("status", args, 0, nil); err != nil {
+	words, err := a.parse("status", args, 1, nil)
+	if err != nil {
 		return err
 	}
 	st, err := a.readStatus(ctx)
 	if err != nil {
 		return err
+	}
+	if len(words) == 1 {
+		if st.Devices, err = onlyDevice(st.Devices, words[0], func(d DeviceReport) string { return d.Device }); err != nil {
+			return err
+		}
+		st.summarise()
 	}
 	if a.asJSON {
 		err = a.json(st)
@@ -91,12 +99,7 @@ func (a *app) statusText(st *Status) string {
 	default:
 		fmt.Fprintf(&b, "edge-hub   %s   it does not answer; systemctl status edge-hub says why\n", state)
 	}
-	lines := append([]string(nil), st.Problems...)
-	for _, d := range st.Devices {
-		for _, p := range d.Problems {
-			lines = append(lines, d.Device+"  "+p)
-		}
-	}
+	lines := a.problemLines(st)
 	if len(lines) > 0 {
 		b.WriteByte('\n')
 	}
@@ -125,7 +128,11 @@ func (a *app) statusText(st *Status) string {
 	if n := st.Store.DeadLetters; n > 0 {
 		place += "   " + term.Count(n, "dead letter")
 	}
-	b.WriteString(columns("STORE", place, a.Style.Width()) + "\n")
+	b.WriteString(columns("STORE", place, a.Style.Width()))
+	if len(st.Devices) > 1 {
+		b.WriteString(columns("DEVICES", devicesText(st), a.Style.Width()))
+	}
+	b.WriteByte('\n')
 	t := term.Table{Head: []string{"DEVICE", "", "LAST ROW", "BEHIND", "DELAY", "ROWS", "GAPS", "BALANCED"},
 		Right: []bool{false, false, true, true, true, true, true, false}, Gap: 2}
 	for i, d := range st.Devices {
@@ -153,12 +160,87 @@ func (a *app) statusText(st *Status) string {
 		}
 	}
 	if n := len(st.Devices); n > statusRows && !a.wide {
-		fmt.Fprintf(&b, "and %d more devices; -o wide shows all\n", n-statusRows)
+		fmt.Fprintf(&b, "and %s; edge-hub status DEVICE shows one, -o wide all\n", term.Count(n-statusRows, "more device"))
 	}
 	if len(st.Devices) == 0 {
 		b.WriteString("no device has sent anything yet\n")
 	}
 	return b.String()
+}
+
+// fewSilent are told one by one; of more, one line says how many.
+const fewSilent = 3
+
+// problemLines is what is wrong, worst first. Boxes that are silent come last and together: there may be hundreds.
+func (a *app) problemLines(st *Status) []string {
+	lines := append([]string(nil), st.Problems...)
+	var silent []*DeviceReport
+	for i := range st.Devices {
+		d := &st.Devices[i]
+		for _, p := range d.own() {
+			lines = append(lines, d.Device+"  "+p)
+		}
+		if !d.silent.IsZero() {
+			silent = append(silent, d)
+		}
+	}
+	if len(silent) <= fewSilent {
+		for _, d := range silent {
+			lines = append(lines, d.Device+"  "+d.Problems[len(d.Problems)-1])
+		}
+		return lines
+	}
+	var names []string
+	for _, d := range silent[:fewSilent] {
+		names = append(names, d.Device+" ("+term.Ago(d.silent, a.Now())+")")
+	}
+	return append(lines, fmt.Sprintf("%s are silent, longest %s. Are they up, does their edgectl status show a link?",
+		term.Count(len(silent), "device"), strings.Join(names, ", ")))
+}
+
+// devicesText counts the devices; who is online is known only while the hub runs.
+func devicesText(st *Status) string {
+	online, offline, bad := 0, 0, 0
+	for _, d := range st.Devices {
+		switch {
+		case d.Online == nil:
+		case *d.Online:
+			online++
+		default:
+			offline++
+		}
+		if len(d.Problems) > 0 {
+			bad++
+		}
+	}
+	parts := []string{term.Comma(int64(len(st.Devices)))}
+	if online+offline > 0 {
+		parts = append(parts, term.Comma(int64(online))+" online", term.Comma(int64(offline))+" offline")
+	}
+	if bad > 0 {
+		parts = append(parts, term.Comma(int64(bad))+" with a problem")
+	}
+	return strings.Join(parts, "   ")
+}
+
+// onlyDevice is what belongs to one device.
+func onlyDevice[T any](list []T, name string, device func(T) string) (out []T, err error) {
+	var names []string
+	for _, x := range list {
+		if device(x) == name {
+			out = append(out, x)
+		} else if n := device(x); len(names) == 0 || names[len(names)-1] != n {
+			names = append(names, n)
+		}
+	}
+	if len(out) == 0 {
+		hint := strictyaml.Suggest(name, names)
+		if !strings.Contains(hint, "did you mean") { // a thousand names are no help
+			hint = ""
+		}
+		return nil, fmt.Errorf("no device %q has sent anything%s", name, hint)
+	}
+	return out, nil
 }
 
 // columns is a line of the status: a head of ten columns and what stands beside each other behind it, three spaces apart,
@@ -253,7 +335,8 @@ func (a *app) table(t *term.Table) string {
 }
 
 func (a *app) cmdAccount(ctx context.Context, args []string) error {
-	if _, err := a.parse("account", args, 0, nil); err != nil {
+	words, err := a.parse("account", args, 1, nil)
+	if err != nil {
 		return err
 	}
 	s, _, err := a.reader(ctx)
@@ -266,6 +349,11 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 		return err
 	}
 	acc := Account{SchemaVersion: SchemaVersion, Streams: streams(epochs)}
+	if len(words) == 1 {
+		if acc.Streams, err = onlyDevice(acc.Streams, words[0], func(s StreamAccount) string { return s.Device }); err != nil {
+			return err
+		}
+	}
 	acc.Balanced = balanced(acc.Streams)
 	if a.asJSON {
 		err = a.json(acc)
@@ -278,17 +366,30 @@ func (a *app) cmdAccount(ctx context.Context, args []string) error {
 	return err
 }
 
+// accountRows is how many streams fit one screen; one that does not balance is shown always.
+const accountRows = 40
+
 func (a *app) accountText(acc *Account) string {
 	if len(acc.Streams) == 0 {
 		return "no device has sent anything yet\n"
 	}
 	why := tails(acc.Streams)
-	sort.SliceStable(acc.Streams, func(i, j int) bool { // worst first
-		return acc.Streams[i].Remainder != 0 && acc.Streams[j].Remainder == 0
-	})
+	rank := func(s *StreamAccount) int {
+		switch {
+		case s.Remainder != 0:
+			return 0
+		case s.Gaps+s.Skipped > 0:
+			return 1
+		}
+		return 2
+	}
+	sort.SliceStable(acc.Streams, func(i, j int) bool { return rank(&acc.Streams[i]) < rank(&acc.Streams[j]) }) // worst first
 	t := term.Table{Head: []string{"DEVICE", "STREAM", "TAKEN", "ROWS", "REMOVED", "SKIPPED", "GAPS", "REST"},
 		Right: []bool{false, false, true, true, true, true, true, true}, Gap: 2}
-	for _, s := range acc.Streams {
+	for i, s := range acc.Streams {
+		if i >= accountRows && s.Remainder == 0 && !a.wide {
+			break
+		}
 		t.Row(a.Style.Clip(s.Device, 20), a.Style.Clip(s.Stream, 16), term.CommaU(s.Taken), term.CommaU(s.Rows),
 			term.CommaU(s.Removed), term.CommaU(s.Skipped), term.CommaU(s.Gaps), term.Comma(s.Remainder))
 		if a.wide {
@@ -308,6 +409,9 @@ func (a *app) accountText(acc *Account) string {
 		}
 	}
 	out := a.table(&t)
+	if n := len(acc.Streams) - len(t.Rows); n > 0 && !a.wide {
+		out += fmt.Sprintf("and %s; edge-hub account DEVICE shows one, -o wide all\n", term.Count(n, "more stream"))
+	}
 	for i, w := range why {
 		why[i] = term.Wrap(w, a.Style.Width(), "   ")
 	}

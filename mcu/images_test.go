@@ -148,19 +148,7 @@ func serve(t testing.TB, b *bus, g mcu.Log, baud int, nodes []mcu.Node, change f
 	if change != nil {
 		change(&o)
 	}
-	l, err := mcu.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	return l, func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
+	return begin(t, o)
 }
 
 // The real images on one line, in simulated time: resets, power cuts in the middle of writing settings, noise, lost

@@ -33,6 +33,12 @@ func run(t *testing.T, w *wires, g *logModel, nodes []mcu.Node, change func(*mcu
 	if change != nil {
 		change(&o)
 	}
+	return begin(t, o)
+}
+
+// begin runs a line until stop.
+func begin(t testing.TB, o mcu.Options) (l *mcu.Line, stop func()) {
+	t.Helper()
 	l, err := mcu.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -27,5 +27,3 @@ func (s Sweeper) Sweep(ctx context.Context) {
 		s.w.settle(ctx, <-s.w.pending)
 	}
 }
-
-func (s Sweeper) Status() SourceStatus { return s.w.status() }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,14 +158,6 @@ func (a *PipelineTrigger) validate(r *strictyaml.Report, path string) {
 	}
 	if a.Quality != "" {
 		oneOf(r, path+".quality", a.Quality, QualityBad)
-	}
-	for _, f := range []struct {
-		key string
-		v   *float64
-	}{{"above", a.Above}, {"below", a.Below}, {"clear", a.Clear}} {
-		if f.v != nil && (math.IsNaN(*f.v) || math.IsInf(*f.v, 0)) {
-			r.Addf(path+"."+f.key, "%s.%s: %v is not a limit", path, f.key, *f.v)
-		}
 	}
 	if k := a.Clear; k != nil && (a.Quality != "" || a.Above != nil && *k > *a.Above || a.Below != nil && *k < *a.Below) {
 		r.Addf(path+".clear", "%s.clear is %v; it lies below above, or above below, so that an alarm does not flutter", path, *k)

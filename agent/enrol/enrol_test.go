@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"math/rand/v2"
@@ -459,6 +460,38 @@ func TestRenewalOfOthers(t *testing.T) {
 	h.later(hubenrol.DefaultLife + time.Hour)
 	if _, err := enrol.Renew(t.Context(), h, topics, a); !errors.Is(err, enrol.ErrRefused) {
 		t.Errorf("a certificate that has ended renews itself: %v", err)
+	}
+}
+
+// TestManyBoxes: boxes that were enrolled long ago take no room from new ones; open codes and revoked boxes do.
+func TestManyBoxes(t *testing.T) {
+	h := newHub(t, start)
+	codes := map[string]hubenrol.Code{}
+	for i := range hubenrol.MaxCodes {
+		name := fmt.Sprintf("old-%d", i)
+		used := start.Add(-time.Duration(hubenrol.MaxCodes+i) * time.Hour)
+		codes[name] = hubenrol.Code{Device: name, By: "anna", Made: used, Expires: used.Add(time.Hour), Used: used}
+	}
+	write := func() {
+		data, err := json.Marshal(codes)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(h.dir, "codes.json"), data, 0o600))
+		must(t, h.book.Refresh())
+	}
+	write()
+	_, _, err := h.book.Add("box-17", "anna", time.Hour, start)
+	must(t, err)
+	oldest := fmt.Sprintf("old-%d", hubenrol.MaxCodes-1)
+	if _, there := h.book.Code(oldest); there || len(h.book.Codes()) != hubenrol.MaxCodes {
+		t.Errorf("%d are kept, the oldest: %t", len(h.book.Codes()), there)
+	}
+	for name, c := range codes {
+		c.Revoked, c.Barred = start, start
+		codes[name] = c
+	}
+	write()
+	if _, _, err := h.book.Add("box-18", "anna", time.Hour, start); !errors.Is(err, hubenrol.ErrFull) {
+		t.Errorf("a revoked box was forgotten: %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ type alarmValue struct {
 	Alarm    string          `json:"alarm"` // raised, cleared
 	Severity string          `json:"severity"`
 	Text     string          `json:"text,omitempty"`
-	Value    json.RawMessage `json:"value"` // the reading that made it, exactly; null: it had none
+	Value    json.RawMessage `json:"value"` // the reading that made it, exactly; null: it had none, or a text
 	Unit     string          `json:"unit,omitempty"`
 	Quality  string          `json:"quality,omitempty"` // of the reading, where it is not good
 	Above    *float64        `json:"above,omitempty"`
@@ -93,7 +93,7 @@ func (a *Alarm) test(r *record.Record) (holds, over, known bool) {
 func (c *Core) tell(s *series, r *record.Record, what string, at, since int64) {
 	d := c.def.Alarm
 	v := alarmValue{Alarm: what, Severity: d.Severity, Text: d.Text, Value: json.RawMessage("null"), Unit: s.def.Unit, Above: d.Above, Below: d.Below}
-	if b := r.AppendText(nil); r.Type != record.TypeNone && json.Valid(b) {
+	if b := r.AppendText(nil); r.Type != record.TypeNone && len(b) <= maxAlarmValue && json.Valid(b) {
 		v.Value = b
 	}
 	if !r.Quality.Good() {

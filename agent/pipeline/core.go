@@ -78,6 +78,15 @@ type series struct {
 	closed   int64 // windows that end at or before closed × Every are done
 	floor    int64 // of Core.floors
 	alarm    alarmState
+	hot      hot
+}
+
+// hot is where the last reading went: as long as the next one goes there, too, and no window has ended, there is nothing to
+// work out. It is no state: without it the same happens.
+type hot struct {
+	pane             int   // its place in panes
+	from, to         int64 // its time
+	overFrom, overTo int64 // the time up to which windows are over lies here
 }
 
 // NewCore makes the core of a pipeline with nothing in its state. resolve tells what a series of the input is.
@@ -228,7 +237,7 @@ func (c *Core) follow(def *record.Series) *series {
 func (c *Core) retype(s *series, def *record.Series) {
 	if len(s.panes) > 0 {
 		c.interrupt(flagType)
-		s.panes = s.panes[:0]
+		s.panes, s.hot = s.panes[:0], hot{}
 	}
 	s.def, s.results = *def, c.def.results(def)
 }

@@ -27,6 +27,7 @@ const (
 	maxMessageBytes   = 40 << 10  // canonical bytes; a producer's message may have record.MaxRecordBytes
 	maxStateBytes     = 256 << 20 // a checkpoint that is larger is not believed
 	maxDetailBytes    = record.MaxDetailBytes
+	maxAlarmValue     = 64              // bytes of a value that an alarm repeats: numbers are shorter
 	retryFull         = time.Second     // between attempts to append while the output is full
 	retryRead         = 5 * time.Second // between attempts to read or to save what fails
 	closeTimeout      = 20 * time.Second

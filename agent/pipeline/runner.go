@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type Events struct {
 	Gap     func(r record.Range)              // records of the input were gone before they were read
 	Blocked func(err error)                   // the output takes nothing; nil: it does again
 	Failed  func(err error)                   // the input cannot be read, or the checkpoint not be written; nil: over
-	Refused func(series string, err error)    // a result can never be taken, and is left out
+	Refused func(series string, err error)    // its results are left out; "": a part of the input, which cannot be understood
 	Counted func(late, untimed, left uint64)  // one of these has grown since it was last told
 	Alarm   func(raised bool, message Result) // it is in the output
 }
@@ -80,8 +81,10 @@ type Runner struct {
 	partial     bool // a message of the record in hand could not be written: the state is ahead of the output
 	file        string
 	bytes       []byte
-	saved       time.Time
-	savedAt     record.Offset
+	saved       time.Time     // the last checkpoint
+	tried       time.Time     // the last attempt at one
+	savedAt     record.Offset // of the input
+	failed      [2]error      // why it cannot read, and why it cannot save
 	told        [3]uint64
 	dec         record.Decoder
 	recs        []record.Record
@@ -128,7 +131,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		if err := r.save(last, true); err != nil { // the one before it is good, too
-			r.fail(err)
+			r.fail(saving, err)
 		}
 	}
 	return in.Close()
@@ -138,10 +141,12 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) untilDone(ctx context.Context, f func() error) {
 	for ctx.Err() == nil {
 		err := f()
+		if ctx.Err() == nil {
+			r.fail(reading, err)
+		}
 		if err == nil {
 			return
 		}
-		r.fail(err)
 		sleep(ctx, retryRead)
 	}
 }
@@ -162,27 +167,37 @@ func (r *Runner) follow(ctx context.Context, in *buffer.Reader) error {
 		case errors.Is(err, buffer.ErrEnd):
 			r.idle(ctx, changed)
 		case err != nil:
-			r.fail(err)
+			r.fail(reading, err)
 			sleep(ctx, retryRead)
 		default:
 			if err := r.item(ctx, &it); err != nil {
 				return err
 			}
-			r.fail(nil)
+			r.fail(reading, nil)
 		}
-		if time.Since(r.saved) >= r.o.Every && r.core.Next() != r.savedAt {
+		if r.core.Next() != r.savedAt && r.due() <= 0 {
+			r.tried = time.Now()
 			if err := r.save(ctx, false); err != nil && ctx.Err() == nil {
-				r.fail(err)
+				r.fail(saving, err)
 			}
 		}
 	}
 	return nil
 }
 
+// due is how long until the next checkpoint is, or until it is tried again.
+func (r *Runner) due() time.Duration {
+	return max(r.o.Every-time.Since(r.saved), min(r.o.Every, retryRead)-time.Since(r.tried))
+}
+
 // idle waits for more input, or until the next checkpoint is due.
 func (r *Runner) idle(ctx context.Context, changed <-chan struct{}) {
 	r.publish()
-	due := time.NewTimer(max(r.o.Every-time.Since(r.saved), time.Second))
+	wait := r.o.Every
+	if r.core.Next() != r.savedAt {
+		wait = max(r.due(), time.Millisecond)
+	}
+	due := time.NewTimer(wait)
 	defer due.Stop()
 	select {
 	case <-ctx.Done():
@@ -224,7 +239,7 @@ func (r *Runner) item(ctx context.Context, it *buffer.Item) error {
 	b := &it.Batch
 	var err error
 	if r.recs, err = r.dec.Decode(r.recs[:0], b.Codec, b.RawLen, b.Count, b.Body); err != nil {
-		r.fail(fmt.Errorf("read records at %d: %w", b.Base, err)) // its checksum was right: another program wrote it
+		r.refused(nil, fmt.Errorf("read records at %d: %w", b.Base, err)) // its checksum was right: another program wrote it
 		r.gone(ctx, record.Range{From: r.core.Next(), To: span.To})
 		r.chained = false
 		return ctx.Err()
@@ -316,9 +331,6 @@ func (r *Runner) write(ctx context.Context, m *Message) error {
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, buffer.ErrInvalid), errors.Is(err, buffer.ErrTooLarge):
-			r.refused(m.Results[0].Series, err)
-			return nil
 		case errors.Is(err, buffer.ErrStopped) && r.o.Out.Info().State == buffer.StateClosed:
 			return err
 		}
@@ -354,27 +366,47 @@ func (r *Runner) wrote(m *Message, repeated bool) {
 }
 
 func (r *Runner) refused(s *record.Series, err error) {
+	name := ""
+	if s != nil {
+		name = s.Key()
+	}
 	if ev := r.o.Events.Refused; ev != nil {
-		ev(s.Key(), err)
+		ev(name, err)
 	}
 }
 
-// blocked and fail keep what stands in the status, and tell it once.
-func (r *Runner) blocked(err error) { r.trouble(&r.status.Blocked, r.o.Events.Blocked, err) }
+// blocked keeps why the output takes nothing, and tells it once.
+func (r *Runner) blocked(err error) {
+	r.tell(&r.status.Blocked, errorText(err), r.o.Events.Blocked, err)
+}
 
-func (r *Runner) fail(err error) { r.trouble(&r.status.Failed, r.o.Events.Failed, err) }
+// What fail is about.
+const (
+	reading = iota
+	saving
+)
 
-func (r *Runner) trouble(at *string, tell func(error), err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
+// fail keeps why the input cannot be read or the state not be saved, and tells it once; nil: that is over.
+func (r *Runner) fail(what int, err error) {
+	r.failed[what] = err
+	now := cmp.Or(r.failed[reading], r.failed[saving])
+	r.tell(&r.status.Failed, errorText(now), r.o.Events.Failed, now)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
 	}
+	return err.Error()
+}
+
+func (r *Runner) tell(at *string, text string, event func(error), err error) {
 	r.mu.Lock()
 	was := *at
 	*at = text
 	r.mu.Unlock()
-	if was != text && tell != nil {
-		tell(err)
+	if was != text && event != nil {
+		event(err)
 	}
 }
 
@@ -420,7 +452,7 @@ func (r *Runner) save(ctx context.Context, last bool) error {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	r.saved, r.savedAt = time.Now(), r.core.next
-	r.fail(nil)
+	r.fail(saving, nil)
 	r.mu.Lock()
 	r.status.Saved = r.core.next
 	r.mu.Unlock()

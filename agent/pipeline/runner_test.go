@@ -502,3 +502,42 @@ func TestFullOutput(t *testing.T) {
 		t.Errorf("blocked %d times; %d results stand there of %d, %+v", blocked, len(got), len(want), r.Status())
 	}
 }
+
+// TestCheckpointsThatFail: while its state cannot be saved a pipeline works on and says so; then it saves it.
+func TestCheckpointsThatFail(t *testing.T) {
+	d := windows()
+	m := open(t, vfs.NewMem(), 0)
+	defer m.close()
+	disk := vfs.NewInject(m.fs)
+	r := pipeline.NewRunner(pipeline.Options{Definition: d, In: m.in, Out: m.out, FS: disk, Dir: "pipelines", Random: rand.Uint64, Every: time.Millisecond})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	until := func(what string, f func(pipeline.Status) bool) {
+		t.Helper()
+		for end := time.Now().Add(patience); !f(r.Status()); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %+v", what, r.Status())
+			}
+		}
+	}
+	x := rand.New(rand.NewPCG(3, 3))
+	m.feed(x, 100)
+	until("read", func(s pipeline.Status) bool { return s.Saved == m.in.Info().Durable })
+	disk.SetRules(vfs.Rule{Kind: vfs.OpRename, Path: stateFile, Nth: 1, Sticky: true})
+	saved := r.Status().Saved
+	m.feed(x, 200)
+	until("failing, and working", func(s pipeline.Status) bool { return s.Failed != "" && s.Next == m.in.Info().Durable })
+	if s := r.Status(); s.Saved != saved {
+		t.Errorf("%+v", s)
+	}
+	disk.SetRules()
+	until("saved", func(s pipeline.Status) bool { return s.Failed == "" && s.Saved == m.in.Info().Durable })
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.results(), m.expected(d); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Error(firstDifference(got, want))
+	}
+}

@@ -149,7 +149,7 @@ type reader struct {
 }
 
 func (r *reader) take(n int) []byte {
-	if r.bad || n > len(r.b) {
+	if r.bad || n < 0 || n > len(r.b) {
 		r.bad = true
 		return nil
 	}
@@ -188,7 +188,7 @@ func (r *reader) str() string { return string(r.take(r.u32())) }
 // count is a number of things of at least size bytes each and at most max; what cannot be there is not believed.
 func (r *reader) count(size, max int) int {
 	n := r.u32()
-	if n > max || n*size > len(r.b) {
+	if n < 0 || n > max || int64(n)*int64(size) > int64(len(r.b)) {
 		r.bad = true
 		return 0
 	}

@@ -17,7 +17,12 @@ func (c *Core) take(s *series, r *record.Record, at int64) {
 		}
 		s.own = max(s.own, at)
 	}
-	if over := c.over(s); over != never {
+	over := c.over(s)
+	if h := &s.hot; at >= h.from && at < h.to && over >= h.overFrom && over < h.overTo {
+		s.panes[h.pane].add(r, s.def.Type, at)
+		return
+	}
+	if over != never {
 		c.closeUpTo(s, over)
 		s.closed = max(s.closed, floorDiv(over, every))
 	}
@@ -34,12 +39,16 @@ func (c *Core) take(s *series, r *record.Record, at int64) {
 			c.stats.Late++
 			return
 		}
+		s.hot = hot{}
 		s.panes = slices.Insert(s.panes, i, pane{index: index})
 	}
 	if c.byStream(s) {
 		c.nextEnd = min(c.nextEnd, s.nextEnd()*every)
 	}
 	s.panes[i].add(r, s.def.Type, at)
+	if index >= s.closed && over != never {
+		s.hot = hot{pane: i, from: index * every, to: (index + 1) * every, overFrom: s.closed * every, overTo: (s.closed + 1) * every}
+	}
 }
 
 // nextEnd is the end of the oldest window that is open, in spans of Every. There is a pane.
@@ -98,6 +107,7 @@ func (c *Core) closeUpTo(s *series, over int64) {
 		if over != openEnd && k*every > over {
 			break
 		}
+		s.hot = hot{}
 		c.window(s, k, hops)
 		s.closed = k
 		gone := 0

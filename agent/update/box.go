@@ -165,14 +165,14 @@ func (s *Session) Resume(ctx context.Context) (install.Txn, error) {
 	return s.Journal().Txn, err
 }
 
-// Rescue looks at the release in force and, if its files are damaged, puts previous in its place and starts it. It
-// returns what it found, and what it did.
+// Rescue looks at the release in force and, if its files are damaged, puts previous in its place. It starts the agent in any case:
+// its unit has given up. It returns what it found, and what it did.
 func (s *Session) Rescue(ctx context.Context) (damage []string, did string, err error) {
 	name, err := s.Layout.Release(install.Stable)
 	if err != nil {
 		damage = []string{err.Error()}
 	} else if name == "" {
-		return nil, "no release is in force; the packaged programs run", nil
+		return nil, "no release is in force; the packaged programs run", s.box.Units.StartStable(ctx)
 	} else if damage, err = s.Layout.Damage(name); err != nil {
 		damage = []string{err.Error()}
 	}

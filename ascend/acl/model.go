@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -35,7 +36,7 @@ func (t Tensor) Items() int {
 type Info struct {
 	Inputs     []Tensor // without the input that takes the batch size
 	Outputs    []Tensor
-	Batches    []int      // gears of the dynamic batch, empty if it is fixed
+	Batches    []int      // gears of the dynamic batch, rising; empty if it is fixed
 	Sizes      [][2]int   // gears of height and width
 	Gears      [][]int64  // gears of all dims, as the runtime lists them
 	Memory     ModelSizes // device memory it needs, where the runtime can tell
@@ -364,6 +365,7 @@ func (c *Context) gears(info *Info, desc uintptr) error {
 		for k := range min(b.Count, maxDims) {
 			info.Batches = append(info.Batches, int(b.Batch[k]))
 		}
+		slices.Sort(info.Batches) // they are listed as whoever compiled the model has given them
 	}
 	var s hwGears
 	if a.DynamicHW != nil && len(info.Batches) == 0 {

@@ -414,3 +414,16 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// A card that does not answer hides no other one.
+func TestCardThatDoesNotAnswer(t *testing.T) {
+	control(t, "set cards 2")
+	defer control(t, "clear;set cards 1")
+	for code, want := range map[int]int{-8008: 2, -8012: 2, -8006: 1} { // one that is gone is listed, to be declared
+		control(t, fmt.Sprintf("clear;on dcmi_get_device_id_in_card 1 return %[1]d;on dcmi_get_device_num_in_card 1 return %[1]d", code))
+		chips, err := lib.Chips()
+		if len(chips) != want || chips[want-1] != (Chip{1, 0, 1, 1}) || (err == nil) != (want == 2) {
+			t.Errorf("%d: %+v %v", code, chips, err)
+		}
+	}
+}

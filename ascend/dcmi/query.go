@@ -49,7 +49,8 @@ func (l *Library) DriverHealth() (health int, codes []uint32, err error) {
 	return int(h), list[:min(max(n, 0), MaxErrors)], nil
 }
 
-// Chips lists the chips of all cards by card and device. Their order in the library may change.
+// Chips lists the chips of all cards by card and device. Their order in the library may change. A card that has dropped is
+// listed with one chip, whose health says so. With an error there are the chips of the cards that answer.
 func (l *Library) Chips() ([]Chip, error) {
 	list := l.api.CardList
 	call := "dcmi_get_card_list"
@@ -65,11 +66,13 @@ func (l *Library) Chips() ([]Chip, error) {
 		return nil, err
 	}
 	var out []Chip
+	var silent error
 	for _, card := range cards[:min(max(n, 0), MaxCards)] {
 		count, err := l.chipsOf(card)
-		if err != nil {
-			return out, err
+		if dropped(err) {
+			count, err = 1, nil
 		}
+		silent = errors.Join(silent, err)
 		for dev := range count {
 			c := Chip{Card: card, Device: dev, Logic: -1, Phy: -1}
 			var kind int32
@@ -90,7 +93,7 @@ func (l *Library) Chips() ([]Chip, error) {
 	sort.Slice(out, func(i, j int) bool {
 		return out[i].Card < out[j].Card || out[i].Card == out[j].Card && out[i].Device < out[j].Device
 	})
-	return out, nil
+	return out, silent
 }
 
 func (l *Library) chipsOf(card int32) (int32, error) {

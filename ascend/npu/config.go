@@ -268,6 +268,9 @@ func (c *Config) validate(r *strictyaml.Report) {
 	for i, f := range c.Files {
 		path := "files[" + strconv.Itoa(i) + "]"
 		known(path, f.Model)
+		if k := slices.IndexFunc(c.Files[:i], func(o Files) bool { return filepath.Clean(o.Dir) == filepath.Clean(f.Dir) }); k >= 0 {
+			r.Addf(path+".dir", "%s.dir %s: files[%d] takes what lies there; a file is looked at by one model", path, f.Dir, k)
+		}
 		if f.After != AfterDelete && f.After != AfterMove {
 			r.Addf(path+".after", "%s.after %q: there are %s and %s", path, f.After, AfterMove, AfterDelete)
 		}

@@ -173,3 +173,32 @@ func TestFrameBounds(t *testing.T) {
 		return err == nil && res.Quality == "good"
 	})
 }
+
+// A frame that several models are asked about has a result of each, once each, also after a restart.
+func TestFrameForSeveralModels(t *testing.T) {
+	b := newBox(t)
+	b.colours()
+	c := b.config(colours + strings.Replace(strings.TrimPrefix(colours, "models:\n"), "name: colours", "name: second", 1))
+	_, stop := b.workerWith(c, "")
+	b.ready("colours")
+	b.ready("second")
+	ask := func(model string, repeated bool) {
+		t.Helper()
+		res, err := b.client().Infer(context.Background(), model, "one", picture(blue, 8))
+		if err != nil || res.Model != model || res.Repeated != repeated || !res.Recorded {
+			t.Errorf("%s: %+v %v", model, res, err)
+		}
+	}
+	ask("colours", false)
+	ask("second", false)
+	ask("second", true)
+	stop()
+	b.worker(c)
+	b.ready("colours")
+	b.ready("second")
+	ask("colours", true)
+	ask("second", true)
+	if good, failed := b.resultsOf("one"); good != 2 || failed != 0 {
+		t.Errorf("%d results and %d failures of a frame for two models", good, failed)
+	}
+}

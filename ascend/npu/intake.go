@@ -79,7 +79,11 @@ func newIntake(info acl.Info, in Input) (*intake, error) {
 		return nil, errors.New("every input is a constant")
 	}
 	if len(k.open) == 1 {
-		k.target = pictureTarget(info.Inputs[k.open[0]])
+		i := k.open[0]
+		k.target = pictureTarget(info.Inputs[i])
+		if need := k.target.bytes(); need > k.bytes[i] {
+			return nil, fmt.Errorf("input %s has %d bytes, and a picture of %d by %d %d", info.Inputs[i].Name, k.bytes[i], k.target.width, k.target.height, need)
+		}
 	}
 	return k, nil
 }
@@ -103,6 +107,18 @@ func constant(values []float64, t acl.Tensor, n int) ([]byte, error) {
 		}
 	}
 	return out, nil
+}
+
+// bytes of one picture, 0 if there is none.
+func (t target) bytes() int {
+	switch n := t.width * t.height; {
+	case t.floats:
+		return 12 * n
+	case t.nv12:
+		return n / 2 * 3
+	default:
+		return 3 * n
+	}
 }
 
 // pictureTarget finds out which picture an input takes.
@@ -130,7 +146,11 @@ func isJPEG(data []byte) bool {
 // of the inputs, one behind the other. With media, a picture that the units can decode is left to them.
 func (k *intake) prepare(data []byte, media bool) (*feed, error) {
 	f := &feed{parts: make([][]byte, len(k.inputs))}
-	if isJPEG(data) {
+	want := 0
+	for _, i := range k.open {
+		want += k.bytes[i]
+	}
+	if isJPEG(data) && (len(data) != want || k.target.width > 0) { // numbers may look so, too
 		if k.target.width == 0 {
 			return nil, fmt.Errorf("input %s does not take pictures of three colours", k.describe())
 		}
@@ -144,10 +164,6 @@ func (k *intake) prepare(data []byte, media bool) (*feed, error) {
 		}
 		f.parts[k.open[0]], f.where = b, onProcessor
 		return f, nil
-	}
-	want := 0
-	for _, i := range k.open {
-		want += k.bytes[i]
 	}
 	if len(data) != want {
 		return nil, fmt.Errorf("input %s wants %d bytes or a JPEG picture, %d bytes came", k.describe(), want, len(data))

@@ -158,3 +158,50 @@ func FuzzPrepare(f *testing.F) {
 		}
 	})
 }
+
+// A model whose sizes do not fit each other is refused: its pictures would be cut off.
+func TestPictureLargerThanItsInput(t *testing.T) {
+	for name, x := range pictureKinds {
+		if _, err := newIntake(acl.Info{Inputs: []acl.Tensor{x}}, Input{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		x.Bytes = 48
+		if _, err := newIntake(acl.Info{Inputs: []acl.Tensor{x}}, Input{}); err == nil {
+			t.Errorf("%s: an input of 48 bytes is taken", name)
+		}
+	}
+}
+
+// What belongs to a batch as a whole is nobody's result.
+func TestOutputWithoutBatch(t *testing.T) {
+	info := acl.Info{Batches: []int{1, 4}, Outputs: []acl.Tensor{{Name: "y", Type: acl.Float32, Dims: []int64{4, 6}, Bytes: 96}}}
+	for _, ok := range [][]int64{{4, 6}, {-1, 6}, {24}, nil} {
+		if info.Outputs[0].Dims = ok; divisible(info) != nil {
+			t.Error(divisible(info))
+		}
+	}
+	for _, dims := range [][]int64{{1, 24}, {6, 4}} {
+		if info.Outputs[0].Dims = dims; divisible(info) == nil {
+			t.Errorf("an output of %v is divided among 4", dims)
+		}
+	}
+	info.Batches = nil
+	if err := divisible(info); err != nil { // batches of 1
+		t.Error(err)
+	}
+}
+
+// Numbers that begin like a picture are numbers for a model that takes no pictures.
+func TestNumbersThatLookLikeAPicture(t *testing.T) {
+	k, err := newIntake(acl.Info{Inputs: []acl.Tensor{{Name: "x", Type: acl.Float32, Format: acl.ND, Dims: []int64{1, 2}, Bytes: 8}}}, Input{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := k.floats([]float64{31.9809551239013671875, 1}) // ff d8 ff 41
+	if err != nil || !isJPEG(data) {
+		t.Fatalf("% x %v", data, err)
+	}
+	if f, err := k.prepare(data, true); err != nil || !bytes.Equal(f.parts[0], data) {
+		t.Error(err)
+	}
+}

@@ -34,6 +34,9 @@ type ref struct {
 	Root string `json:"r,omitempty"` // directory that the file was found in
 }
 
+// frame is what one model was asked about a frame. The model is "" where a version before this one has noted only the name.
+type frame struct{ model, name string }
+
 // entry is one line of the journal.
 type entry struct {
 	Incarnation uint64          `json:"incarnation,omitempty"` // first line
@@ -64,8 +67,8 @@ type journal struct {
 	next        uint64
 	acked       uint64
 	pending     map[uint64]entry
-	refs        map[string]uint64 // of frames, to recognise a repeated one
-	order       []string
+	refs        map[frame]uint64 // to recognise a repeated one
+	order       []frame
 	damaged     string // what was found wrong at opening
 
 	away    int       // messages with files put away since their directories were synced
@@ -92,7 +95,7 @@ func openJournal(dir string) (*journal, error) {
 
 // readJournal is the state that the whole lines of a journal give, up to the first that is damaged.
 func readJournal(path string, data []byte) *journal {
-	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[string]uint64{}, next: 1, syncDir: syncDir}
+	j := &journal{path: path, pending: map[uint64]entry{}, refs: map[frame]uint64{}, next: 1, syncDir: syncDir}
 	rest := data
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
@@ -163,9 +166,9 @@ func (j *journal) apply(e entry) {
 
 func (j *journal) remember(e entry) {
 	for _, r := range e.Refs {
-		if r.Kind == refFrame && j.refs[r.Name] == 0 {
-			j.refs[r.Name] = e.Seq
-			if j.order = append(j.order, r.Name); len(j.order) > maxRefs {
+		if f := (frame{e.Model, r.Name}); r.Kind == refFrame && j.refs[f] == 0 {
+			j.refs[f] = e.Seq
+			if j.order = append(j.order, f); len(j.order) > maxRefs {
 				delete(j.refs, j.order[0])
 				j.order = j.order[1:]
 			}
@@ -175,10 +178,13 @@ func (j *journal) remember(e entry) {
 
 // unknow makes a frame that a sequence brought no result for one that was never posted.
 func (j *journal) unknow(name string, seq uint64) {
-	if j.refs[name] == seq {
-		delete(j.refs, name)
-		j.order = slices.DeleteFunc(j.order, func(s string) bool { return s == name })
-	}
+	j.order = slices.DeleteFunc(j.order, func(f frame) bool {
+		if f.name != name || j.refs[f] != seq {
+			return false
+		}
+		delete(j.refs, f)
+		return true
+	})
 }
 
 // renew begins a new incarnation: the old numbers are never used again. What was pending is bound anew.
@@ -187,7 +193,7 @@ func (j *journal) renew() {
 	rand.Read(b[:]) // never fails
 	j.incarnation = binary.LittleEndian.Uint64(b[:])>>1 | 1
 	old := j.pending
-	j.next, j.acked, j.pending, j.refs, j.order = 1, 0, map[uint64]entry{}, map[string]uint64{}, nil
+	j.next, j.acked, j.pending, j.refs, j.order = 1, 0, map[uint64]entry{}, map[frame]uint64{}, nil
 	for _, s := range sorted(old) {
 		e := old[s]
 		tried := e.Tried
@@ -244,9 +250,9 @@ func lines(entries ...entry) []byte {
 // compacted is what still counts, as the lines of a journal.
 func (j *journal) compacted() []byte {
 	out := []entry{{Incarnation: j.incarnation, Seq: j.next}}
-	for _, name := range j.order { // first, so that a pending entry is the later word on a sequence
-		if s := j.refs[name]; j.pending[s].Seq == 0 {
-			out = append(out, entry{Seq: s, Refs: []ref{{Kind: refFrame, Name: name}}})
+	for _, f := range j.order { // first, so that a pending entry is the later word on a sequence
+		if s := j.refs[f]; j.pending[s].Seq == 0 {
+			out = append(out, entry{Seq: s, Model: f.model, Refs: []ref{{Kind: refFrame, Name: f.name}}})
 		}
 	}
 	if j.acked > 0 {
@@ -261,7 +267,7 @@ func (j *journal) compacted() []byte {
 		}
 		forgotten := entry{Seq: s}
 		for _, r := range e.Refs {
-			if r.Kind == refFrame && j.refs[r.Name] != s {
+			if r.Kind == refFrame && j.refs[frame{e.Model, r.Name}] != s {
 				forgotten.Forget = append(forgotten.Forget, r.Name)
 			}
 		}
@@ -408,10 +414,10 @@ func (j *journal) write(e entry) (uint64, error) {
 }
 
 // known is the sequence that a frame's reference was bound to before, 0 if it is new.
-func (j *journal) known(frame string) uint64 {
+func (j *journal) known(f frame) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.refs[frame]
+	return max(j.refs[f], j.refs[frame{name: f.name}])
 }
 
 func (j *journal) position() (next, acked uint64) {

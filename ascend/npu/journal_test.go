@@ -15,11 +15,11 @@ import (
 type written struct {
 	Incarnation, Next, Acked uint64
 	Pending                  map[uint64]entry
-	Refs                     map[string]uint64
+	Refs                     map[frame]uint64
 }
 
 func stateOf(j *journal) written {
-	w := written{j.incarnation, j.next, j.acked, map[uint64]entry{}, map[string]uint64{}}
+	w := written{j.incarnation, j.next, j.acked, map[uint64]entry{}, map[frame]uint64{}}
 	for k, v := range j.pending {
 		w.Pending[k] = v
 	}
@@ -226,7 +226,7 @@ func TestJournalRewritten(t *testing.T) {
 	if j, err = openJournal(dir); err != nil || !reflect.DeepEqual(stateOf(j), want) {
 		t.Errorf("%+v %v, want %+v", stateOf(j), err, want)
 	}
-	if j.known("f0") != 1 || j.known("f2") != 3 || j.known("f9") != 0 {
+	if j.known(frame{"gate", "f0"}) != 1 || j.known(frame{"gate", "f2"}) != 3 || j.known(frame{"gate", "f9"}) != 0 {
 		t.Error("references are lost")
 	}
 	if err := j.close(); err != nil {
@@ -334,7 +334,7 @@ func TestJournalForgetsFramesWithoutResult(t *testing.T) {
 	}
 	look := func(when string) {
 		t.Helper()
-		if j.known("good") == 0 || j.known("bad") != 0 || j.known("lost") != 0 {
+		if j.known(frame{"gate", "good"}) == 0 || j.known(frame{"gate", "bad"}) != 0 || j.known(frame{"gate", "lost"}) != 0 {
 			t.Errorf("%s: %v", when, j.refs)
 		}
 	}
@@ -356,14 +356,14 @@ func TestJournalForgetsFramesWithoutResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := bind("lost")
-	if j.known("lost") != again {
+	if j.known(frame{"gate", "lost"}) != again {
 		t.Error("a frame that is bound again is not known")
 	}
-	if err := j.forget(lost, []string{"lost"}); err != nil || j.known("lost") != again {
+	if err := j.forget(lost, []string{"lost"}); err != nil || j.known(frame{"gate", "lost"}) != again {
 		t.Error("the old sequence forgot the new one's frame")
 	}
 	reopen()
-	if j.known("lost") != again || j.known("bad") != 0 {
+	if j.known(frame{"gate", "lost"}) != again || j.known(frame{"gate", "bad"}) != 0 {
 		t.Error(j.refs)
 	}
 	if err := j.close(); err != nil {

@@ -32,10 +32,24 @@ func (s *session) load(c *acl.Context) (*acl.Model, error) {
 	if s.intake, err = newIntake(s.info, s.m.Input); err == nil && len(s.info.Outputs) == 0 {
 		err = errors.New("it has no output")
 	}
+	if err == nil {
+		err = divisible(s.info)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", errModel, s.m.Path, err), model.Close())
 	}
 	return model, nil
+}
+
+// divisible refuses outputs that cannot be divided among the items of a batch.
+func divisible(info acl.Info) error {
+	n := info.Batch()
+	for _, o := range info.Outputs {
+		if len(o.Dims) > 0 && o.Dims[0] >= 0 && o.Dims[0]%int64(n) != 0 || o.Bytes%n != 0 {
+			return fmt.Errorf("output %s %v has no part for each of the %d items of a batch; compile the model for batches of 1", o.Name, o.Dims, n)
+		}
+	}
+	return nil
 }
 
 // loadWith gives the runtime the model's priority, where it was configured.

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/edgelog/edgelog/ascend/dcmi"
@@ -23,7 +22,7 @@ type monitor struct {
 	told          time.Time         // when the gauges were recorded
 	identities    map[string]string // of the chips, as they were recorded
 
-	since atomic.Int64 // unix nanoseconds when the calls under way began, 0: none
+	call underWay
 
 	mu     sync.Mutex
 	driver string
@@ -46,9 +45,9 @@ func (m *monitor) run(ctx context.Context) error {
 	for left, look := maxEventRecords, true; ; {
 		if lib == nil {
 			var err error
-			m.since.Store(time.Now().UnixNano())
+			m.call.begin()
 			lib, err = dcmi.Open(m.w.c.DCMI)
-			m.since.Store(0)
+			m.call.end()
 			if err != nil {
 				lib = nil
 				m.w.raise("N010", "dcmi", "NPU", err.Error())
@@ -58,9 +57,9 @@ func (m *monitor) run(ctx context.Context) error {
 			}
 		}
 		if lib != nil && look {
-			m.since.Store(time.Now().UnixNano())
+			m.call.begin()
 			m.read(lib)
-			m.since.Store(0)
+			m.call.end()
 		}
 		select {
 		case <-ctx.Done():
@@ -80,8 +79,8 @@ func (m *monitor) run(ctx context.Context) error {
 
 // hung declares a call of the management library that does not come back. Nothing else waits for it.
 func (m *monitor) hung(now time.Time) {
-	if at := m.since.Load(); at != 0 && now.Sub(time.Unix(0, at)) > hungManagement {
-		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", time.Unix(0, at).UTC().Format(time.RFC3339)))
+	if at := m.call.since(); !at.IsZero() && now.Sub(at) > hungManagement {
+		m.w.raise("N010", "dcmi", "NPU", fmt.Sprintf("a call into the management library has not come back since %s; models are not touched, a restart of edge-npu tries again", at.UTC().Format(time.RFC3339)))
 	}
 }
 
@@ -104,7 +103,7 @@ const eventSeverity = 2
 // subscribe has the driver tell of faults. A driver or chip without it is asked at each interval only.
 func (m *monitor) subscribe(lib *dcmi.Library) <-chan dcmi.Event {
 	chips, err := lib.Chips()
-	if err != nil || len(chips) == 0 {
+	if len(chips) == 0 { // err: of cards that do not answer
 		return nil
 	}
 	events, err := lib.Events(chips, eventSeverity)
@@ -127,11 +126,11 @@ func (m *monitor) event(e dcmi.Event) {
 
 func (m *monitor) read(lib *dcmi.Library) {
 	chips, err := lib.Chips()
-	if err != nil {
-		m.w.raise("N010", "dcmi", "NPU", err.Error())
+	if err == nil {
+		m.w.clear("N010", "dcmi")
+	} else if m.w.raise("N010", "dcmi", "NPU", err.Error()); len(chips) == 0 {
 		return
 	}
-	m.w.clear("N010", "dcmi")
 	all := map[string]string{}
 	if lib.Simulated() != "" {
 		all["simulated"] = "true"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,6 +37,31 @@ func (w *Worker) readRestart() {
 	if time.Since(n.At) < restartShown {
 		w.raise("N003", "worker", "edge-npu", fmt.Sprintf("restarted at %s after: %s", n.At.Format(time.RFC3339), n.Why))
 	}
+}
+
+// underWay is when a call into a library began that has not come back. It goes by the monotonic clock: the other one may be
+// set meanwhile, by years where a box begins without the time.
+type underWay struct{ at atomic.Pointer[time.Time] }
+
+func (u *underWay) begin() {
+	now := time.Now()
+	u.at.Store(&now)
+}
+
+// ensure begins, if nothing is under way.
+func (u *underWay) ensure() {
+	now := time.Now()
+	u.at.CompareAndSwap(nil, &now)
+}
+
+func (u *underWay) end() { u.at.Store(nil) }
+
+// since is zero if nothing is under way.
+func (u *underWay) since() time.Time {
+	if at := u.at.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // watch ends the process when a call into the library does not come back.

@@ -2,7 +2,6 @@ package npu
 
 import (
 	"context"
-	"time"
 
 	"github.com/edgelog/edgelog/ascend/acl"
 )
@@ -100,7 +99,7 @@ func (s *session) end(q *deviceQueue) error {
 	}
 	j.finish(j)
 	if len(q.busy) > 0 {
-		s.since.Store(time.Now().UnixNano())
+		s.call.begin()
 	}
 	return nil
 }

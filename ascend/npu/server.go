@@ -141,15 +141,16 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request, records bool) {
 	if !ok {
 		return
 	}
-	it, got, dropped := s.frame(id, data, release)
+	claimed := "frame " + name + "\x00" + id
+	it, got, dropped := s.frame(id, claimed, data, release)
 	if id != "" {
-		if !s.w.claim("frame " + id) {
+		if !s.w.claim(claimed) {
 			release()
 			problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
 			return
 		}
-		if seq := s.w.journal.known(id); seq != 0 {
-			s.w.release("frame " + id)
+		if seq := s.w.journal.known(frame{name, id}); seq != 0 {
+			s.w.release(claimed)
 			release()
 			if _, acked := s.w.journal.position(); seq > acked {
 				problem(w, http.StatusConflict, api.CodeBusy, "the input %q is being worked on", id)
@@ -177,12 +178,12 @@ func (s *server) infer(w http.ResponseWriter, req *http.Request, records bool) {
 
 // frame is a posted input. Its reference stays taken until it is done or dropped, however long who posted it waits: posted
 // again meanwhile, it is not worked on twice.
-func (s *server) frame(id string, data []byte, release func()) (it *item, got chan api.NPUResult, dropped chan string) {
+func (s *server) frame(id, claimed string, data []byte, release func()) (it *item, got chan api.NPUResult, dropped chan string) {
 	got, dropped = make(chan api.NPUResult, 1), make(chan string, 1)
 	free := func() {
 		release()
 		if id != "" {
-			s.w.release("frame " + id)
+			s.w.release(claimed)
 		}
 	}
 	return &item{ref: ref{Kind: refFrame, Name: id}, at: time.Now(), record: id != "", read: func() ([]byte, error) { return data, nil },

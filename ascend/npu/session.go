@@ -28,7 +28,7 @@ type session struct {
 	noMedia   error                  // the media units failed before: they are not used
 	selfTest  string                 // after ready
 	loading   atomic.Bool
-	since     atomic.Int64 // unix nanoseconds when the call under way began, 0: none
+	call      underWay
 }
 
 func newSession(lib *acl.Library, device int, m Model, jobs chan *job, fatal func(error)) *session {
@@ -99,13 +99,13 @@ func (s *session) run(ctx context.Context) error {
 	return err
 }
 
-func (s *session) enter() { s.since.CompareAndSwap(0, time.Now().UnixNano()) }
-func (s *session) leave() { s.since.Store(0) }
+func (s *session) enter() { s.call.ensure() }
+func (s *session) leave() { s.call.end() }
 
 // stuck tells for how long the present call lasts.
 func (s *session) stuck(now time.Time) time.Duration {
-	if at := s.since.Load(); at != 0 {
-		return now.Sub(time.Unix(0, at))
+	if at := s.call.since(); !at.IsZero() {
+		return now.Sub(at)
 	}
 	return 0
 }

@@ -550,3 +550,30 @@ func TestAgentRestart(t *testing.T) {
 		t.Errorf("%d results of 20 files", n)
 	}
 }
+
+// The gears of a model may be listed in any order.
+func TestGearsInAnyOrder(t *testing.T) {
+	b := newBox(t)
+	b.file("colours.om", standin.Classifier(16, 16, 4, 16, 1).Bytes())
+	b.worker(b.config(strings.Replace(colours, "max: 4, wait: 5ms", "max: 8, wait: 100ms", 1)))
+	b.ready("colours")
+	if m := b.model("colours"); m.MaxBatch != 4 {
+		t.Errorf("batches of %d", m.MaxBatch)
+	}
+	errs := make(chan error, 6)
+	for i := range cap(errs) {
+		go func() {
+			want := []string{"red", "green", "blue"}[i%3]
+			res, err := b.client().Infer(context.Background(), "colours", fmt.Sprint("frame-", i), picture([]color.Color{red, green, blue}[i%3], 8))
+			if err == nil && !strings.Contains(strings.SplitN(string(res.Result), "}", 2)[0], want) {
+				err = fmt.Errorf("%s: %s %s", want, res.Result, res.Error)
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

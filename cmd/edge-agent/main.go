@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -75,7 +76,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := serve(c, *file, stderr); err != nil {
 		fmt.Fprintln(stderr, "edge-agent:", err)
-		if errors.Is(err, vfs.ErrLocked) {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			fmt.Fprintf(stderr, "As a service it may: systemctl start edge-agent. To try it as yourself, name places of your own: data_dir and run_dir in %s,\n"+
+				"and edgectl --run-dir DIR.\n", *file)
+		case errors.Is(err, vfs.ErrLocked):
 			fmt.Fprintf(stderr, "Another agent runs on %s (edgectl status --run-dir %s): stop it, or give this one another data_dir and run_dir.\n", c.DataDir, c.RunDir)
 		}
 		return exitError

@@ -133,14 +133,37 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "status":
 		return p.with(true, p.status)
 	default: // rescue
-		return p.with(false, func(s *update.Session) int { return p.rescue(ctx, s) })
+		looked := false
+		code := p.with(false, func(s *update.Session) int {
+			looked = true
+			return p.rescue(ctx, s)
+		})
+		if looked {
+			return code
+		}
+		return p.startAnyway(ctx, code)
 	}
+}
+
+// startAnyway starts the agent where nothing could be looked at, as without a root of trust: its unit has given up by then, and a
+// box that cannot be updated still takes readings.
+func (p *program) startAnyway(ctx context.Context, code int) int {
+	if p.locked { // whoever is at work starts one of the two agents, and is asked again
+		return code
+	}
+	if err := (update.Systemd{}).StartStable(ctx); err != nil {
+		fmt.Fprintln(p.err, "edge-updater:", err)
+		return code
+	}
+	fmt.Fprintln(p.out, "the agent was started again as it is")
+	return code
 }
 
 type program struct {
 	o        options
 	out, err io.Writer
 	muted    bool // that people are not told was said
+	locked   bool // another edge-updater is at work
 }
 
 // with opens the box and gives it to f; peek only looks.
@@ -163,7 +186,7 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 			fmt.Fprintf(p.err, "%s  %s %s\n", time.Now().Format("15:04:05"), t.Release, t.State)
 			p.publish(s, nil)
 		}}.Open()
-	if errors.Is(err, vfs.ErrLocked) {
+	if p.locked = errors.Is(err, vfs.ErrLocked); p.locked {
 		fmt.Fprintln(p.err, "edge-updater: another edge-updater is at work: see `edge-updater status`")
 		return exitError
 	}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks for what Edgelog's make targets need from the system and installs what is missing from Debian or Ubuntu
-# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores|updates
+# packages; says what before it does. Usage: setup.sh build|test|arm|mcu|stores|updates|page
 # Without root (and without sudo that asks no password) it installs nothing: it names the packages and exits 1.
 set -eu
 need=''
@@ -37,6 +37,7 @@ stores) # servers for make test-stores; Kafka itself comes from Maven Central, k
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need="$need postgresql" ;;
 updates) # web servers that boxes fetch content from, what deltas are compared with, the measure of the units
 	want systemd-analyze systemd; want nginx nginx; want apache2 apache2-bin; want zstd zstd; want xdelta3 xdelta3; want bsdiff bsdiff ;;
+page) want chromium chromium ;; # the browser that the box's web page is looked at with
 *) echo "setup: unknown set \"$1\"" >&2; exit 2 ;;
 esac
 # Programs of the Python index that nodes are tested against, in an environment of their own.

@@ -18,6 +18,3 @@ func NewReader(s Subscription) (*Reader, error) {
 func (r *Reader) Read(m mqttclient.Message, tell func(door.Missed, int, error)) ([]door.Reading, string) {
 	return r.d.read(nil, m, tell)
 }
-
-// Filters are those of the subscription.
-func (r *Reader) Filters() []string { return r.d.filters() }

@@ -180,7 +180,7 @@ func (b *Book) Add(device, by string, life time.Duration, now time.Time) (string
 				codes[name] = old
 			}
 		}
-		if _, there := codes[device]; !there && len(codes) >= MaxCodes {
+		if _, there := codes[device]; !there && len(codes) >= MaxCodes && !forget(codes, now) {
 			return ErrFull
 		}
 		c.Barred = codes[device].Barred
@@ -188,6 +188,18 @@ func (b *Book) Add(device, by string, life time.Duration, now time.Time) (string
 		return nil
 	})
 	return code, c, err
+}
+
+// forget drops the box that was enrolled first, of those of which nothing need be known any more: the audit log has them all.
+func forget(codes map[string]Code, now time.Time) bool {
+	first, found := "", false
+	for name, c := range codes {
+		if now.After(c.Expires) && c.Revoked.IsZero() && c.Barred.IsZero() && (!found || c.Used.Before(codes[first].Used)) {
+			first, found = name, true
+		}
+	}
+	delete(codes, first)
+	return found
 }
 
 // Tried counts a wrong code.

@@ -59,6 +59,7 @@ type Server struct {
 	mu    sync.Mutex // guards what follows
 	link  fleetwire.Link
 	stats Stats
+	asks  map[string]int // that wait in meta, by device
 }
 
 // Stats count since the start.
@@ -82,7 +83,7 @@ func New(o Options) (*Server, error) {
 	f.Start(o.Now(), o.Settled)
 	s := &Server{o: o, log: l, fleet: f, content: newContent(o.Releases, o.MaxRate), repo: repo.At(o.Releases),
 		heard: make(chan fleetwire.Message, maxHeard), meta: make(chan fleetwire.Message, maxMetaWait), calls: make(chan func()),
-		stopped: make(chan struct{}), told: map[string]uint64{}}
+		stopped: make(chan struct{}), told: map[string]uint64{}, asks: map[string]int{}}
 	for _, what := range l.Recovered {
 		o.Log.Warn("damaged state of rollouts was passed over", "what", what)
 		if err := l.Append(f, []rollout.Entry{{Time: o.Now(), By: "hub", What: rollout.WasRestored, Detail: what}}); err != nil {
@@ -185,7 +186,7 @@ func (s *Server) hear(m fleetwire.Message) {
 		s.chunkRequest(device, m)
 		return
 	case ok && ch == fleetwire.ChannelMetaRequest:
-		if !offer(s.meta, m) { // it is made again
+		if !s.ask(device, m) { // it is made again
 			s.count(func(st *Stats) { st.Dropped++ })
 		}
 		return
@@ -195,6 +196,26 @@ func (s *Server) hear(m fleetwire.Message) {
 		return
 	}
 	s.count(func(st *Stats) { st.Dropped++ })
+}
+
+// ask queues what serveMeta answers. A device has a few places: one that asks without end leaves the others to the rest.
+func (s *Server) ask(device string, m fleetwire.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asks[device] >= maxAsks || !offer(s.meta, m) {
+		return false
+	}
+	s.asks[device]++
+	return true
+}
+
+// answered gives a place back.
+func (s *Server) answered(device string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asks[device]--; s.asks[device] <= 0 {
+		delete(s.asks, device)
+	}
 }
 
 func offer(to chan<- fleetwire.Message, m fleetwire.Message) bool {
@@ -226,10 +247,8 @@ func (s *Server) chunkRequest(device string, m fleetwire.Message) {
 	if code == fleetwire.RefusedBusy {
 		refusal.RetryAfter = busyRetry + rand.N(busyRetry)
 	}
-	select { // answered where it may wait
-	case s.meta <- fleetwire.Message{Topic: s.topics(device).Refused(r.ID), Payload: encode(refusal)}:
-	default:
-	}
+	// Answered where it may wait; without an answer the box asks again.
+	s.ask(device, fleetwire.Message{Topic: s.topics(device).Refused(r.ID), Payload: encode(refusal)})
 }
 
 // serveMeta answers requests for metadata, and refuses.
@@ -243,6 +262,7 @@ func (s *Server) serveMeta(ctx context.Context) {
 		}
 		l := s.current()
 		device, ch, _, _ := fleetwire.Parse(s.o.Topics, m.Topic)
+		s.answered(device)
 		if l == nil {
 			continue
 		}

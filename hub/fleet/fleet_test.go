@@ -173,6 +173,32 @@ func TestMetadata(t *testing.T) {
 	})
 }
 
+// TestFlood: a box that asks without end does not keep others from being answered.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := start(t, t.Context(), time.Now())
+		defer stop()
+		time.Sleep(time.Second)
+		ask := func(device, id string) {
+			b, _ := json.Marshal(fleetwire.MetaRequest{ID: id, Nonce: "n"})
+			must(t, s.link.Publish(t.Context(), updatetest.Topics(device).MetaRequest(), 1, false, b))
+			b, _ = json.Marshal(fleetwire.ChunkRequest{ID: id, Path: "nothing", Bits: 1, ChunkBits: 16})
+			must(t, s.link.Publish(t.Context(), updatetest.Topics(device).ChunkRequest(), 0, false, b))
+		}
+		for round := range 20 {
+			for range 500 {
+				ask("hostile", "h")
+			}
+			ask("box", fmt.Sprintf("m%d", round))
+			for _, want := range []string{"meta/res/m%d", "chunk/err/m%d"} {
+				if topic, _ := s.next(); topic != fmt.Sprintf(want, round) {
+					t.Fatalf("round %d: %q came, want "+want, round, topic, round)
+				}
+			}
+		}
+	})
+}
+
 // TestManyAtOnce: at the beginning of a connection the broker says the states of all devices as fast as it can; none is lost while the
 // hub has something else to do, and the newest counts.
 func TestManyAtOnce(t *testing.T) {

@@ -10,6 +10,7 @@ const (
 	maxHeard     = 8192     // messages that wait for the loop
 	maxLateBytes = 64 << 20 // of what devices say of themselves while the loop is behind
 	maxBatch     = 256      // of them, whose entries are made durable together
+	maxAsks      = 4        // of them, of one device
 	maxMetaWait  = 256      // requests for metadata that wait
 	busyRetry    = 30       // s
 	tickEvery    = time.Second

@@ -64,3 +64,56 @@ func TestTwoHubsTwoChildren(t *testing.T) {
 		}
 	})
 }
+
+// TestGrowthBehindItsEnd: a child has said where its parent ends, and the parent goes on growing: another box holds it, too.
+func TestGrowthBehindItsEnd(t *testing.T) {
+	var notices []string
+	run(t, receive.Options{Events: receive.Events{Notice: func(_, n string) { notices = append(notices, n) }}}, func(r *rig) {
+		root := r.epoch(1, "telemetry", 4)
+		r.handle("box", r.data(root, 0, 4))
+		r.handle("box", r.data(r.child(root, 2), 4, 6))
+		r.wait("box", time.Second)
+		if len(notices) != 0 {
+			t.Errorf("told too early: %q", notices)
+		}
+		root.extend(6, 0)
+		r.handle("box", r.data(root, 4, 6))
+		if a := r.wait("box", time.Second); len(a) != 1 || a[0].Positions[0].Next != 6 {
+			t.Errorf("it is delivered all the same: %+v", a)
+		}
+	})
+	if !slices.Equal(notices, []string{"two-writers telemetry"}) {
+		t.Errorf("people were told %q", notices)
+	}
+}
+
+// TestProducerMemory: of more ranges of sequences than are kept the lowest is forgotten; a message from below is stored rather than
+// lost, and people are told that it may be there twice (H6).
+func TestProducerMemory(t *testing.T) {
+	const messages = store.MaxSequenceRanges + 3
+	var notices []string
+	run(t, receive.Options{Events: receive.Events{Notice: func(_, n string) { notices = append(notices, n) }}}, func(r *rig) {
+		h := r.epoch(1, "telemetry", messages+1)
+		span := func(o record.Offset, sequence uint64) {
+			h.producers = append(h.producers, record.ProducerSpan{Range: record.Range{From: o, To: o + 1},
+				ProducerPosition: record.ProducerPosition{Name: "node", Incarnation: 1, Sequence: sequence}})
+		}
+		for o := range record.Offset(messages) { // every second one: as many ranges
+			span(o, 10+2*uint64(o))
+		}
+		span(messages, 10) // the first one again
+		r.handle("box", r.data(h, 0, messages))
+		r.wait("box", time.Second)
+		if len(notices) != 0 {
+			t.Errorf("told too early: %q", notices)
+		}
+		r.handle("box", r.data(h, messages, messages+1))
+		r.wait("box", time.Second)
+		if st, err := r.store.Positions(context.Background(), "box"); err != nil || st.Positions[0].Rows != messages+1 {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+	if !slices.Equal(notices, []string{"producer-memory telemetry node"}) {
+		t.Errorf("people were told %q", notices)
+	}
+}

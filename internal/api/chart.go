@@ -13,7 +13,7 @@ const (
 	MaxChartPoints     = 500
 	DefaultChartPoints = 120
 	MaxChartGaps       = 64
-	MaxChartRecords    = 1_000_000 // read for one chart; of a longer span a part of each point's records is read
+	MaxChartRecords    = 5_000_000 // read for one chart; of a longer span a part of each point's records is read
 	MaxChartSpan       = 10 * 366 * 24 * time.Hour
 )
 

@@ -129,8 +129,17 @@ func TestModbusRead(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "eastron-sdm230") {
 		t.Errorf("exit %d: %s", code, out)
 	}
-	if code, _, stderr := (run{args: []string{"modbus", "write"}}).do(t); code != cli.ExitUsage || !strings.Contains(stderr, "there are scan, read and profiles") {
+	if code, _, stderr := (run{args: []string{"modbus", "write"}}).do(t); code != cli.ExitUsage || !strings.Contains(stderr, "there is no edgectl modbus \"write\"") {
 		t.Errorf("exit %d: %s", code, stderr)
+	}
+	// What failed is said without the layers that it failed in.
+	for want, args := range map[string][]string{
+		"edgectl: 127.0.0.1:1: connection refused: the machine answers, and nothing listens on that port": {"modbus", "read", "127.0.0.1:1", "1", "0", "1"},
+		"edgectl scan --list shows those that are there":                                                  {"modbus", "scan", "/dev/no-such-port"},
+	} {
+		if code, _, stderr := (run{args: args}).do(t); code != cli.ExitError || !strings.Contains(stderr, want) || strings.Contains(stderr, "dial tcp") {
+			t.Errorf("%s: exit %d %s", args, code, stderr)
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 
 	"github.com/edgelog/edgelog/agent/config"
 )
@@ -28,6 +30,9 @@ func (a *app) enrol(ctx context.Context, args []string) error {
 	}
 	out, status, err := a.Child(ctx, "edge-agent", "enrol", words[0], "--config", or(a.g.config, config.DefaultFile))
 	if err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return errors.New("edge-agent is not on the PATH; it makes the key and asks for the certificate")
+		}
 		return fmt.Errorf("run edge-agent: %w", err)
 	}
 	if err := a.text(a.Style.Text(string(out))); err != nil {

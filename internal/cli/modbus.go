@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/edgelog/edgelog/drivers/bus/serial"
 	profiles "github.com/edgelog/edgelog/drivers/modbus"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/cmdline"
 	"github.com/edgelog/edgelog/internal/term"
 )
 
@@ -39,6 +41,18 @@ or another program holds is left alone. Addresses count from 0, as on the wire.
 `
 
 func (a *app) modbus(ctx context.Context, args []string) error {
+	err := a.modbusVerb(ctx, args)
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network) && network.Addr != nil && !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %s", network.Addr, unreached(err))
+	case errors.Is(err, serial.ErrAbsent):
+		return fmt.Errorf("%w; edgectl scan --list shows those that are there", err)
+	}
+	return err
+}
+
+func (a *app) modbusVerb(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "scan":
@@ -50,7 +64,7 @@ func (a *app) modbus(ctx context.Context, args []string) error {
 		case "help", "--help", "-h":
 			return a.helpOn("modbus")
 		}
-		return usagef("there is no edgectl modbus %q; there are scan, read and profiles", args[0])
+		return usage(cmdline.Then(cmdline.Unknown("edgectl modbus", args[0], []string{"scan", "read", "profiles"}), "edgectl help modbus lists all"))
 	}
 	return a.helpOn("modbus")
 }

@@ -100,6 +100,10 @@ func (v view) record(r *api.Record) string {
 			at = "~" + at
 		}
 	}
+	phone := v.style.TTY && v.style.Width() < 80 && !v.wide
+	if phone { // the day only where it is another, and what it is of below
+		at = strings.Replace(strings.TrimSpace(at), v.now.Format("2006-01-02T"), "", 1)
+	}
 	if g := r.Gap; g != nil {
 		return v.clean(fmt.Sprintf("%s  GAP of %s in %s: %s", at, term.Count(g.Count, "record"), r.Stream, g.Reason))
 	}
@@ -127,12 +131,15 @@ func (v view) record(r *api.Record) string {
 	if r.Unit != "" && text == "" {
 		value = term.Decimal(value)
 	}
-	line := at + "  " + name + "  " + value
 	if unit := unitText(r.Unit); unit != "" && value != "-" {
-		line += " " + unit
+		value += " " + unit
 	}
 	if r.Quality != "good" && r.Quality != "" {
-		line += "  " + r.Quality
+		value += "  " + r.Quality
+	}
+	line := at + "  " + name + "  " + value
+	if phone {
+		return v.clean(strings.ReplaceAll(at+"  "+value, "\n", " ")) + "\n  " + v.clean(strings.ReplaceAll(name, "\n", " "))
 	}
 	reason := why(r)
 	if reason != "" {

@@ -52,11 +52,7 @@ func TestRelease(t *testing.T) {
 	has(do(0, "release", "sign", "fleet/metadata/1.root.json", "--key", "fleet/config.key"),
 		"\n!  fleet/roles.yaml does not name that key for root: it counts only if the root before does")
 	has(do(0, "release", "sign", "fleet/metadata/targets.json", "--key", "fleet/config.key"), "for targets: the signature does not count")
-	for _, f := range []string{"1.root", "targets"} {
-		_, role, _ := strings.Cut("."+f, "root")
-		if role = "root"; f == "targets" {
-			role = f
-		}
+	for f, role := range map[string]string{"1.root": "root", "targets": "targets"} {
 		if out := do(0, "release", "sign", "fleet/metadata/"+f+".json", "--key", "fleet/"+role+".key"); strings.Contains(out, "!") {
 			t.Errorf("a right key is complained of: %s", out)
 		}

@@ -203,7 +203,7 @@ func (v view) uplinkFields(u api.Uplink) []string {
 	case api.UplinkOnline:
 		return append([]string{"UPLINK    online", u.Broker, ack}, budgetFields(u)...)
 	case api.UplinkWaiting:
-		return []string{"UPLINK    connected" + since + ", the hub has not answered", u.Broker, ack}
+		return []string{"UPLINK    connected" + since + ", the hub does not answer", u.Broker, ack}
 	case api.UplinkConnecting:
 		why := strings.TrimPrefix(u.Error, "connect to "+u.Broker+": ") // the broker stands beside it
 		return []string{"UPLINK    not connected" + since, u.Broker, ack, why}

@@ -62,3 +62,10 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 		t.Errorf("%d pages", len(pages))
 	}
 }
+
+// On a phone a record takes two lines: when and how much, and of what.
+func TestRecordsOnAPhone(t *testing.T) {
+	dir := serve(t, degradedBox())
+	_, out, _ := run{args: []string{"tail", "--utc", "--run-dir", dir}, style: term.Style{TTY: true, UTF8: true, Columns: 40}}.do(t)
+	compare(t, "testdata/tail-narrow.txt", out)
+}

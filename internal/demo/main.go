@@ -64,6 +64,7 @@ func run(ctx context.Context) error {
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, fmt.Errorf("logs are in %s", dir))
 	}
+	fmt.Printf("The box has a web page: http://%s/\n\n", s.page)
 	style := term.DetectFile(os.Stdout)
 	if err := play(ctx, s, newScreen(style), length); err != nil {
 		return errors.Join(err, fmt.Errorf("logs are in %s", dir))

@@ -105,6 +105,7 @@ type stage struct {
 	agent  *program
 	npu    *program // nil without a C compiler: there is no stand-in for the NPU then
 	broker string   // where the hub's broker listens
+	page   string   // where the box's web page is
 	link   *cutproxy.Link
 	api    *api.Client
 }
@@ -128,6 +129,8 @@ uplink:
 control:
   producers:
     edge-npu: {stream: events}
+  http:
+    address: %[3]s
 `
 	sourcesYAML = `sources:
   - name: host
@@ -152,9 +155,15 @@ func newStage(dir string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	s := &stage{dir: dir, broker: l.Addr().String()}
+	web.Close()
+	s := &stage{dir: dir, broker: l.Addr().String(), page: web.Addr().String()}
 	if s.link, err = cutproxy.Start(s.broker, nil); err != nil {
 		return nil, err
 	}
@@ -174,7 +183,7 @@ func newStage(dir string) (*stage, error) {
 
 // configure writes the agent's configuration, with or without sources.
 func (s *stage) configure(sources bool) error {
-	text := fmt.Sprintf(agentYAML, s.dir, s.link.Port())
+	text := fmt.Sprintf(agentYAML, s.dir, s.link.Port(), s.page)
 	if sources {
 		text += fmt.Sprintf(sourcesYAML, s.dir)
 	}

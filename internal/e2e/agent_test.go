@@ -18,7 +18,7 @@ func TestFieldEngineer(t *testing.T) {
 	dir := t.TempDir()
 	b := newBroker(t, dir, "box-1")
 	hub := newHub(t, dir, b, "")
-	hub.start()
+	hub.Start()
 	x := newBox(t, dir, b, boxOptions{device: "box-1", sources: hostSource + syntheticSource("load", 10, 100)})
 	x.up()
 	ctl := func(want int, args ...string) string {
@@ -110,7 +110,7 @@ func TestFieldEngineer(t *testing.T) {
 	}
 
 	// Dead: edgectl reads the directory itself.
-	x.kill()
+	x.Kill()
 	out := ctl(4, "status")
 	for _, want := range []string{"DOWN", "telemetry"} {
 		if !strings.Contains(out, want) {
@@ -124,7 +124,7 @@ func TestFieldEngineer(t *testing.T) {
 
 func hup(t *testing.T, x *box) {
 	t.Helper()
-	if err := syscall.Kill(x.pid(), syscall.SIGHUP); err != nil {
+	if err := syscall.Kill(x.PID(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -167,7 +167,7 @@ func newRig(t *testing.T, o boxOptions) *rig {
 	o.device = "bench-1"
 	r.b = newBroker(t, dir, o.device)
 	r.hub = newHub(t, dir, r.b, "")
-	r.hub.start()
+	r.hub.Start()
 	r.x = newBox(t, dir, r.b, o)
 	direct(r.x, r.b)
 	r.x.up()
@@ -183,10 +183,10 @@ func newRig(t *testing.T, o boxOptions) *rig {
 func benchThroughput(t *testing.T) {
 	r := newRig(t, boxOptions{sources: syntheticSource("load", 3000, *benchRate)})
 	time.Sleep(5 * time.Second) // steady state
-	agent, hub, rows, wire, at := usageOf(t, r.x.pid()), usageOf(t, r.hub.pid()), r.sh.number(committed), wireBytes(t, r.x), time.Now()
+	agent, hub, rows, wire, at := usageOf(t, r.x.PID()), usageOf(t, r.hub.PID()), r.sh.number(committed), wireBytes(t, r.x), time.Now()
 	time.Sleep(*benchFor)
 	took := time.Since(at).Seconds()
-	agent2, hub2, wire2 := usageOf(t, r.x.pid()), usageOf(t, r.hub.pid()), wireBytes(t, r.x)
+	agent2, hub2, wire2 := usageOf(t, r.x.PID()), usageOf(t, r.hub.PID()), wireBytes(t, r.x)
 	n := r.sh.number(committed) - rows
 	bench("e2e_samples_per_s", n/took, "1/s")
 	bench("e2e_agent_cpu_s_per_million", (agent2.cpu-agent.cpu)/n*1e6, "s")
@@ -199,11 +199,11 @@ func benchThroughput(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("backlog %d, missed %v, hub rss %.0f MiB (peak %.0f)", s.Streams[0].Buffered, s.Sources.MissedFor, hub2.rss, hub2.peak)
-	r.b.kill() // link down: the backlog grows, then drains
+	r.b.Kill() // link down: the backlog grows, then drains
 	time.Sleep(min(15*time.Second, *benchFor/2))
-	r.b.start()
+	r.b.Start()
 	time.Sleep(min(15*time.Second, *benchFor/2))
-	bench("agent_rss_load_mib", usageOf(t, r.x.pid()).peak, "MiB")
+	bench("agent_rss_load_mib", usageOf(t, r.x.PID()).peak, "MiB")
 }
 
 // benchSlow is 100 series at 1 Hz with commits of 1 s: what a small box costs on the wire. Latest values are a view
@@ -255,5 +255,5 @@ func benchIdle(t *testing.T) {
 	x := newBox(t, dir, b, boxOptions{device: "bench-1", sources: hostSource})
 	x.up()
 	time.Sleep(min(15*time.Second, *benchFor))
-	bench("agent_rss_idle_mib", usageOf(t, x.pid()).rss, "MiB")
+	bench("agent_rss_idle_mib", usageOf(t, x.PID()).rss, "MiB")
 }

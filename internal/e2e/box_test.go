@@ -15,11 +15,12 @@ import (
 
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/cutproxy"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 )
 
 // box is one agent with its configuration, sockets and the link to its broker.
 type box struct {
-	*process
+	*programs.Process
 	t      testing.TB
 	device string
 	data   string
@@ -64,7 +65,7 @@ func newBox(t testing.TB, dir string, b *broker, o boxOptions) *box {
 		}
 	}
 	x.configure(o.sources, b)
-	x.process = newProcess(t, home, filepath.Join(bin, "edge-agent"), "run", "--config", x.file)
+	x.Process = programs.New(t, home, filepath.Join(bin, "edge-agent"), "run", "--config", x.file)
 	x.api = api.NewClient(x.run)
 	return x
 }
@@ -97,10 +98,10 @@ func (x *box) status() (*api.Status, error) {
 
 func (x *box) up() {
 	x.t.Helper()
-	x.start()
+	x.Start()
 	waitFor(x.t, 20*time.Second, x.device+" answers on its socket", func() bool {
-		if !x.running() {
-			x.t.Fatalf("%s ended:\n%s", x.device, tail(x.log, 20))
+		if !x.Running() {
+			x.t.Fatalf("%s ended:\n%s", x.device, programs.Tail(x.Log, 20))
 		}
 		_, err := x.status()
 		return err == nil
@@ -150,7 +151,7 @@ func (x *box) drained(limit time.Duration) *api.Account {
 
 // receiver is an edge-hub with its store.
 type receiver struct {
-	*process
+	*programs.Process
 	db, file string
 }
 
@@ -165,13 +166,13 @@ func newHub(t testing.TB, dir string, b *broker, extra string) *receiver {
 	if err := os.WriteFile(h.file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.process = newProcess(t, home, filepath.Join(bin, "edge-hub"), "run", "--config", h.file)
+	h.Process = programs.New(t, home, filepath.Join(bin, "edge-hub"), "run", "--config", h.file)
 	return h
 }
 
 func (h *receiver) query(sql string) []string {
-	h.t.Helper()
-	out := strings.TrimSpace(run(h.t, "sqlite3", "-readonly", "-separator", "|", "-cmd", ".timeout 10000", h.db, sql))
+	h.T.Helper()
+	out := strings.TrimSpace(run(h.T, "sqlite3", "-readonly", "-separator", "|", "-cmd", ".timeout 10000", h.db, sql))
 	if out == "" {
 		return nil
 	}

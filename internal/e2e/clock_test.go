@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 )
 
 // warp is the wall clock of one program, which a test moves: testdata/clockwarp.c says how.
@@ -47,26 +48,9 @@ func (w *warp) set(t testing.TB, offset time.Duration) {
 }
 
 // wrap lets a program run under the clock.
-func (w *warp) wrap(p *process) {
-	p.args = append([]string{w.file.Name(), p.name}, p.args...)
-	p.name = w.program
-	p.child = true
-}
-
-// childOf is the program that a wrapper runs, 0 if there is none.
-func childOf(pid int) (child int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
-	if err == nil {
-		fmt.Sscan(string(b), &child)
-	}
-	return child
-}
-
-// gone waits until a program has ended that is no child of ours.
-func gone(pid int) {
-	for end := time.Now().Add(10 * time.Second); pid > 0 && syscall.Kill(pid, 0) == nil && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
+func (w *warp) wrap(p *programs.Process) {
+	p.Args = append([]string{w.program, w.file.Name()}, p.Args...)
+	p.Wrapped = true
 }
 
 // TestWarp: a static Go program sees the clock that it is given, and steps of it, at once.

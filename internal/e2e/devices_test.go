@@ -21,6 +21,7 @@ import (
 	hubmqtt "github.com/edgelog/edgelog/hub/receive/mqtt"
 	"github.com/edgelog/edgelog/hub/store"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/vfs"
 	"github.com/edgelog/edgelog/internal/wire"
@@ -131,16 +132,16 @@ func TestDevicesOnDefaultLimits(t *testing.T) {
 // defaultMosquitto starts a broker with nothing configured but where it listens.
 func defaultMosquitto(t *testing.T, dir string) (port, pid int) {
 	t.Helper()
-	port = freePort(t)
+	port = programs.FreePort(t)
 	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n", port)
 	file := filepath.Join(dir, "default.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b := newProcess(t, dir, mosquittoPath(t), "-c", file)
-	b.start()
-	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return dialable(port) })
-	return port, b.pid()
+	b := programs.New(t, dir, programs.Server(t, "mosquitto", "apt-get install mosquitto"), "-c", file)
+	b.Start()
+	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return programs.Listens(port) })
+	return port, b.PID()
 }
 
 // highWater is the peak of a process's resident memory.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent/enrol"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/trust"
@@ -40,8 +41,8 @@ func TestEnrolment(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	hub := newProcess(t, dir, filepath.Join(bin, "edge-hub"), "run", "--config", file)
-	hub.start()
+	hub := programs.New(t, dir, filepath.Join(bin, "edge-hub"), "run", "--config", file)
+	hub.Start()
 	edgeHub := func(args ...string) (string, int) {
 		return tryRun(t, filepath.Join(bin, "edge-hub"), append(args, "--config", file)...)
 	}

@@ -7,17 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/edgelog/edgelog/internal/cutproxy"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 )
 
 var (
@@ -31,190 +29,22 @@ var bin string // directory of the built programs
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code := func() int {
-		dir, err := os.MkdirTemp("", "edgelog-e2e-bin")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin = dir
-		for _, p := range []struct{ name, cgo string }{{"edge-agent", "0"}, {"edgectl", "0"}, {"edge-hub", "1"}} {
-			cmd := exec.Command("go", "build", "-tags", "netgo,osusergo,sqlite_omit_load_extension", "-o", filepath.Join(bin, p.name), "../../cmd/"+p.name)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED="+p.cgo)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "build %s: %v\n%s", p.name, err, out)
-				return 1
-			}
-		}
-		return m.Run()
-	}()
-	os.Exit(code)
-}
-
-// process is one program under test; its output goes to a file that is printed when the test fails.
-type process struct {
-	t    testing.TB
-	name string
-	args []string
-	env  []string
-	log  string
-
-	child bool // the program is run by a wrapper
-
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{}
-}
-
-func newProcess(t testing.TB, dir, name string, args ...string) *process {
-	p := &process{t: t, name: name, args: args, log: filepath.Join(dir, filepath.Base(name)+".log")}
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("--- last of %s\n%s", p.log, tail(p.log, 40))
-		}
-	})
-	return p
-}
-
-func (p *process) start() {
-	p.t.Helper()
-	f, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer f.Close()
-	cmd := exec.Command(p.name, p.args...)
-	cmd.Stdout, cmd.Stderr, cmd.Env = f, f, append(os.Environ(), p.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatalf("start %s: %v", p.name, err)
-	}
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	p.mu.Lock()
-	p.cmd, p.done = cmd, done
-	p.mu.Unlock()
-}
-
-func (p *process) pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return 0
-	}
-	return p.cmd.Process.Pid
-}
-
-// kill ends the process with SIGKILL and waits for it.
-func (p *process) kill() {
-	child := 0
-	if p.child && p.running() {
-		child = childOf(p.pid())
-	}
-	p.signal(syscall.SIGKILL, 10*time.Second)
-	gone(child)
-}
-
-// stop ends the process with SIGTERM and waits for it; it fails the test if the process does not end cleanly.
-func (p *process) stop() {
-	p.t.Helper()
-	if !p.signal(syscall.SIGTERM, 30*time.Second) {
-		p.t.Errorf("%s did not end within 30 s of SIGTERM", p.name)
-		p.kill()
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd != nil && p.cmd.ProcessState != nil && p.cmd.ProcessState.ExitCode() != 0 {
-		p.t.Errorf("%s ended with status %d after SIGTERM", p.name, p.cmd.ProcessState.ExitCode())
-	}
-}
-
-func (p *process) signal(s syscall.Signal, wait time.Duration) bool {
-	p.mu.Lock()
-	cmd, done := p.cmd, p.done
-	p.mu.Unlock()
-	if cmd == nil {
-		return true
-	}
-	select {
-	case <-done:
-		return true
-	default:
-	}
-	_ = cmd.Process.Signal(s)
-	select {
-	case <-done:
-		return true
-	case <-time.After(wait):
-		return false
-	}
-}
-
-func (p *process) running() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.cmd == nil {
-		return false
-	}
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
-	}
-}
-
-func tail(path string, lines int) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	if len(all) > lines {
-		all = all[len(all)-lines:]
-	}
-	return strings.Join(all, "\n")
-}
-
-// freePort is a TCP port of the loopback that nobody holds now.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	os.Exit(programs.Main(m, "../..", &bin, "edge-agent", "edgectl", "edge-hub"))
 }
 
 // broker is a real Mosquitto with the shipped ACL, TLS and client certificates.
 type broker struct {
-	*process
+	*programs.Process
 	port  int
 	certs string
 }
 
-// mosquittoPath is where the broker's program is.
-func mosquittoPath(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if path = "/usr/sbin/mosquitto"; !exists(path) { // not on every user's path
-			t.Fatal("mosquitto is not installed; as root: apt-get install mosquitto")
-		}
-	}
-	return path
-}
-
 func newBroker(t testing.TB, dir string, devices ...string) *broker {
 	t.Helper()
-	path := mosquittoPath(t)
+	path := programs.Server(t, "mosquitto", "apt-get install mosquitto")
 	certs := filepath.Join(dir, "certs")
 	run(t, "../../deploy/ca.sh", append([]string{certs}, devices...)...)
-	b := &broker{port: freePort(t), certs: certs}
+	b := &broker{port: programs.FreePort(t), certs: certs}
 	shipped, err := os.ReadFile("../../deploy/mosquitto/edgelog.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -237,19 +67,10 @@ func newBroker(t testing.TB, dir string, devices ...string) *broker {
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b.process = newProcess(t, dir, path, "-c", file)
-	b.start()
-	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return dialable(b.port) })
+	b.Process = programs.New(t, dir, path, "-c", file)
+	b.Start()
+	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return programs.Listens(b.port) })
 	return b
-}
-
-func dialable(port int) bool {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
 }
 
 // newLink is a line to a port of this machine that can be cut.
@@ -315,14 +136,5 @@ const patience = 90 * time.Second
 
 func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
-	limit = max(limit, patience)
-	for end := time.Now().Add(limit); ; {
-		if ok() {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	programs.WaitFor(t, max(limit, patience), what, ok)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/hub/store/sqlite"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/e2e/servers"
 )
 
@@ -38,7 +39,7 @@ func sharedHub(t testing.TB, dir, name, engine string, port int) *receiver {
 	if err := os.WriteFile(h.file, []byte(write), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.process = newProcess(t, home, filepath.Join(bin, "edge-hub"), "run", "--config", h.file)
+	h.Process = programs.New(t, home, filepath.Join(bin, "edge-hub"), "run", "--config", h.file)
 	return h
 }
 
@@ -47,7 +48,7 @@ func onSQLite(dir string) string { return "  sqlite: " + filepath.Join(dir, "hub
 
 // held is how many shards a running hub says that it serves; −1 if it does not answer.
 func (h *receiver) held() int {
-	out, _ := tryRun(h.t, filepath.Join(bin, "edge-hub"), "status", "--json", "--config", h.file)
+	out, _ := tryRun(h.T, filepath.Join(bin, "edge-hub"), "status", "--json", "--config", h.file)
 	var st struct {
 		Live *struct {
 			Hubs struct {
@@ -111,7 +112,7 @@ func twoHubs(t *testing.T, engine func(dir string) string, check func(a *receive
 	dir := t.TempDir()
 	port, _ := defaultMosquitto(t, dir)
 	a, b := sharedHub(t, dir, "a", engine(dir), port), sharedHub(t, dir, "b", engine(dir), port)
-	a.start()
+	a.Start()
 	waitFor(t, takeover, "hub a has all shards", func() bool { return a.held() == 16 })
 
 	ctx, stop := context.WithCancel(context.Background())
@@ -150,29 +151,29 @@ func twoHubs(t *testing.T, engine func(dir string) string, check func(a *receive
 		return time.Since(began).Round(10 * time.Millisecond)
 	}
 	all("all devices deliver to one hub")
-	b.start()
+	b.Start()
 	waitFor(t, takeover, "the hubs share", func() bool { return a.held() == 8 && b.held() == 8 })
 	t.Logf("after a hub has joined all devices delivered within %v", all("all devices deliver to two hubs"))
 	if out := statusText(t, a); !strings.Contains(out, "a 8: ") || !strings.Contains(out, "(this one)") || !strings.Contains(out, "b 8: ") {
 		t.Errorf("status:\n%s", out)
 	}
 
-	a.kill()
+	a.Kill()
 	t.Logf("after a kill all devices delivered within %v (lease %v)", all("all devices deliver to the hub that is left"), sharedLease)
-	a.start()
+	a.Start()
 	waitFor(t, takeover, "the hubs share again", func() bool { return a.held() == 8 && b.held() == 8 })
 
-	if err := syscall.Kill(b.pid(), syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(b.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("after a stop all devices delivered within %v", all("all devices deliver while one hub stands still"))
-	if err := syscall.Kill(b.pid(), syscall.SIGCONT); err != nil {
+	if err := syscall.Kill(b.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, takeover, "the hubs share after the zombie woke up", func() bool { return a.held() == 8 && b.held() == 8 })
 	all("all devices deliver after the zombie woke up")
 
-	b.stop()
+	b.Stop()
 	t.Logf("after a hub has left in order all devices delivered within %v", all("all devices deliver after one left"))
 	if n := a.held(); n != 16 {
 		t.Errorf("the hub that is left has %d shards", n)
@@ -191,13 +192,13 @@ func twoHubs(t *testing.T, engine func(dir string) string, check func(a *receive
 	for _, x := range boxes {
 		x.check(t)
 	}
-	b.start()
+	b.Start()
 	waitFor(t, takeover, "the hubs share at the end", func() bool { return a.held() == 8 && b.held() == 8 })
 	for _, h := range []*receiver{a, b} {
 		if out := run(t, filepath.Join(bin, "edge-hub"), "account", "--config", h.file); !strings.Contains(out, "Every stream balances.") {
 			t.Errorf("edge-hub account:\n%s", out)
 		}
-		h.stop()
+		h.Stop()
 	}
 	check(a, boxes)
 }

@@ -85,7 +85,7 @@ func newClusterStorm(t *testing.T, rng *rand.Rand) *clusterStorm {
 		if err := os.WriteFile(h.file, []byte(strings.Replace(string(text), "  sqlite: "+h.db+"\n", engine, 1)), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		h.start()
+		h.Start()
 		s.hubs = append(s.hubs, h)
 	}
 	for i, name := range names {
@@ -128,17 +128,17 @@ func (s *clusterStorm) kill(what string) {
 		n.Kill()
 	}
 	for _, h := range hubs {
-		h.kill()
+		h.Kill()
 	}
 	for _, x := range boxes {
-		x.kill()
+		x.Kill()
 	}
 	time.Sleep(time.Duration(s.rng.IntN(3000)) * time.Millisecond)
 	for _, x := range boxes {
 		x.up()
 	}
 	for _, h := range hubs {
-		h.start()
+		h.Start()
 	}
 	for _, n := range nodes {
 		if err := n.Start(); err != nil {
@@ -214,7 +214,7 @@ func (s *clusterStorm) check() {
 		}
 	}
 	for _, x := range s.boxes {
-		x.stop()
+		x.Stop()
 	}
 	for _, h := range s.hubs {
 		out, _ := tryRun(t, filepath.Join(bin, "edge-hub"), "status", "--config", h.file)
@@ -230,7 +230,7 @@ func (s *clusterStorm) check() {
 		}
 	}
 	for _, h := range s.hubs {
-		h.stop()
+		h.Stop()
 	}
 	all := strings.Join(s.k.Brokers(), ",")
 	for _, who := range []struct {

@@ -20,7 +20,7 @@ func TestNewerFormat(t *testing.T) {
 	port, _ := defaultMosquitto(t, dir)
 	b := &broker{port: port}
 	hub := sharedHub(t, dir, "hub", onSQLite(dir), port)
-	hub.start()
+	hub.Start()
 	x := newBox(t, dir, b, boxOptions{device: "box-1", plain: true, data: filepath.Join(dir, "data"), sources: syntheticSource("load", 10, 20)})
 	recorded := func() uint64 {
 		st, err := x.status()
@@ -37,7 +37,7 @@ func TestNewerFormat(t *testing.T) {
 	x.link.Cut()
 	x.up()
 	waitFor(t, 2*time.Minute, "records are in the log", func() bool { return recorded() > 100 })
-	x.stop()
+	x.Stop()
 
 	file, raw := newestSegment(t, filepath.Join(x.data, "log", "telemetry"))
 	newer := slices.Clone(raw)
@@ -51,7 +51,7 @@ func TestNewerFormat(t *testing.T) {
 	waitFor(t, 2*time.Minute, "what is new is delivered", func() bool {
 		return hub.query("SELECT count(*) FROM readings WHERE device = 'box-1' AND stream = 'telemetry'")[0] != "0"
 	})
-	x.stop()
+	x.Stop()
 	if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, newer) {
 		t.Errorf("the segment of the newer format was changed: %v", err)
 	}
@@ -61,12 +61,12 @@ func TestNewerFormat(t *testing.T) {
 	if acc := x.quiet(b, 3*time.Minute); !acc.Balanced {
 		t.Errorf("the account of the box does not balance: %+v", acc.Streams)
 	}
-	x.stop()
+	x.Stop()
 	compare(t, x, hub)
 	if gaps := hub.query("SELECT * FROM gap"); len(gaps) > 0 {
 		t.Errorf("gaps at the hub: %v", gaps)
 	}
-	hub.stop()
+	hub.Stop()
 }
 
 // newestSegment is the last file of a stream of the log that holds records.

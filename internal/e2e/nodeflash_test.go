@@ -121,5 +121,5 @@ func TestNodeFlash(t *testing.T) {
 		}
 	}
 	t.Log(out)
-	x.stop()
+	x.Stop()
 }

@@ -237,7 +237,7 @@ func TestNodes(t *testing.T) {
 	dir := t.TempDir()
 	b := newBroker(t, dir, "box-1")
 	hub := newHub(t, dir, b, "")
-	hub.start()
+	hub.Start()
 	x := newBox(t, dir, b, boxOptions{device: "box-1", extra: nodesYAML(r.pty.Name, names)})
 	x.up()
 	online := func(n int) func() bool {
@@ -276,7 +276,7 @@ func TestNodes(t *testing.T) {
 		case f == 6:
 			r.line.SetFaults(sim.Faults{LostReply: 0.3, LostRequest: 0.2})
 		case f < 9:
-			x.kill()
+			x.Kill()
 			time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
 			x.up()
 		case f == 9: // somebody else talks on the pair, into answers too
@@ -318,7 +318,7 @@ func TestNodes(t *testing.T) {
 	if c := r.line.Counts(); c.Collisions == 0 {
 		t.Errorf("no characters of two talkers met: %+v", c)
 	}
-	x.stop()
+	x.Stop()
 }
 
 func onlineNodes(x *box) (n int) {

@@ -15,14 +15,14 @@ func TestTwoBoxesOfOneName(t *testing.T) {
 	dir := t.TempDir()
 	b := newBroker(t, dir, "box-1")
 	hub := newHub(t, dir, b, "")
-	hub.start()
+	hub.Start()
 	options := boxOptions{device: "box-1", sources: syntheticSource("load", 5, 50)}
 	x := newBox(t, dir, b, options)
 	x.up()
 	waitFor(t, 30*time.Second, "the first records arrive", func() bool {
 		return exists(hub.db) && len(hub.query("SELECT 1 FROM sqlite_master WHERE name = 'readings'")) > 0 && len(hub.query("SELECT 1 FROM readings LIMIT 1")) > 0
 	})
-	x.kill()
+	x.Kill()
 	options.data = filepath.Join(dir, "second", "data")
 	if err := os.CopyFS(options.data, os.DirFS(x.data)); err != nil {
 		t.Fatal(err)
@@ -44,26 +44,26 @@ func TestTwoBoxesOfOneName(t *testing.T) {
 	if code != 3 || !strings.Contains(out, "U018") {
 		t.Errorf("edgectl status: %d\n%s", code, out)
 	}
-	y.kill()
-	x.kill() // a restart connects at once, whatever pause was due
+	y.Kill()
+	x.Kill() // a restart connects at once, whatever pause was due
 	x.up()
 	x.quiet(b, time.Minute)
-	x.stop()
+	x.Stop()
 	y.up()
 	y.quiet(b, time.Minute)
-	y.stop()
+	y.Stop()
 	waitFor(t, 20*time.Second, "the hub sees two boxes", func() bool {
 		out, _ := tryRun(t, filepath.Join(bin, "edge-hub"), "status", "--config", hub.file)
 		return strings.Contains(out, "two-writers telemetry")
 	})
-	hub.stop()
+	hub.Stop()
 	compareLogs(t, hub, x.data, y.data)
 }
 
 // connections counts how often the broker has let a client in.
 func connections(t *testing.T, b *broker) int {
 	t.Helper()
-	log, err := os.ReadFile(b.log)
+	log, err := os.ReadFile(b.Log)
 	if err != nil {
 		t.Fatal(err)
 	}

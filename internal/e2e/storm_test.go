@@ -36,7 +36,7 @@ func TestStorm(t *testing.T) {
 	}
 	x := newBox(t, dir, b, boxOptions{device: "box-1", data: filepath.Join(data, "agent"), extra: witnessYAML + stormStreams,
 		sources: hostSource + syntheticSource("load", 20, 400)})
-	hub.start()
+	hub.Start()
 	x.up()
 
 	rng, s := stormRand(t)
@@ -60,13 +60,13 @@ func TestStorm(t *testing.T) {
 	acked, resent := w.count()
 	t.Logf("faults: %v; witness: %d acknowledged, %d resends recognised", st.count, acked, resent)
 	run(t, filepath.Join(bin, "edgectl"), "--run-dir", x.run, "account")
-	x.stop()
+	x.Stop()
 	checkWitness(t, hub, acked)
 	compare(t, x, hub)
 	out := run(t, filepath.Join(bin, "edge-hub"), "verify", "--config", hub.file)
 	t.Logf("edge-hub verify: %s", strings.TrimSpace(out))
 	run(t, filepath.Join(bin, "edge-hub"), "account", "--config", hub.file)
-	hub.stop()
+	hub.Stop()
 }
 
 const stormStreams = "streams:\n  telemetry: {commit_interval: 200ms, max_bytes: 64MiB, segment_bytes: 1MiB}\n  events: {commit_interval: 0s, max_bytes: 32MiB, segment_bytes: 1MiB}\n"
@@ -105,40 +105,40 @@ func (s *storm) round() {
 	s.count[f]++
 	switch f {
 	case "kill agent":
-		s.x.kill()
+		s.x.Kill()
 		s.pause(0, 300*time.Millisecond)
 		s.x.up()
 	case "kill hub":
-		s.hub.kill()
+		s.hub.Kill()
 		s.pause(0, 800*time.Millisecond)
-		s.hub.start()
+		s.hub.Start()
 	case "kill broker":
-		s.b.kill()
+		s.b.Kill()
 		s.pause(0, 500*time.Millisecond)
-		s.b.start()
+		s.b.Start()
 	case "cut link":
 		s.x.link.Cut()
 		s.pause(100*time.Millisecond, 1500*time.Millisecond)
 		s.x.link.Restore()
 	case "stop agent":
-		s.x.stop()
+		s.x.Stop()
 		s.x.up()
 	case "reload":
-		if err := syscall.Kill(s.x.pid(), syscall.SIGHUP); err != nil {
+		if err := syscall.Kill(s.x.PID(), syscall.SIGHUP); err != nil {
 			s.t.Errorf("reload: %v", err)
 		}
 	case "kill agent and hub":
-		s.x.kill()
-		s.hub.kill()
+		s.x.Kill()
+		s.hub.Kill()
 		s.pause(0, 300*time.Millisecond)
-		s.hub.start()
+		s.hub.Start()
 		s.x.up()
 	case "kill all":
-		s.x.kill()
-		s.b.kill()
-		s.hub.kill()
-		s.b.start()
-		s.hub.start()
+		s.x.Kill()
+		s.b.Kill()
+		s.hub.Kill()
+		s.b.Start()
+		s.hub.Start()
 		s.x.up()
 	case "disk full":
 		s.fill()
@@ -147,11 +147,11 @@ func (s *storm) round() {
 	case "disk full and kill agent":
 		s.fill()
 		s.pause(100*time.Millisecond, 600*time.Millisecond)
-		s.x.kill()
-		s.x.start() // it may have to wait for room, or end and say so
+		s.x.Kill()
+		s.x.Start() // it may have to wait for room, or end and say so
 		s.pause(100*time.Millisecond, 400*time.Millisecond)
 		s.free()
-		if s.pause(300*time.Millisecond, 400*time.Millisecond); !s.x.running() {
+		if s.pause(300*time.Millisecond, 400*time.Millisecond); !s.x.Running() {
 			s.x.up()
 		}
 	}
@@ -161,13 +161,13 @@ func (s *storm) round() {
 func (s *storm) calm() {
 	s.free()
 	s.x.link.Restore()
-	if !s.b.running() {
-		s.b.start()
+	if !s.b.Running() {
+		s.b.Start()
 	}
-	if !s.hub.running() {
-		s.hub.start()
+	if !s.hub.Running() {
+		s.hub.Start()
 	}
-	if !s.x.running() {
+	if !s.x.Running() {
 		s.x.up()
 	}
 }

@@ -38,7 +38,7 @@ func storeStorm(t *testing.T, engineYAML string, killEngine func(), read func(de
 	}
 	x := newBox(t, dir, b, boxOptions{device: "box-1", data: filepath.Join(dir, "agent"), extra: witnessYAML + stormStreams,
 		sources: hostSource + syntheticSource("load", 20, 200)})
-	hub.start()
+	hub.Start()
 	x.up()
 	rng, s := stormRand(t)
 	n := min(*rounds, 8)
@@ -69,13 +69,13 @@ func storeStorm(t *testing.T, engineYAML string, killEngine func(), read func(de
 	}
 	acked, resent := w.count()
 	t.Logf("faults: %v; witness: %d acknowledged, %d resends recognised", st.count, acked, resent)
-	x.stop()
+	x.Stop()
 	t.Logf("edge-hub account: %s", run(t, filepath.Join(bin, "edge-hub"), "account", "--config", hub.file))
 	out, _ := tryRun(t, filepath.Join(bin, "edge-hub"), "status", "--config", hub.file)
 	if !strings.Contains(out, "ENGINE ") || !strings.Contains(out, "transactions") {
 		t.Errorf("status does not tell of the engine:\n%s", out)
 	}
-	hub.stop()
+	hub.Stop()
 	compareWith(t, x, read)
 }
 
@@ -224,13 +224,13 @@ func TestStormDirect(t *testing.T) {
 			}
 			continue
 		}
-		x.kill()
+		x.Kill()
 		x.up()
 	}
 	if acc := x.quiet(b, 2*time.Minute); !acc.Balanced {
 		t.Errorf("the account of the box does not balance: %+v", acc.Streams)
 	}
-	x.stop()
+	x.Stop()
 	compareWith(t, x, func(device, stream string) []string { return kcatLines(t, k.Brokers()[0], device, stream) })
 }
 

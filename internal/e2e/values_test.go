@@ -18,7 +18,7 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 	port, _ := defaultMosquitto(t, dir)
 	b := &broker{port: port}
 	hub := sharedHub(t, dir, "hub", onSQLite(dir), port)
-	hub.start()
+	hub.Start()
 	type latest struct {
 		Time    time.Time
 		Backlog uint64
@@ -73,6 +73,6 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 	if acc := x.quiet(b, 3*time.Minute); !acc.Balanced {
 		t.Errorf("the account of the box does not balance: %+v", acc.Streams)
 	}
-	x.stop()
-	hub.stop()
+	x.Stop()
+	hub.Stop()
 }

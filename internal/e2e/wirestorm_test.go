@@ -16,6 +16,7 @@ import (
 
 	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/vfs"
 )
 
@@ -37,10 +38,10 @@ func TestWireStorm(t *testing.T) {
 	w.clock = newWarp(t, dir)
 	w.x = w.box("box", filepath.Join(dir, "disk"))
 	if w.clock != nil {
-		w.clock.wrap(w.x.process)
+		w.clock.wrap(w.x.Process)
 	}
 	for _, h := range w.hubs {
-		h.start()
+		h.Start()
 	}
 	w.x.up()
 	waitFor(t, 30*time.Second, "the first records arrive", func() bool { return exists(w.hubs[0].db) && w.rows() > 0 })
@@ -76,23 +77,23 @@ func TestWireStorm(t *testing.T) {
 		}
 	}
 	for _, h := range w.hubs {
-		h.stop()
+		h.Stop()
 	}
 }
 
 // tinyBroker is a Mosquitto that queues almost nothing.
 func tinyBroker(t *testing.T, dir string) *broker {
 	t.Helper()
-	port := freePort(t)
+	port := programs.FreePort(t)
 	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\nlog_type error\n"+
 		"max_queued_messages 8\nmax_inflight_messages 4\n", port)
 	file := filepath.Join(dir, "tiny.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b := &broker{port: port, process: newProcess(t, dir, mosquittoPath(t), "-c", file)}
-	b.start()
-	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return dialable(port) })
+	b := &broker{port: port, Process: programs.New(t, dir, programs.Server(t, "mosquitto", "apt-get install mosquitto"), "-c", file)}
+	b.Start()
+	waitFor(t, 10*time.Second, "mosquitto listens", func() bool { return programs.Listens(port) })
 	return b
 }
 
@@ -162,24 +163,24 @@ func (w *wireStorm) round(i int) {
 		w.clock.set(w.t, offsets[w.rng.IntN(len(offsets))])
 	case "kill a hub":
 		h := w.hubs[w.rng.IntN(2)]
-		h.kill()
+		h.Kill()
 		w.pause(0, 2*sharedLease)
-		h.start()
+		h.Start()
 	case "stop a hub":
 		h := w.hubs[w.rng.IntN(2)]
-		if err := syscall.Kill(h.pid(), syscall.SIGSTOP); err != nil {
+		if err := syscall.Kill(h.PID(), syscall.SIGSTOP); err != nil {
 			w.t.Errorf("stop a hub: %v", err)
 		}
 		w.pause(0, 2*sharedLease)
-		if err := syscall.Kill(h.pid(), syscall.SIGCONT); err != nil {
+		if err := syscall.Kill(h.PID(), syscall.SIGCONT); err != nil {
 			w.t.Errorf("wake a hub: %v", err)
 		}
 	case "kill broker":
-		w.b.kill()
+		w.b.Kill()
 		w.pause(0, 500*time.Millisecond)
-		w.b.start()
+		w.b.Start()
 	case "kill agent":
-		w.x.kill()
+		w.x.Kill()
 		w.pause(0, 300*time.Millisecond)
 		w.x.up()
 	case "cut link":
@@ -187,12 +188,12 @@ func (w *wireStorm) round(i int) {
 		w.pause(100*time.Millisecond, 1500*time.Millisecond)
 		w.near.Restore()
 	case "kill all":
-		for _, p := range []*process{w.x.process, w.b.process, w.hubs[0].process, w.hubs[1].process} {
-			p.kill()
+		for _, p := range []*programs.Process{w.x.Process, w.b.Process, w.hubs[0].Process, w.hubs[1].Process} {
+			p.Kill()
 		}
-		w.b.start()
-		w.hubs[0].start()
-		w.hubs[1].start()
+		w.b.Start()
+		w.hubs[0].Start()
+		w.hubs[1].Start()
 		w.x.up()
 	case "copy the database":
 		w.backup = filepath.Join(w.dir, "backup.db")
@@ -229,7 +230,7 @@ func (w *wireStorm) wire(f string) wireFault {
 // restore puts the database back to the copy, as an operator does: with all hubs stopped.
 func (w *wireStorm) restore() {
 	for _, h := range w.hubs {
-		h.kill()
+		h.Kill()
 	}
 	db := w.hubs[0].db
 	for _, f := range []string{db, db + "-wal", db + "-shm"} {
@@ -239,13 +240,13 @@ func (w *wireStorm) restore() {
 	}
 	copyFile(w.t, w.backup, db)
 	for _, h := range w.hubs {
-		h.start()
+		h.Start()
 	}
 }
 
 // clone makes a second box from a copy of the disk and lets both run for a while: one name, one client id.
 func (w *wireStorm) clone() {
-	w.x.kill()
+	w.x.Kill()
 	data := filepath.Join(w.dir, "disk-2")
 	if err := os.CopyFS(data, os.DirFS(w.x.data)); err != nil {
 		w.t.Fatalf("copy the disk: %v", err)
@@ -254,7 +255,7 @@ func (w *wireStorm) clone() {
 	w.twin = w.box("twin", data)
 	w.twin.up()
 	w.pause(3*time.Second, 6*time.Second)
-	w.twin.kill()
+	w.twin.Kill()
 }
 
 // calm ends all faults.
@@ -265,12 +266,12 @@ func (w *wireStorm) calm() {
 	if w.clock != nil {
 		w.clock.set(w.t, 0)
 	}
-	if !w.b.running() {
-		w.b.start()
+	if !w.b.Running() {
+		w.b.Start()
 	}
 	for _, h := range w.hubs {
-		if !h.running() {
-			h.start()
+		if !h.Running() {
+			h.Start()
 		}
 	}
 }
@@ -285,7 +286,7 @@ func (w *wireStorm) drain(x *box) {
 		w.t.Errorf("the account of the box does not balance: %+v", acc.Streams)
 	}
 	run(w.t, filepath.Join(bin, "edgectl"), "--run-dir", x.run, "account")
-	x.stop()
+	x.Stop()
 }
 
 // compareLogs reads the logs of all boxes of one name and demands their records, epoch by epoch, in the store, and no

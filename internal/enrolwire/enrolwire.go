@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/edgelog/edgelog/internal/wire"
@@ -206,6 +207,9 @@ func Decode[T Request | Answer](data []byte) (*T, error) {
 	var m T
 	if err := d.Decode(&m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: more stands behind it", ErrMessage)
 	}
 	switch m := any(&m).(type) {
 	case *Request:

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -167,6 +168,9 @@ func Decode[T Desired | MetaRequest | MetaAnswer | ChunkRequest | Refusal | Sign
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMessage, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: more stands behind it", ErrMessage)
 	}
 	if v, ok := any(&m).(interface{ validate() error }); ok {
 		if err := v.validate(); err != nil {

@@ -53,7 +53,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func fuzz[T fleetwire.Desired | fleetwire.MetaRequest | fleetwire.MetaAnswer | fleetwire.ChunkRequest | fleetwire.Refusal | fleetwire.Reported | fleetwire.Event](t *testing.T, data []byte) {
+func fuzz[T fleetwire.Desired | fleetwire.MetaRequest | fleetwire.MetaAnswer | fleetwire.ChunkRequest | fleetwire.Refusal | fleetwire.Reported | fleetwire.Event | fleetwire.SignedCommand | fleetwire.Command | fleetwire.Result](t *testing.T, data []byte) {
 	m, err := fleetwire.Decode[T](data)
 	if err != nil {
 		return
@@ -81,5 +81,8 @@ func FuzzDecode(f *testing.F) {
 		fuzz[fleetwire.Refusal](t, data)
 		fuzz[fleetwire.Reported](t, data)
 		fuzz[fleetwire.Event](t, data)
+		fuzz[fleetwire.SignedCommand](t, data)
+		fuzz[fleetwire.Command](t, data)
+		fuzz[fleetwire.Result](t, data)
 	})
 }

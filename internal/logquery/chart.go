@@ -15,13 +15,16 @@ import (
 // Chart reads how series went. pause, which may be nil, is called after every batch; its error ends the reading, and what
 // was read until then is answered as truncated, unless ctx has ended.
 //
-// A span of more than api.MaxChartRecords is sampled: of each part the first records are read, the newest part first.
+// A span of more than ChartRecords is sampled: of each part the first records are read, the newest part first.
 func (r *Reader) Chart(ctx context.Context, q api.ChartQuery, pause func() error) (*api.Chart, error) {
 	sources, err := r.find(q.Stream)
 	if err != nil {
 		return nil, err
 	}
-	c := newChart(q)
+	c, most := newChart(q), r.ChartRecords
+	if most == 0 {
+		most = api.MaxChartRecords
+	}
 	for _, s := range sources {
 		from := s.SeekTime(c.from)
 		end := min(s.Info().Durable, s.SeekTime(c.from+int64(c.parts)*c.width+int64(Lateness))) // as far as it is read
@@ -29,11 +32,11 @@ func (r *Reader) Chart(ctx context.Context, q api.ChartQuery, pause func() error
 			c.held += uint64(end - from)
 		}
 	}
-	c.sampled = c.held > api.MaxChartRecords
+	c.sampled = c.held > most
 	for _, s := range sources {
 		w := &chartWalk{chart: c, src: s, pause: pause}
 		if c.sampled {
-			err = w.sample(ctx, api.MaxChartRecords/max(len(c.rows)*len(sources), 1))
+			err = w.sample(ctx, most/uint64(max(len(c.rows)*len(sources), 1)))
 		} else {
 			err = w.span(ctx, s.SeekTime(c.from), c.from+int64(c.parts)*c.width, math.MaxUint64)
 		}
@@ -173,10 +176,10 @@ type chartWalk struct {
 }
 
 // sample reads at most most records of each part, the newest part first.
-func (w *chartWalk) sample(ctx context.Context, most int) error {
+func (w *chartWalk) sample(ctx context.Context, most uint64) error {
 	for k := w.parts - 1; k >= 0; k-- {
 		begin := w.from + int64(k)*w.width
-		if err := w.span(ctx, w.src.SeekTime(begin), begin+w.width, uint64(max(most, 1))); err != nil {
+		if err := w.span(ctx, w.src.SeekTime(begin), begin+w.width, max(most, 1)); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,8 @@ type Source struct {
 type Reader struct {
 	// Sources lists the streams, in any order.
 	Sources func() []Source
+	// ChartRecords is how many records are read for one chart; 0 means api.MaxChartRecords.
+	ChartRecords uint64
 }
 
 // New reads an open set.

@@ -71,8 +71,12 @@ func (d Dir) files(stream string) ([]streamFiles, error) {
 		return nil, fmt.Errorf("list log directory: %w", err)
 	}
 	var out []streamFiles
+	var names []string
 	for _, e := range entries {
-		if !e.Dir || !record.ValidStream(e.Name) || stream != "" && e.Name != stream {
+		if !e.Dir || !record.ValidStream(e.Name) {
+			continue
+		}
+		if names = append(names, e.Name); stream != "" && e.Name != stream {
 			continue
 		}
 		s := streamFiles{stream: e.Name}
@@ -98,7 +102,7 @@ func (d Dir) files(stream string) ([]streamFiles, error) {
 		out = append(out, s)
 	}
 	if stream != "" && len(out) == 0 {
-		return nil, fmt.Errorf("%w: %s", buffer.ErrNoStream, stream)
+		return nil, fmt.Errorf("%w: %q; there are %s", buffer.ErrNoStream, stream, strings.Join(names, ", "))
 	}
 	return out, nil
 }

@@ -1,5 +1,7 @@
 package release
 
+import "time"
+
 // Bounds of what is read. Everything beyond is refused before memory is taken for it.
 const (
 	MaxManifestBytes  = 256 << 10
@@ -16,4 +18,9 @@ const (
 	DefaultChunkBits  = 16
 	MaxIndexBytes     = indexHeader + sha256Size*(MaxComponentBytes>>DefaultChunkBits)
 	maxProbation      = 24 * 60 * 60 // seconds
+
+	// CandidateLife is RuntimeMaxSec= of the candidates' units (deploy/systemd), which is what ends a probation that nobody ends.
+	CandidateLife = 25 * time.Minute
+	// MaxSoak is what of it may be left for checks to hold, seconds.
+	MaxSoak = int(CandidateLife/time.Second) - 60
 )

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -82,6 +84,7 @@ func TestRefusals(t *testing.T) {
 		"unknown kind":           {manifest(`"kind":"config"`, `"kind":"kernel"`), release.ErrFormat},
 		"unknown check":          {manifest(`"acks"`, `"luck"`), release.ErrFormat},
 		"share of what has none": {manifest(`"acks"`, `"acks>=3%"`), release.ErrFormat},
+		"soak beyond the unit's": {manifest(`"soak_s":600,"deadline_s":1500`, `"soak_s":3600,"deadline_s":7200`), release.ErrFormat},
 		"soak behind deadline":   {manifest(`"soak_s":600`, `"soak_s":1600`), release.ErrFormat},
 		"constraint":             {manifest(`">=8.0,<8.6"`, `">=8.0,<"`), release.ErrFormat},
 		"requirement":            {manifest(`config/base>=37`, `config/base>=`), release.ErrFormat},
@@ -271,4 +274,15 @@ func FuzzIndex(f *testing.F) {
 			t.Error("another index comes back")
 		}
 	})
+}
+
+// TestCandidateLife: the units end a candidate when the manifest's bounds say.
+func TestCandidateLife(t *testing.T) {
+	want := fmt.Sprintf("\nRuntimeMaxSec=%dmin\n", int(release.CandidateLife.Minutes()))
+	for _, unit := range []string{"edge-agent-exp.service", "edge-npu-exp.service"} {
+		b, err := os.ReadFile("../../deploy/systemd/" + unit)
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s lacks %q (%v)", unit, want, err)
+		}
+	}
 }

@@ -140,6 +140,9 @@ func (p *Probation) validate() error {
 		return fmt.Errorf("manifest: probation: 0 ≤ soak_s %d ≤ deadline_s %d ≤ %d must hold: %w",
 			p.SoakSeconds, p.DeadlineSeconds, maxProbation, ErrFormat)
 	}
+	if p.SoakSeconds > MaxSoak {
+		return fmt.Errorf("manifest: probation: soak_s %d is above %d: a candidate is ended after %v whatever it does: %w", p.SoakSeconds, MaxSoak, CandidateLife, ErrFormat)
+	}
 	for _, c := range p.Checks {
 		name, _, _ := strings.Cut(c, ">=")
 		if !slices.Contains(ProbationChecks, name) {

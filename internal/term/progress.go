@@ -44,14 +44,6 @@ func (p *Progress) Update(now time.Time, done int64) {
 	p.print(now, done, p.Style.TTY)
 }
 
-// Done shows the final state and ends the line.
-func (p *Progress) Done(now time.Time, done int64) {
-	p.print(now, done, p.Style.TTY)
-	if p.Style.TTY {
-		fmt.Fprintln(p.Out)
-	}
-}
-
 // Clear takes a drawn bar off the terminal, where what follows says the result.
 func (p *Progress) Clear() {
 	if p.drawn {

@@ -112,13 +112,14 @@ func TestProgress(t *testing.T) {
 	p.Update(start.Add(5*time.Second), 100)
 	p.Update(start.Add(10*time.Second), 250)
 	p.Update(start.Add(11*time.Second), 260)
-	p.Done(start.Add(40*time.Second), 1000)
+	p.Update(start.Add(40*time.Second), 1000)
 	check(t, "lines", b.String(), "verify   25%  250 of 1,000  25/s  30s left\nverify  100%  1,000 of 1,000  25/s\n")
 	b.Reset()
 	q := term.Progress{Out: &b, Style: term.Style{TTY: true}, Label: "read", Total: 4, Start: start}
 	q.Update(start.Add(time.Second), 1)
-	q.Done(start.Add(2*time.Second), 4)
-	check(t, "bar", b.String(), "read  [#####...............]   25%  1 of 4  1/s  3s left\r\x1b[Kread  [####################]  100%  4 of 4  2/s\n")
+	q.Update(start.Add(2*time.Second), 4)
+	q.Clear()
+	check(t, "bar", b.String(), "read  [#####...............]   25%  1 of 4  1/s  3s left\r\x1b[Kread  [####################]  100%  4 of 4  2/s\r\x1b[K")
 }
 
 func TestTerminal(t *testing.T) {

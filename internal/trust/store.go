@@ -1,10 +1,13 @@
 package trust
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/edgelog/edgelog/internal/twoslot"
 	"github.com/edgelog/edgelog/internal/vfs"
@@ -55,10 +58,18 @@ func Open(fs vfs.FS, dir string, factoryRoot []byte) (*Store, error) {
 // an error. It is durable before Ingest returns.
 func (s *Store) Ingest(b *Bundle, now time.Time) (*View, error) {
 	next, v, err := Verify(s.factory, s.now.State, b, now)
+	k := s.now
+	if retired(s.now.State, next) {
+		// Who had the old key could say any time: what it has proven counts no more, and nor does now where that is all it is.
+		if !now.After(k.TimeFloor) {
+			next, v, err = Verify(s.factory, next, b, time.Time{})
+		}
+		k.TimeFloor = time.Time{}
+	}
 	if !same(next, s.now.State) {
-		k := s.now
 		k.State = next
-		if v != nil && v.SignedTime.After(k.TimeFloor) {
+		// A time beyond the end of what it signs has not come.
+		if v != nil && v.SignedTime.After(k.TimeFloor) && !v.SignedTime.After(v.Expires) {
 			k.TimeFloor = v.SignedTime
 		}
 		if e := s.write(k); e != nil {
@@ -66,6 +77,19 @@ func (s *Store) Ingest(b *Bundle, now time.Time) (*View, error) {
 		}
 	}
 	return v, err
+}
+
+// retired tells whether the timestamp that was believed was signed with a key that the next root knows no more.
+func retired(old, next State) bool {
+	if old.Timestamp == nil || bytes.Equal(old.Root, next.Root) {
+		return false
+	}
+	root, err := metadata.Root().FromBytes(next.Root)
+	if err != nil {
+		return false
+	}
+	ts, err := metadata.Timestamp().FromBytes(old.Timestamp)
+	return err == nil && root.VerifyDelegate(metadata.TIMESTAMP, ts) != nil
 }
 
 // View verifies what is believed at the trusted time now, without anything new. An install that has begun is verified

@@ -456,6 +456,52 @@ func TestFastForward(t *testing.T) {
 	}
 }
 
+// TestFastForwardTime: who stole the key of the timestamp cannot carry a box so far ahead that everything has ended for it: not beyond
+// what is signed, and what it said counts no more once the key was changed.
+func TestFastForwardTime(t *testing.T) {
+	f := newFleet(t)
+	s := f.store(vfs.NewMem())
+	v, err := s.Ingest(f.bundle(), start)
+	must(t, err)
+	rootEnds := v.Expires
+	if ts, err := metadata.Root().FromBytes(s.State().Root); err == nil {
+		rootEnds = ts.Signed.Expires
+	}
+	say := func(signed time.Time) {
+		t.Helper()
+		must(t, f.repo.Timestamp(f.ts, signed))
+	}
+	now := func() time.Time { // as a box sees it
+		if floor := s.TimeFloor(); floor.After(start) {
+			return floor
+		}
+		return start
+	}
+	say(start.AddDate(40, 0, 0))
+	_, err = s.Ingest(f.bundle(), now())
+	must(t, err)
+	if s.TimeFloor().After(start) {
+		t.Errorf("a time beyond the root's end, %v, is believed: %v", rootEnds, s.TimeFloor())
+	}
+	say(rootEnds.Add(-time.Hour))
+	if _, err = s.Ingest(f.bundle(), now()); err != nil {
+		t.Fatal(err)
+	}
+	f.ts = f.key()
+	f.rotate(f.root, f.root[:2])
+	must(t, os.Remove(filepath.Join(f.dir, "metadata", "timestamp.json")))
+	must(t, f.repo.Timestamp(f.ts, start))
+	if _, err = s.Ingest(f.bundle(), now()); err != nil {
+		t.Fatalf("after the key was changed: %v", err)
+	}
+	if floor := s.TimeFloor(); floor.After(start) {
+		t.Errorf("the thief's time still counts: %v", floor)
+	}
+	if _, err := s.View(now()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestDelegations: cases 14 and 15.
 func TestDelegations(t *testing.T) {
 	f := newFleet(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/drivers/bus/serial"
+	"github.com/edgelog/edgelog/internal/e2e/chips"
 	"github.com/edgelog/edgelog/mcu/boot"
 	"github.com/edgelog/edgelog/mcu/sim/target"
 )
@@ -37,25 +38,6 @@ func tool(t *testing.T, name string) string {
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-// plug serves a chip on a terminal for the length of the test.
-func plug(t *testing.T, c target.Chip) *target.PTY {
-	t.Helper()
-	p, err := target.NewPTY(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
 
 func command(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -84,11 +66,11 @@ func TestSTM32Flash(t *testing.T) {
 	theirs := target.NewSTM32()
 	theirs.Boot0 = true
 	theirs.Power(true)
-	p := plug(t, theirs)
+	p := chips.Plug(t, theirs)
 	t.Log(command(t, tool(t, "stm32flash"), "-b", "115200", "-m", "8n1", "-w", file(t, "node.bin", now), "-v", "-g", "0x08000000", p.Name))
 	ours := target.NewSTM32()
 	ours.Power(true)
-	q := plug(t, ours)
+	q := chips.Plug(t, ours)
 	l := boot.NewSerialLine(serial.Options{Device: q.Name})
 	defer l.Close()
 	img, err := boot.Parse(now, stm32Base)
@@ -121,7 +103,7 @@ func TestSTCGal(t *testing.T) {
 	k := kinds()[1]
 	now := k.image(2)
 	theirs := target.NewSTC89()
-	p := plug(t, theirs)
+	p := chips.Plug(t, theirs)
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() { // somebody switches the supply until the monitor was heard
@@ -155,7 +137,7 @@ func TestSTCGal(t *testing.T) {
 		}
 	}
 	ours := target.NewSTC89()
-	q := plug(t, ours)
+	q := chips.Plug(t, ours)
 	l := boot.NewSerialLine(serial.Options{Device: q.Name})
 	defer l.Close()
 	img, err := boot.Parse(now, 0)
@@ -220,11 +202,11 @@ func TestSMPClient(t *testing.T) {
 	old, now := k.image(1), k.image(2)
 	theirs := target.NewMCUboot(old)
 	theirs.Power(true)
-	p := plug(t, theirs)
+	p := chips.Plug(t, theirs)
 	t.Log(command(t, tool(t, "python3"), "-c", smpScript, p.Name, file(t, "node.signed.bin", now)))
 	ours := target.NewMCUboot(old)
 	ours.Power(true)
-	q := plug(t, ours)
+	q := chips.Plug(t, ours)
 	l := boot.NewSerialLine(serial.Options{Device: q.Name})
 	defer l.Close()
 	img, err := boot.Parse(now, 0)

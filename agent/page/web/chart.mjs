@@ -113,7 +113,8 @@ export function gapsOf(points, far, until) {
 }
 
 // draw is the large chart. pick is called with the point that a finger, a pointer or the arrow keys show, or null.
-export function draw(chart, series, {interval, width, height, now, pick, label, sparse}) {
+// at is the time that was shown in the chart before this one, 0 for none.
+export function draw(chart, series, {interval, width, height, now, pick, at, label, sparse}) {
   const points = pointsOf(series, chart.point_seconds), part = chart.point_seconds;
   const from = seconds(chart.since), to = Math.min(seconds(chart.until), Math.max(now, from + 1));
   const dom = domain(points) || {lo: 0, hi: 1};
@@ -147,22 +148,20 @@ export function draw(chart, series, {interval, width, height, now, pick, label, 
   }
   const cursor = el("line", {class: "cursor", y1: top, y2: bottom, visibility: "hidden"});
   svg.append(cursor);
-  let at = -1;
+  let shown = -1;
   const show = (i) => {
-    at = i;
+    shown = i;
     const p = points[i];
     cursor.setAttribute("visibility", p ? "visible" : "hidden");
     if (p) for (const k of ["x1", "x2"]) cursor.setAttribute(k, n1(x(p.t)));
     pick(p || null);
   };
+  const near = (t) => points.reduce((best, p, i) => (best < 0 || Math.abs(p.t - t) < Math.abs(points[best].t - t) ? i : best), -1);
   const move = (e) => {
-    const box = svg.getBoundingClientRect(), t = from + (((e.clientX - box.left) * width) / box.width - left) / (right - left) * (to - from);
-    let best = -1;
-    points.forEach((p, i) => {
-      if (best < 0 || Math.abs(p.t - t) < Math.abs(points[best].t - t)) best = i;
-    });
-    show(best);
+    const box = svg.getBoundingClientRect();
+    show(near(from + (((e.clientX - box.left) * width) / box.width - left) / (right - left) * (to - from)));
   };
+  if (at) show(near(at));
   svg.addEventListener("pointermove", move);
   svg.addEventListener("pointerdown", move);
   svg.addEventListener("pointerleave", (e) => e.pointerType === "mouse" && show(-1));
@@ -170,7 +169,7 @@ export function draw(chart, series, {interval, width, height, now, pick, label, 
     const by = {ArrowLeft: -1, ArrowRight: 1}[e.key];
     if (!by || !points.length) return;
     e.preventDefault();
-    show(at < 0 ? points.length - 1 : Math.min(Math.max(at + by, 0), points.length - 1));
+    show(shown < 0 ? points.length - 1 : Math.min(Math.max(shown + by, 0), points.length - 1));
   });
   return svg;
 }

@@ -169,7 +169,7 @@ function buffer(b, u, t) {
 function uplink(u, streams, t) {
   const waiting = streams.reduce((n, x) => n + x.buffered + x.in_flight, 0);
   const since = u.since ? " since " + clock(seconds(u.since), t) + " (" + duration(t - seconds(u.since)) + ")" : "";
-  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub has not answered", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
+  const how = {online: ["online", "ok"], waiting: ["connected" + since + ", the hub does not answer", "warn"], connecting: ["not connected" + since, "warn"]}[u.state] ||
     ["none configured: records stay on this box", ""];
   const b = u.budget, rest = [u.broker, u.last_ack ? "last answer " + ago(seconds(u.last_ack), t) : "", (u.error || "").replace("connect to " + u.broker + ": ", "")];
   if (u.state !== "none") rest.push(waiting ? comma(waiting) + " records wait" : "nothing waits");
@@ -280,7 +280,7 @@ function chartPath(stream, series, length, points) {
 }
 
 // one is the sensor that is looked at closely: its id and how far back.
-const one = {id: "", range: 0, chart: null, at: 0, error: "", drawn: "", card: null};
+const one = {id: "", range: 0, chart: null, at: 0, error: "", drawn: "", card: null, pointed: 0};
 
 // known names a series by what its key says.
 function known(series) {
@@ -295,7 +295,7 @@ function find(id) {
 
 function route() {
   const id = decodeURIComponent(location.hash.slice(1));
-  if (id !== one.id) Object.assign(one, {id, chart: null, at: 0, error: ""});
+  if (id !== one.id) Object.assign(one, {id, chart: null, at: 0, error: "", pointed: 0});
   $("box").hidden = id !== "";
   $("one").hidden = id === "";
   drawn.delete("one");
@@ -326,7 +326,7 @@ function showOne() {
     const [first, beside] = names(x), [value, unit] = shown(x.value, x.unit), c = one.chart, s = c?.series[0];
     const out = [h("div", {class: "bar"}, h("button", {type: "button", "data-key": "back", onclick: () => { location.hash = ""; }}, "‹ all"),
       h("div", {class: "ranges", role: "group", "aria-label": "Range"}, ranges.map(([name], i) => h("button", {type: "button", "data-key": "range" + i, "aria-pressed": String(i === one.range),
-        onclick: () => { Object.assign(one, {range: i, chart: null, at: 0, error: ""}); closer(); }}, name)))),
+        onclick: () => { Object.assign(one, {range: i, chart: null, at: 0, error: "", pointed: 0}); closer(); }}, name)))),
       h("h2", {}, first + " ", h("small", {}, beside.join(" · "))), src ? h("p", {class: "big num"}, value, h("small", {}, unit ? " " + unit : "")) : "",
       src ? h("p", {}, h("b", {class: ["alarm", "warn", "ok"][rank(x.quality)]}, x.quality), h("span", {class: "soft"}, " · " + ago(seconds(x.time), t) + " · source " + src.name + (x.simulated ? " · SIMULATED" : ""))) : ""];
     const fault = (box.status?.faults || []).find((f) => src && f.key === src.name + "/" + x.series && counts(f));
@@ -350,7 +350,7 @@ function chartOf(c, s, src, width, t) {
   for (const g of c.gaps || []) notes.push("Gap in the log: " + comma(g.count) + " records of " + g.stream + ", " + clock(seconds(g.time_from), t) + " to " + clock(seconds(g.time_until), t) + " (" + g.reason + ")");
   const pointed = h("p", {class: "soft num", role: "status"}, "tap the chart for single values");
   const svg = draw(c, s, {interval: src?.interval_seconds || 0, width, height: Math.min(Math.max(width * 0.55, 210), 380), now: t, sparse: c.sampled || Boolean(src?.unchanged),
-    label: names({series: s.series})[0] + ", last " + name + ": " + sumUp, pick: (p) => { pointed.textContent = p ? told(p, c.point_seconds, s.unit, scale, t) : "tap the chart for single values"; }});
+    label: names({series: s.series})[0] + ", last " + name + ": " + sumUp, at: one.pointed, pick: (p) => { one.pointed = p?.t || 0; pointed.textContent = p ? told(p, c.point_seconds, s.unit, scale, t) : "tap the chart for single values"; }});
   svg.dataset.key = "chart";
   const table = h("details", {}, h("summary", {"data-key": "table"}, "as a table"));
   table.addEventListener("toggle", () => {

@@ -31,10 +31,7 @@ func (l *Layout) putDelta(old, c release.Component, d release.Delta, src io.Read
 		_ = l.removeAll(tmp)
 		return err
 	}
-	if err := errors.Join(l.fs.Rename(tmp, l.entry(c)), l.fs.SyncDir(l.path("store"))); err != nil {
-		return fmt.Errorf("store %s: %w", c.Name, err)
-	}
-	return nil
+	return l.place(tmp, c)
 }
 
 // ErrNoBase says that nothing is there to make a component from.

@@ -430,6 +430,136 @@ func TestDamage(t *testing.T) {
 }
 
 // TestStopped: case 67. An operator's stop in probation goes back; behind the decision it is carried out first.
+// TestLargeReleases: the journal of many releases that are as large as they may be can still be read.
+func TestLargeReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		u := w.open()
+		for n := range 14 {
+			p := w.plan(fmt.Sprintf("r%d", n), uint64(n+1))
+			filler := strings.Repeat("x", 100)
+			for i := len(p.Components); i < release.MaxComponents; i++ {
+				c := p.Components[2]
+				c.Name = fmt.Sprintf("config/%d-%s", i, filler)
+				c.Selector = map[string][]string{}
+				for f := range 40 {
+					c.Selector[fmt.Sprintf("fact%d-%s", f, filler)] = []string{filler}
+				}
+				for d := range release.MaxDeltas {
+					pin := release.Pin{Path: filler, Size: 1, SHA256: strings.Repeat("0", 64)}
+					c.Deltas = append(c.Deltas, release.Delta{From: fmt.Sprintf("%064d", d), Pin: pin, Index: &pin})
+				}
+				p.Components = append(p.Components, c)
+			}
+			must(t, w.update(u, p))
+			w.want(u, install.Committed, p.Manifest.Release, p)
+			if u = w.open(); len(u.Recovered) > 0 || u.Journal().Txn.Release != p.Manifest.Release || len(u.Journal().Past) != min(n, 10) {
+				t.Fatalf("after %d releases: %q with %d before it; %v", n+1, u.Journal().Txn.Release, len(u.Journal().Past), u.Recovered)
+			}
+			_, err := u.Clean()
+			must(t, err)
+		}
+	})
+}
+
+// TestRottenStore: content that an earlier release has brought, and that the disk has forgotten since, is no part of the next release.
+// It is put there anew, over a power cut at any moment, or named where it is not at hand, and then fetched again.
+func TestRottenStore(t *testing.T) {
+	prepare := func(t *testing.T, kind release.Kind) (w *world, u *install.Updater, two *release.Plan, old release.Component) {
+		w = newWorld(t)
+		u = w.open()
+		one := w.plan("r1", 1)
+		two = w.plan("r2", 2)
+		must(t, w.update(u, one))
+		for i, c := range two.Components {
+			if c.Kind == kind {
+				two.Components[i] = one.Components[i]
+				old = one.Components[i]
+			}
+		}
+		file := "opt/edge/store/" + old.SHA256
+		if kind == release.Agent {
+			file += "/bin/edge-agent"
+		}
+		f, err := w.disk.OpenRW(file)
+		must(t, err)
+		_, err = f.WriteAt([]byte{1, 2, 3}, 100)
+		must(t, errors.Join(err, f.Sync(), f.Close()))
+		if bad, err := w.layout.Damage("r1"); err != nil || len(bad) != 1 {
+			t.Fatalf("damaged: %v, %v", bad, err)
+		}
+		return w, u, two, old
+	}
+	sound := func(t *testing.T, w *world, old release.Component) {
+		t.Helper()
+		for _, name := range []string{"r1", "r2"} {
+			if bad, err := w.layout.Damage(name); err != nil || len(bad) > 0 {
+				t.Errorf("%s after it: %v, %v", name, bad, err)
+			}
+		}
+		if !w.layout.Has(old.SHA256) {
+			t.Error("it counts as not stored")
+		}
+	}
+	for _, kind := range []release.Kind{release.Model, release.Agent} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, u, two, old := prepare(t, kind)
+				must(t, w.update(u, two))
+				w.want(u, install.Committed, "r2", two)
+				sound(t, w, old)
+				if len(u.Journal().Txn.Notes) != 1 {
+					t.Errorf("noted: %v", u.Journal().Txn.Notes)
+				}
+			})
+			synctest.Test(t, func(t *testing.T) {
+				w, u, two, old := prepare(t, kind)
+				data := w.content[old.SHA256]
+				delete(w.content, old.SHA256)
+				must(t, w.update(u, two))
+				if txn := u.Journal().Txn; txn.State != install.Failed || txn.Reason != install.BadHash || !strings.Contains(txn.Detail, old.Name) {
+					t.Fatalf("%s %s: %s", txn.State, txn.Reason, txn.Detail)
+				}
+				if w.runs != "r1" || w.layout.Has(old.SHA256) {
+					t.Errorf("%s runs; the content counts as stored: %t", w.runs, w.layout.Has(old.SHA256))
+				}
+				_, err := u.Clean()
+				must(t, err)
+				if w.layout.Has(old.SHA256) {
+					t.Error("after a collection it counts as stored")
+				}
+				w.content[old.SHA256] = data // fetched
+				must(t, w.update(u, two))
+				w.want(u, install.Committed, "r2", two)
+				sound(t, w, old)
+			})
+		})
+		t.Run(string(kind)+" power cuts", func(t *testing.T) {
+			for cut := int64(1); ; cut++ {
+				over := false
+				synctest.Test(t, func(t *testing.T) {
+					w, u, two, old := prepare(t, kind)
+					w.disk.StopAfter(cut)
+					_ = w.update(u, two)
+					over = !w.disk.Stopped()
+					w.reboot(w.disk.CrashClone(vfs.CrashOptions{Keep: vfs.KeepNone, Rand: rand.New(rand.NewPCG(1, uint64(cut)))}), false)
+					u = w.open()
+					must(t, u.Run(t.Context(), w.staged))
+					w.where = fmt.Sprintf("cut after %d operations", cut)
+					if u.Journal().Txn.Release == "r1" { // it had not begun
+						must(t, w.update(u, two))
+					}
+					w.want(u, install.Committed, "r2", two)
+					sound(t, w, old)
+				})
+				if over || t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

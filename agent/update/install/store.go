@@ -37,21 +37,122 @@ func (l *Layout) entry(c release.Component) string { return l.path("store", c.SH
 // Has tells whether the store holds content, by its sha256.
 func (l *Layout) Has(sha256 string) bool { return Stored(l.fs, l.root, sha256) }
 
-// Stored tells whether the store below root holds content, for those who may only look.
+// Stored tells whether the store below root holds content, for those who may only look. What is damaged there and could not be
+// replaced yet does not count.
 func Stored(fs vfs.FS, root, sha256 string) bool {
-	_, err := fs.Stat(path.Join(root, "store", sha256))
+	at := path.Join(root, "store", sha256)
+	if _, err := fs.Stat(at + damagedSuffix); err == nil {
+		return false
+	}
+	_, err := fs.Stat(at)
 	return err == nil
+}
+
+const (
+	damagedSuffix = ".damaged" // of a mark beside an entry
+	asidePrefix   = ".old-"    // of an entry while another one takes its place
+)
+
+// sound tells whether an entry of the store still is what was signed. Of an archive only its files are left: they are held
+// against what the releases that have it wrote down.
+func (l *Layout) sound(c release.Component) (bool, error) {
+	if !isTree(c) {
+		sum, _, err := l.hash(l.entry(c))
+		return err == nil && sum == c.SHA256, nil // what cannot be read is not
+	}
+	releases, err := l.fs.List(l.path("releases"))
+	if err != nil {
+		return false, diskError("inspect releases", err)
+	}
+	known := false
+	for _, r := range releases {
+		tree, err := l.Tree(r.Name)
+		if err != nil {
+			continue // damaged itself, or begun
+		}
+		right, files := true, 0
+		for _, f := range tree.Files {
+			if !strings.HasPrefix(f.Path, c.SHA256+"/") {
+				continue
+			}
+			files++
+			sum, _, err := l.hash(l.path("store", f.Path))
+			right = right && err == nil && sum == f.SHA256
+		}
+		if files > 0 && right {
+			return true, nil
+		}
+		known = known || files > 0
+	}
+	return !known, nil // nobody has it yet: this update has just brought it
+}
+
+// mark notes that an entry is damaged, so that its content is fetched again.
+func (l *Layout) mark(c release.Component) error {
+	f, err := l.fs.Create(l.entry(c) + damagedSuffix)
+	if errors.Is(err, vfs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close(), l.fs.SyncDir(l.path("store")))
+	}
+	if err != nil {
+		return diskError("mark "+c.Name, err)
+	}
+	return nil
+}
+
+// place gives what was written to tmp its name in the store, in place of a damaged entry if there is one.
+func (l *Layout) place(tmp string, c release.Component) error {
+	entry, aside := l.entry(c), l.path("store", asidePrefix+c.SHA256)
+	var err error
+	_, serr := l.fs.Stat(entry)
+	replaces := serr == nil
+	if replaces {
+		err = errors.Join(l.removeAll(aside), l.fs.Rename(entry, aside))
+	}
+	if err == nil {
+		err = errors.Join(l.fs.Rename(tmp, entry), l.fs.SyncDir(l.path("store")))
+	}
+	if err == nil && replaces {
+		if err = l.removeAll(aside); err == nil {
+			err = l.removeAll(entry + damagedSuffix)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("store %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// restore gives entries that a power cut found aside their names back.
+func (l *Layout) restore() error {
+	entries, err := l.fs.List(l.path("store"))
+	if err != nil {
+		return fmt.Errorf("inspect store: %w", err)
+	}
+	for _, e := range entries {
+		sum, ok := strings.CutPrefix(e.Name, asidePrefix)
+		if !ok {
+			continue
+		}
+		if _, err := l.fs.Stat(l.path("store", sum)); err == nil {
+			err = l.removeAll(l.path("store", e.Name))
+			if err != nil {
+				return fmt.Errorf("clean store: %w", err)
+			}
+		} else if err := errors.Join(l.fs.Rename(l.path("store", e.Name), l.path("store", sum)), l.fs.SyncDir(l.path("store"))); err != nil {
+			return fmt.Errorf("restore %s: %w", sum, err)
+		}
+	}
+	return nil
 }
 
 // isTree tells whether a component is unpacked in the store.
 func isTree(c release.Component) bool { return c.Kind == release.Agent }
 
-// put copies a component from src into the store, unless it is there already, and verifies what it copied: what src
-// becomes meanwhile does not matter.
+// put copies a component from src into the store and verifies what it copied: what src becomes meanwhile does not matter.
 func (l *Layout) put(c release.Component, src io.Reader) error {
-	if _, err := l.fs.Stat(l.entry(c)); err == nil {
-		return nil
-	}
 	tmp := l.path("store", ".new-"+c.SHA256)
 	if err := l.removeAll(tmp); err != nil {
 		return fmt.Errorf("clean store: %w", err)
@@ -75,10 +176,7 @@ func (l *Layout) put(c release.Component, src io.Reader) error {
 		_ = l.removeAll(tmp)
 		return err
 	}
-	if err := errors.Join(l.fs.Rename(tmp, l.entry(c)), l.fs.SyncDir(l.path("store"))); err != nil {
-		return fmt.Errorf("store %s: %w", c.Name, err)
-	}
-	return nil
+	return l.place(tmp, c)
 }
 
 // writeFile copies r into a new file and syncs it.
@@ -293,7 +391,7 @@ func (l *Layout) Collect(open *Txn, running []string) ([]string, error) {
 	}
 	for _, e := range entries {
 		at := l.path("store", e.Name)
-		if keepStore[e.Name] || slices.ContainsFunc(running, func(p string) bool { return p == at || strings.HasPrefix(p, at+"/") }) {
+		if keepStore[strings.TrimSuffix(e.Name, damagedSuffix)] || slices.ContainsFunc(running, func(p string) bool { return p == at || strings.HasPrefix(p, at+"/") }) {
 			continue
 		}
 		if err := l.removeAll(at); err != nil {

@@ -144,7 +144,7 @@ func (u *Updater) archive() {
 	logs := 0
 	for i := range u.journal.Past {
 		p := &u.journal.Past[i]
-		p.Before = nil
+		p.Before, p.Components = nil, brief(p.Components)
 		if p.LastLog == "" {
 			continue
 		}
@@ -154,6 +154,15 @@ func (u *Updater) archive() {
 			p.LastLog = p.LastLog[max(0, len(p.LastLog)-maxPastLogBytes):]
 		}
 	}
+}
+
+// brief is what of components is kept of the past, so that the journal stays small however much a manifest says.
+func brief(list []release.Component) []release.Component {
+	out := make([]release.Component, len(list))
+	for i, c := range list {
+		out[i] = release.Component{Name: c.Name, Kind: c.Kind, Version: c.Version, Pin: c.Pin, Order: c.Order}
+	}
+	return out
 }
 
 // to makes a state durable. What it stands for is done after it, never before.
@@ -187,6 +196,9 @@ type Content func(release.Pin) (io.ReadCloser, error)
 // Run brings the open transaction to its end, from wherever it stood. It returns an error where the journal cannot be written or ctx ends: what is open stays open, and Run is
 // called again. How a transaction ended is its state.
 func (u *Updater) Run(ctx context.Context, content Content) error {
+	if err := u.o.Layout.restore(); err != nil {
+		return err
+	}
 	fresh := false // this Run has started the candidate itself
 	for !u.journal.Txn.State.Terminal() {
 		if ctx.Err() != nil && u.journal.Txn.State != Decided && u.journal.Txn.State != RollingBack {
@@ -249,15 +261,37 @@ func (u *Updater) install(content Content) error {
 
 func (u *Updater) fill(t *Txn, content Content) error {
 	for _, c := range t.Components {
-		if !u.o.Layout.Has(c.SHA256) { // else nobody has fetched it again
-			if err := u.bring(t, c, content); err != nil {
-				return err
-			}
+		if err := u.fillOne(t, c, content); err != nil {
+			return err
 		}
 		u.progress.Copied = append(u.progress.Copied, c.Name)
 	}
 	return nil
 }
+
+// fillOne makes sure that the store holds a component: what it has is read again, as a flash forgets, and a release must not
+// begin with what an earlier one left rotten.
+func (u *Updater) fillOne(t *Txn, c release.Component, content Content) error {
+	if _, err := u.o.Layout.fs.Stat(u.o.Layout.entry(c)); err != nil {
+		return u.bring(t, c, content)
+	}
+	if sound, err := u.o.Layout.sound(c); err != nil || sound {
+		return err
+	}
+	err := u.bring(t, c, content)
+	if reasonOf(err) == notStaged { // nobody has fetched it again
+		if err := u.o.Layout.mark(c); err != nil {
+			return err
+		}
+		return &Error{BadHash, fmt.Errorf("%w: %s; a retry fetches it again", errRotten, c.Name)}
+	}
+	if err == nil {
+		t.Notes = append(t.Notes, c.Name+": what the store had of it was damaged; it was put there again")
+	}
+	return err
+}
+
+var errRotten = errors.New("what the store has is damaged, and the whole file is not there")
 
 // bring puts one component into the store: from a delta where there is one from what is in force, else, and where that
 // fails, from the file.
@@ -316,7 +350,7 @@ func (u *Updater) fail(cause error) error {
 	if errors.As(cause, &e) {
 		t.Detail = e.Err.Error()
 	}
-	if t.Reason != BadDelta { // the next try takes the whole file
+	if t.Reason != BadDelta && !errors.Is(cause, errRotten) { // the next try takes the whole file
 		u.remember()
 	}
 	return u.to(Failed)

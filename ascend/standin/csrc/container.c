@@ -49,7 +49,12 @@ size_t type_bytes(int32_t type) {
 	switch (type) { case ACL_FLOAT: case ACL_INT32: case ACL_UINT32: return 4; case ACL_FLOAT16: case ACL_INT16: case ACL_UINT16: return 2; case ACL_INT64: case ACL_UINT64: case ACL_DOUBLE: return 8; case ACL_INT8: case ACL_UINT8: case ACL_BOOL: return 1; }
 	return 0;
 }
-uint64_t image_batch(struct image *im) { return im->h.gears && !im->h.hw ? im->h.gear[im->h.gears - 1][0] : 1; }
+uint64_t image_batch(struct image *im) { // the largest one, wherever it is listed
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < im->h.gears && !im->h.hw; i++)
+		if (im->h.gear[i][0] > n) n = im->h.gear[i][0];
+	return n ? n : 1;
+}
 size_t tensor_items(struct tensor *t) { // elements of one batch item
 	size_t n = 1;
 	for (uint32_t i = 1; i < t->ndims; i++) n *= t->dims[i] > 0 ? (size_t)t->dims[i] : 0;

@@ -82,15 +82,13 @@ func TestManyGaps(t *testing.T) {
 	want := map[record.Offset]bool{}
 	apply(h.Create(1))
 	var gaps []record.Gap
-	for range 20 {
-		var all []store.Change
-		for range 500 {
-			g := h.Gap(1, record.ReasonRetention)
-			gaps = append(gaps, g.Gaps...)
+	for range 10 {
+		c := h.Gaps(1000)
+		for _, g := range c.Gaps {
 			want[g.From] = true
-			all = append(all, g, h.Rows(1))
 		}
-		apply(all...)
+		gaps = append(gaps, c.Gaps...)
+		apply(c, h.Rows(1))
 	}
 	check := func() {
 		t.Helper()
@@ -114,19 +112,17 @@ func TestManyGaps(t *testing.T) {
 	}
 	check()
 	// Those in front are filled, so that others move up; then nearly all.
-	for n, list := range [][]record.Gap{gaps[:1], gaps[5000:5003], gaps[3:4000], gaps[6000:]} {
-		for part := range slices.Chunk(list, 1000) {
-			var all []store.Change
-			for _, g := range part {
-				all = append(all, h.Fill(g))
-				delete(want, g.From)
-			}
-			apply(all...)
+	for n, list := range [][]record.Gap{gaps[:1], gaps[5000:5003], gaps[3:1000], gaps[1000:2000], gaps[2000:3000], gaps[6000:7000], gaps[7000:8000],
+		gaps[8000:9000], gaps[9000:]} {
+		apply(h.Fill(list))
+		for _, g := range list {
+			delete(want, g.From)
 		}
-		if n > 0 {
+		if n == 1 || n == 4 {
 			check()
 		}
 	}
+	check()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,17 @@ func (s *Store) Positions(ctx context.Context, device string) (st store.DeviceSt
 func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 	b := &pgx.Batch{}
 	byRef := map[int64]*ledger.Epoch{}
+	loadEpochs(b, d, byRef)
+	loadGaps(b, d, byRef)
+	loadSkips(b, d, byRef)
+	loadDefinitions(b, d, byRef)
+	loadProducers(b, d)
+	loadBoots(b, d)
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// loadEpochs reads the epochs of a device, and fills byRef for what is queued behind it.
+func loadEpochs(b *pgx.Batch, d *ledger.Device, byRef map[int64]*ledger.Epoch) {
 	b.Queue(`SELECT ref, stream, epoch, parent, parent_end, first, next, chain_next, ends, quarantined, rows, removed,
 		late, boot, first_arrival, arrived, last_t, marks FROM epoch WHERE device = $1 ORDER BY ref`, d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
@@ -63,6 +74,10 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
+}
+
+// loadGaps reads their gaps.
+func loadGaps(b *pgx.Batch, d *ledger.Device, byRef map[int64]*ledger.Epoch) {
 	b.Queue(`SELECT g.epoch, g.first, g.next, g.reason, g.chain_from, g.chain_to, g.t_min, g.t_max FROM gap g
 		JOIN epoch e ON e.ref = g.epoch WHERE e.device = $1 ORDER BY g.epoch, g.first`, d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
@@ -81,6 +96,10 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
+}
+
+// loadSkips reads what was not taken of them.
+func loadSkips(b *pgx.Batch, d *ledger.Device, byRef map[int64]*ledger.Epoch) {
 	b.Queue(`SELECT k.epoch, k.first, k.next, k.reason FROM skip k JOIN epoch e ON e.ref = k.epoch
 		WHERE e.device = $1 ORDER BY k.epoch, k.first`, d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
@@ -96,6 +115,10 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
+}
+
+// loadDefinitions reads the series that they define.
+func loadDefinitions(b *pgx.Batch, d *ledger.Device, byRef map[int64]*ledger.Epoch) {
 	b.Queue(`SELECT f.epoch, f.id, f.series, f.body FROM definition f JOIN epoch e ON e.ref = f.epoch WHERE e.device = $1
 		ORDER BY f.epoch, f.id`, d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
@@ -115,6 +138,10 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
+}
+
+// loadProducers reads what was taken of the producers of a device.
+func loadProducers(b *pgx.Batch, d *ledger.Device) {
 	b.Queue("SELECT name, incarnation, taken, moved FROM producer WHERE device = $1 ORDER BY name, moved", d.Ref).Query(func(r pgx.Rows) error {
 		for r.Next() {
 			var p ledger.Producer
@@ -132,8 +159,6 @@ func load(ctx context.Context, tx pgx.Tx, d *ledger.Device) error {
 		}
 		return r.Err()
 	})
-	loadBoots(b, d)
-	return tx.SendBatch(ctx, b).Close()
 }
 
 func loadBoots(b *pgx.Batch, d *ledger.Device) {

@@ -145,16 +145,27 @@ func (h History) Create(n int) store.Change { return h.h.create(n) }
 // Rows extends it by n readings.
 func (h History) Rows(n int) store.Change { return h.h.rows(n) }
 
-// Gap extends it by a gap.
-func (h History) Gap(n int, why record.Reason) store.Change { return h.h.gap(n, why) }
-
-// Fill fills a gap of one record that an earlier change has made.
-func (h History) Fill(g record.Gap) store.Change {
+// Gaps extends it by n gaps of one record each, side by side and of two reasons in turns, so that they stay n.
+func (h History) Gaps(n int) store.Change {
 	c := h.h.at()
-	c.Late, c.RowBase, c.Rows = true, g.From, readings(g.From, 1)
-	now := g
-	now.From, now.ChainFrom = g.To, g.ChainTo
-	c.ShrinkGaps = []store.GapShrink{{At: g.From, Now: now}}
+	for i := range n {
+		g := h.h.gap(1, []record.Reason{record.ReasonRetention, record.ReasonCorrupt}[i%2])
+		c.Gaps = append(c.Gaps, g.Gaps...)
+	}
+	c.To, c.ToChain = h.h.next, h.h.chain
+	return c
+}
+
+// Fill fills gaps that lie side by side.
+func (h History) Fill(gaps []record.Gap) store.Change {
+	c := h.h.at()
+	c.Late, c.RowBase = true, gaps[0].From
+	for _, g := range gaps {
+		c.Rows = append(c.Rows, readings(g.From, int(g.Len()))...)
+		now := g
+		now.From, now.ChainFrom = g.To, g.ChainTo
+		c.ShrinkGaps = append(c.ShrinkGaps, store.GapShrink{At: g.From, Now: now})
+	}
 	return c
 }
 

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 var (
@@ -42,7 +40,7 @@ type system interface {
 // parts are what faults are about.
 type parts struct {
 	box, broker, receiver *process
-	link                  *cutproxy.Link
+	link                  *link
 }
 
 func main() {
@@ -127,14 +125,14 @@ func faults() []func(p parts) {
 	box, broker := func(p parts) *process { return p.box }, func(p parts) *process { return p.broker }
 	receiver := func(p parts) *process { return p.receiver }
 	cut := func(d time.Duration) func(parts) {
-		return func(p parts) { p.link.Cut(); time.Sleep(d); p.link.Restore() }
+		return func(p parts) { p.link.cut(); time.Sleep(d); p.link.restore() }
 	}
 	return []func(parts){
 		kill(300*time.Millisecond, box),
 		cut(time.Second),
 		kill(time.Second, broker),
 		kill(time.Second, receiver),
-		func(p parts) { p.link.Cut(); kill(300*time.Millisecond, box)(p); p.link.Restore() },
+		func(p parts) { p.link.cut(); kill(300*time.Millisecond, box)(p); p.link.restore() },
 		kill(time.Second, box, broker),
 		cut(2 * time.Second),
 		kill(500*time.Millisecond, broker, receiver),
@@ -155,7 +153,7 @@ func run(ctx context.Context, s system) (result, error) {
 		for _, x := range all {
 			x.end()
 		}
-		p.link.Close()
+		p.link.close()
 	}()
 	done := make(chan struct{})
 	go func() { // faults while the producer works, each whole

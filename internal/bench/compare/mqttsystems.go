@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 // mosquitto starts a broker; safest is what it can do for messages that a client has not taken: keep all, on disk, saved
@@ -60,12 +58,12 @@ func (s *edgelog) Start(context.Context) error {
 	if s.parts.broker, err = mosquitto(s.dir, port); err != nil {
 		return err
 	}
-	if s.parts.link, err = cutproxy.Start(fmt.Sprintf("127.0.0.1:%d", port), nil); err != nil {
+	if s.parts.link, err = newLink(fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
 		return err
 	}
 	agent, hub := filepath.Join(s.dir, "agent.yaml"), filepath.Join(s.dir, "hub.yaml")
 	for file, text := range map[string]string{
-		agent: fmt.Sprintf("device: box-1\ndata_dir: %[1]s/data\nrun_dir: %[1]s/run\nstreams:\n  events: {commit_interval: 0s}\ncontrol:\n  producers:\n    storm: {stream: events}\nuplink:\n  mqtt:\n    broker: tcp://%[2]s\n", s.dir, s.parts.link.Addr()),
+		agent: fmt.Sprintf("device: box-1\ndata_dir: %[1]s/data\nrun_dir: %[1]s/run\nstreams:\n  events: {commit_interval: 0s}\ncontrol:\n  producers:\n    storm: {stream: events}\nuplink:\n  mqtt:\n    broker: tcp://%[2]s\n", s.dir, s.parts.link.addr()),
 		hub:   fmt.Sprintf("broker: {url: 'tcp://127.0.0.1:%d'}\nstore: {sqlite: %[2]s/hub.db}\nrun_dir: %[2]s/hub\n", port, s.dir),
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -188,12 +186,12 @@ func (s *telegraf) Start(context.Context) error {
 	if s.parts.broker, err = mosquitto(s.dir, port); err != nil {
 		return err
 	}
-	if s.parts.link, err = cutproxy.Start(broker, nil); err != nil {
+	if s.parts.link, err = newLink(broker); err != nil {
 		return err
 	}
 	box, hub := filepath.Join(s.dir, "box.conf"), filepath.Join(s.dir, "hub.conf")
 	for file, text := range map[string]string{
-		box: fmt.Sprintf(telegrafBox, s.buffer, filepath.Join(s.dir, "box-buffer"), door, s.parts.link.Addr()),
+		box: fmt.Sprintf(telegrafBox, s.buffer, filepath.Join(s.dir, "box-buffer"), door, s.parts.link.addr()),
 		hub: fmt.Sprintf(telegrafHub, s.buffer, filepath.Join(s.dir, "hub-buffer"), broker, filepath.Join(s.dir, "out.influx")),
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {

@@ -11,8 +11,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/edgelog/edgelog/internal/cutproxy"
 )
 
 // natsSystem is a NATS leaf node with JetStream on the box, whose stream a hub server sources into its own; both write
@@ -52,12 +50,12 @@ func (s *natsSystem) Start(ctx context.Context) error {
 	}
 	s.hub, s.leaf = "nats://"+addr[0], "nats://"+addr[2]
 	var err error
-	if s.parts.link, err = cutproxy.Start(addr[1], nil); err != nil {
+	if s.parts.link, err = newLink(addr[1]); err != nil {
 		return err
 	}
 	for file, text := range map[string]string{
 		"hub.conf":  fmt.Sprintf(natsHub, addr[0], filepath.Join(s.dir, "hub"), addr[1]),
-		"leaf.conf": fmt.Sprintf(natsLeaf, addr[2], filepath.Join(s.dir, "leaf"), s.parts.link.Addr()),
+		"leaf.conf": fmt.Sprintf(natsLeaf, addr[2], filepath.Join(s.dir, "leaf"), s.parts.link.addr()),
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o644); err != nil {
 			return err

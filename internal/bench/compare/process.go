@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -88,6 +89,92 @@ func (p *process) exits() int {
 	defer p.mu.Unlock()
 	return p.ended
 }
+
+// link is a TCP proxy that can be cut: internal/cutproxy is of another module.
+type link struct {
+	l      net.Listener
+	target string
+
+	mu    sync.Mutex // guards what follows
+	down  bool
+	conns map[net.Conn]bool
+}
+
+func newLink(target string) (*link, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &link{l: l, target: target, conns: map[net.Conn]bool{}}
+	go p.accept()
+	return p, nil
+}
+
+func (p *link) addr() string { return p.l.Addr().String() }
+
+func (p *link) accept() {
+	for {
+		c, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		go p.serve(c)
+	}
+}
+
+func (p *link) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		c.Close()
+		return false
+	}
+	p.conns[c] = true
+	return true
+}
+
+func (p *link) serve(c net.Conn) {
+	if !p.keep(c) {
+		return
+	}
+	d, err := net.Dial("tcp", p.target)
+	if err != nil || !p.keep(d) {
+		c.Close()
+		return
+	}
+	both := make(chan struct{}, 2)
+	for _, way := range [][2]net.Conn{{c, d}, {d, c}} {
+		go func() {
+			_, _ = io.Copy(way[0], way[1]) // its end is the end of both
+			both <- struct{}{}
+		}()
+	}
+	<-both
+	c.Close()
+	d.Close()
+	<-both
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+	delete(p.conns, d)
+}
+
+func (p *link) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = true
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+func (p *link) restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
+}
+
+func (p *link) close() { p.l.Close(); p.cut() }
 
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -142,6 +142,15 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 			x.close()
 		}
 	}()
+	if err := x.prepare(size, s); err != nil {
+		return x, err
+	}
+	return x, x.start(o, s)
+}
+
+// prepare publishes the release, and writes what the programs are told.
+func (x *transfer) prepare(size int, s setup) error {
+	dir := x.dir
 	f := repotest.New(fatal{}, filepath.Join(dir, "releases"), time.Now())
 	content := make([]byte, size)
 	rand.NewChaCha8([32]byte{1}).Read(content)
@@ -150,24 +159,24 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 	f.Publish()
 	broker, err := freeAddress()
 	if err != nil {
-		return x, err
+		return err
 	}
 	web, err := freeAddress()
 	if err != nil {
-		return x, err
+		return err
 	}
 	_, port, _ := net.SplitHostPort(broker)
 	reached := broker
 	if s.link != nil {
 		if x.link, err = cutproxy.Start(broker, s.link); err != nil {
-			return x, err
+			return err
 		}
 		reached = x.link.Addr()
 	}
 	scheme, secure, listener, mirrors := "tcp", [3]string{}, "", ""
 	if s.tls {
 		if err := certificates(dir, "hub", "bench"); err != nil {
-			return x, err
+			return err
 		}
 		scheme = "ssl"
 		listener = fmt.Sprintf("cafile %[1]s/ca.crt\ncertfile %[1]s/server.crt\nkeyfile %[1]s/server.key\nrequire_certificate true\n", dir)
@@ -192,9 +201,15 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 	} {
 		file := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
-			return x, err
+			return err
 		}
 	}
+	return nil
+}
+
+// start starts the programs and waits until the hub knows the box.
+func (x *transfer) start(o options, s setup) error {
+	dir := x.dir
 	mosquitto, err := exec.LookPath("mosquitto")
 	if err != nil {
 		mosquitto = "/usr/sbin/mosquitto"
@@ -210,13 +225,13 @@ func newTransfer(o options, dir string, size int, s setup) (x *transfer, err err
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
-			return x, fmt.Errorf("start %s: %w", args[0], err)
+			return fmt.Errorf("start %s: %w", args[0], err)
 		}
 		x.others = append(x.others, cmd)
 		time.Sleep(time.Second) // the broker first, then the hub; each tries again if it is too early
 	}
 	x.agent = x.others[len(x.others)-1]
-	return x, x.await("the box is known", func() bool {
+	return x.await("the box is known", func() bool {
 		list, err := x.hub.List(context.Background())
 		return err == nil && list.Online == 1
 	})

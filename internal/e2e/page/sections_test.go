@@ -30,6 +30,9 @@ func worst(now time.Time) *api.Status {
 			{Name: "events", State: "failing", Error: "no space left on device", Durable: 17, Dropped: 4, Balanced: false}, {Name: "alarms", Balanced: true}},
 		Update: &api.Update{State: "DOWNLOADING", Release: "2026.11.1", Desired: "2026.11.2", Since: now.Add(-3 * time.Minute), DoneBytes: 10 << 20, TotalBytes: 40 << 20,
 			Hold: &api.UpdateOrder{By: "anna", Since: now}},
+		Pipelines: []api.Pipeline{{Name: "too-warm", Kind: "alarm", Text: "above 8, clear 7, for 10m", State: api.PipelineOK, Lag: 1200, Results: 31, Severity: "critical", Raised: 3,
+			Alarms: []api.PipelineAlarm{{Series: `temperature{name="cold room 2",rom="28-0416a1b2c3ff"}`, Since: now.Add(-66 * time.Minute), Text: "close the door"}}},
+			{Name: "means", Kind: "window", Text: "10m mean", State: api.PipelineWaits, Error: "stream telemetry is full", Results: 41472}},
 		Faults: api.FaultsOf([]health.Fault{
 			{ID: 9, Code: health.LogFull, Key: "events", Subject: "stream events", Text: "takes no readings", Since: now.Add(-time.Hour), Count: 1},
 			{ID: 4, Code: health.SensorPowerOn, Key: "rooms/t", Subject: "28-0416a1b2c3ff (cold room 2)", Text: "reads 85 °C <script>alert(1)</script>", Since: now.Add(-186 * time.Minute), Count: 3},
@@ -50,11 +53,6 @@ func sensorsOf(now time.Time) *api.Sensors {
 	return &api.Sensors{SchemaVersion: 1, Time: now, Sources: []api.Source{rooms, dead}}
 }
 
-// pipelinesOf are in the form of package api.
-const pipelinesOf = `[{"name":"too-warm","kind":"alarm","text":"above 8, clear 7, for 10m","from":"telemetry","to":"alarms","state":"ok","lag":1200,"results":31,"severity":"critical","raised":3,
-"alarms":[{"series":"temperature{name=\"cold room 2\",rom=\"28-0416a1b2c3ff\"}","since":"%s","text":"close the door"}]},
-{"name":"means","kind":"window","text":"10m mean","from":"telemetry","to":"telemetry","state":"waits","error":"stream telemetry is full","lag":0,"results":41472}]`
-
 // TestEverySection shows a box on which all is there that a status can have, over an API that answers it.
 func TestEverySection(t *testing.T) {
 	now := time.Now().UTC()
@@ -63,10 +61,6 @@ func TestEverySection(t *testing.T) {
 		data, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
-		}
-		if path == "/v1/status" {
-			list := strings.ReplaceAll(fmt.Sprintf(pipelinesOf, now.Add(-66*time.Minute).Format(time.RFC3339)), "\n", "")
-			data = append(data[:len(data)-1], []byte(`,"pipelines":`+list+`}`)...)
 		}
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { w.Write(data) }) //nolint:errcheck // the page asks again
 	}

@@ -18,6 +18,7 @@ import (
 	uplink "github.com/edgelog/edgelog/agent/uplink/mqtt"
 	"github.com/edgelog/edgelog/hub/fleet"
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/mqttclient"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
@@ -127,7 +128,7 @@ func TestFleet(t *testing.T) {
 		must(t, json.Unmarshal([]byte(h.rollout(0, "list", "--json")), &l))
 		return l
 	}
-	waitFor(t, 2*time.Minute, "all boxes are known", func() bool { l := list(); return l.Devices == fleetSize && l.Online == fleetSize })
+	programs.WaitFor(t, 2*time.Minute, "all boxes are known", func() bool { l := list(); return l.Devices == fleetSize && l.Online == fleetSize })
 	show := func(id string) (v fleet.View) {
 		want := 0
 		for _, r := range list().Rollouts {
@@ -154,7 +155,7 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 `, release, byCohort[0], byCohort[1]))
 	}
 	h.create(spec("first.yaml", "2026.11.1"), fleetSize)
-	waitFor(t, 4*time.Minute, "the good release is everywhere", func() bool { return show("R-1").State == rollout.Done })
+	programs.WaitFor(t, 4*time.Minute, "the good release is everywhere", func() bool { return show("R-1").State == rollout.Done })
 	if v := show("R-1"); v.Done != fleetSize || v.By == "unknown" || v.By == "" {
 		t.Fatalf("%+v", v)
 	}
@@ -162,7 +163,7 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 
 	began = time.Now()
 	h.create(spec("second.yaml", "2026.11.2"), fleetSize)
-	waitFor(t, 4*time.Minute, "the bad release is stopped", func() bool { v := show("R-2"); return v.State.Over() && v.Running == 0 })
+	programs.WaitFor(t, 4*time.Minute, "the bad release is stopped", func() bool { v := show("R-2"); return v.State.Over() && v.Running == 0 })
 	v := show("R-2")
 	t.Logf("a release with 5 %% bad boxes: %s after %d done, %d failed, in %v: %s", v.State, v.Done, v.Failed, time.Since(began).Round(100*time.Millisecond), v.Reason)
 	told := v.Done + v.Failed
@@ -197,12 +198,12 @@ abort: [{on: [ROLLED_BACK, FAILED, REJECTED, INCONSISTENT], percent: 4, min_fini
 	}
 	// Everybody can see who did what, and that nobody has changed it.
 	h.rollout(0, "audit", "R-2")
-	h.stop()
+	h.Stop()
 	h.rollout(4, "list")
 	h.up()
 	if again := show("R-2"); again.State != rollout.Aborted || again.Done != v.Done {
 		t.Errorf("after a restart: %+v", again)
 	}
-	h.stop()
+	h.Stop()
 	run(t, 0, program("edge-hub"), "verify", "--config", h.file)
 }

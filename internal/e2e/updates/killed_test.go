@@ -20,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/agent/update"
 	"github.com/edgelog/edgelog/agent/update/install"
 	"github.com/edgelog/edgelog/hub/fleet"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
@@ -124,7 +125,7 @@ func TestKilled(t *testing.T) {
 	parts.Go(func() { u.run(ctx) })
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("--- last of the updater\n%s", tail(b.path("edge-updater.log"), 40))
+			t.Logf("--- last of the updater\n%s", programs.Tail(b.path("edge-updater.log"), 40))
 		}
 	})
 
@@ -167,25 +168,25 @@ func TestKilled(t *testing.T) {
 				time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 				b.systemctl("crashed", "edge-agent")
 			case 3:
-				h.kill()
+				h.Kill()
 				kills["hub"]++
 				time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 				h.up()
 			default:
-				m.kill()
+				m.Kill()
 				kills["broker"]++
 				time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 				m.up()
 			}
 		}
 		var told fleetwire.State
-		waitFor(t, 10*time.Minute, fmt.Sprintf("round %d (bad: %t): the hub is told how %s ended", round, bad, name), func() bool {
+		programs.WaitFor(t, 10*time.Minute, fmt.Sprintf("round %d (bad: %t): the hub is told how %s ended", round, bad, name), func() bool {
 			if v := show(); len(v.Jobs) == 1 {
 				told = fleetwire.State(v.Jobs[0].State)
 			}
 			return told.Terminal()
 		})
-		waitFor(t, 5*time.Minute, "the updater has ended", func() bool { return b.updaterStatus().Journal.Txn.State.Terminal() })
+		programs.WaitFor(t, 5*time.Minute, "the updater has ended", func() bool { return b.updaterStatus().Journal.Txn.State.Terminal() })
 		r := b.updaterStatus()
 		ends[told]++
 		want := inForce
@@ -203,7 +204,7 @@ func TestKilled(t *testing.T) {
 		}
 		inForce = want
 		if inForce != "" {
-			waitFor(t, 5*time.Minute, "the agent runs with the configuration in force", func() bool {
+			programs.WaitFor(t, 5*time.Minute, "the agent runs with the configuration in force", func() bool {
 				s := b.status()
 				return s != nil && strings.Contains(s.Config, "/edge/stable/")
 			})

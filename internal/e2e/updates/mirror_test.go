@@ -14,7 +14,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/edgelog/edgelog/hub/fleet"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
 )
@@ -56,23 +56,15 @@ func certificates(t *testing.T, dir string) {
 
 // webServer is a real one that serves the releases below /fleet to who has a certificate of the plant.
 type webServer struct {
-	*process
+	*programs.Process
 	port int
 }
 
 func newWebServer(t *testing.T, kind, dir, releases string) *webServer {
 	t.Helper()
 	program := map[string]string{"nginx": "nginx", "apache": "apache2"}[kind]
-	path, err := exec.LookPath(program)
-	if err != nil {
-		if path = "/usr/sbin/" + program; !exists(path) {
-			t.Fatalf("%s is not installed; as root: deploy/bootstrap/setup.sh updates", program)
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	w := &webServer{port: l.Addr().(*net.TCPAddr).Port}
-	must(t, l.Close())
+	path := programs.Server(t, program, "deploy/bootstrap/setup.sh updates")
+	w := &webServer{port: programs.FreePort(t)}
 	root := os.Getuid() == 0
 	conf, args := "", []string(nil)
 	switch kind {
@@ -124,21 +116,15 @@ Require all granted
 		must(t, os.Chmod(dir, 0o755))
 	}
 	write(t, filepath.Join(dir, "web.conf"), conf)
-	w.process = newProcess(t, dir, args...)
+	w.Process = programs.New(t, dir, args...)
 	w.up()
 	return w
 }
 
 func (w *webServer) up() {
-	w.t.Helper()
-	w.start()
-	waitFor(w.t, time.Minute, "the web server listens", func() bool {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", w.port), time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	w.T.Helper()
+	w.Start()
+	programs.WaitFor(w.T, time.Minute, "the web server listens", func() bool { return programs.Listens(w.port) })
 }
 
 // TestMirrorServers: a real agent fetches a release of 12 MB from nginx, which is killed in the middle, so that the broker
@@ -168,7 +154,7 @@ func TestMirrorServers(t *testing.T) {
 			write(t, b.path("agent.yaml"), text)
 			h := newHub(t, dir, m.port, f.Dir)
 			b.up()
-			waitFor(t, 2*time.Minute, "the box is known", func() bool {
+			programs.WaitFor(t, 2*time.Minute, "the box is known", func() bool {
 				var l fleet.List
 				must(t, json.Unmarshal([]byte(h.rollout(0, "list", "--json")), &l))
 				return l.Online == 1
@@ -178,15 +164,15 @@ func TestMirrorServers(t *testing.T) {
 				must(t, json.Unmarshal([]byte(run(t, 0, program("edgectl"), "update", "--json", "--run-dir", b.path("run"))), &u))
 				return u
 			}
-			waitFor(t, 2*time.Minute, "content comes from "+address, func() bool { u := source(); return u.Source == address && u.DoneBytes > 1<<20 })
+			programs.WaitFor(t, 2*time.Minute, "content comes from "+address, func() bool { u := source(); return u.Source == address && u.DoneBytes > 1<<20 })
 			if out := run(t, 0, program("edgectl"), "update", "--run-dir", b.path("run")); !strings.Contains(out, "from "+address) && source().Source == address {
 				t.Errorf("edgectl update does not say where content comes from:\n%s", out)
 			}
 			if kind == "nginx" {
-				w.kill()
-				waitFor(t, 2*time.Minute, "the broker brings the rest", func() bool { u := source(); return u.Source == "broker" || b.requested() })
+				w.Kill()
+				programs.WaitFor(t, 2*time.Minute, "the broker brings the rest", func() bool { u := source(); return u.Source == "broker" || b.requested() })
 			}
-			waitFor(t, 3*time.Minute, "all has come", b.requested)
+			programs.WaitFor(t, 3*time.Minute, "all has come", b.requested)
 			staged, err := os.ReadFile(b.path("data/update/stage/targets/models/defect.om"))
 			must(t, err)
 			if !bytes.Equal(staged, content) {

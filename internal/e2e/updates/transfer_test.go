@@ -20,6 +20,7 @@ import (
 	"github.com/edgelog/edgelog/hub/fleet"
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
@@ -107,9 +108,9 @@ func newDevice(t *testing.T, device string, port int, root []byte) *realBox {
 		b.kill()
 		b.killProgram("edge-npu")
 		if t.Failed() {
-			t.Logf("--- last of the agent\n%s", tail(b.path("edge-agent.log"), 40))
+			t.Logf("--- last of the agent\n%s", programs.Tail(b.path("edge-agent.log"), 40))
 			if exists(b.path("npu")) {
-				t.Logf("--- last of the worker\n%s", tail(b.path("edge-npu.log"), 20))
+				t.Logf("--- last of the worker\n%s", programs.Tail(b.path("edge-npu.log"), 20))
 			}
 		}
 		os.RemoveAll(dir)
@@ -126,7 +127,7 @@ func (b *realBox) systemctl(args ...string) {
 func (b *realBox) up() {
 	b.t.Helper()
 	b.systemctl("restart", "edge-agent.service")
-	waitFor(b.t, 90*time.Second, "the agent answers", func() bool { return b.status() != nil })
+	programs.WaitFor(b.t, 90*time.Second, "the agent answers", func() bool { return b.status() != nil })
 }
 
 func (b *realBox) status() *api.Status {
@@ -150,7 +151,7 @@ func (b *realBox) killProgram(name string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	must(b.t, err)
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	waitFor(b.t, time.Minute, name+" is gone", func() bool {
+	programs.WaitFor(b.t, time.Minute, name+" is gone", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
@@ -200,24 +201,24 @@ func TestTransfer(t *testing.T) {
 		}
 		return 0
 	}
-	waitFor(t, 2*time.Minute, "the box is known", func() bool {
+	programs.WaitFor(t, 2*time.Minute, "the box is known", func() bool {
 		var l fleet.List
 		must(t, json.Unmarshal([]byte(h.rollout(0, "list", "--json")), &l))
 		return l.Online == 1
 	})
 	h.create(spec("2026.11.1"), 1)
-	waitFor(t, 2*time.Minute, "content comes", func() bool { return done() > 1<<20 })
+	programs.WaitFor(t, 2*time.Minute, "content comes", func() bool { return done() > 1<<20 })
 	b.kill()
 	b.up()
 	had := done()
-	waitFor(t, 2*time.Minute, "it goes on after the agent was killed", func() bool { return done() > had+1<<20 })
-	m.kill()
+	programs.WaitFor(t, 2*time.Minute, "it goes on after the agent was killed", func() bool { return done() > had+1<<20 })
+	m.Kill()
 	m.up()
 	had = done()
-	waitFor(t, 3*time.Minute, "it goes on after the broker was killed", func() bool { return done() > had+1<<20 || b.requested() })
-	h.kill()
+	programs.WaitFor(t, 3*time.Minute, "it goes on after the broker was killed", func() bool { return done() > had+1<<20 || b.requested() })
+	h.Kill()
 	h.up()
-	waitFor(t, 4*time.Minute, "all has come after the hub was killed", b.requested)
+	programs.WaitFor(t, 4*time.Minute, "all has come after the hub was killed", b.requested)
 	staged, err := os.ReadFile(b.path("data/update/stage/targets/models/defect.om"))
 	must(t, err)
 	if !bytes.Equal(staged, content) {
@@ -229,14 +230,14 @@ func TestTransfer(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	committed := rollout.JobState(fleetwire.Committed)
-	waitFor(t, 3*time.Minute, "the hub knows that it is committed", func() bool { v := show("R-1", 0); return len(v.Jobs) == 1 && v.Jobs[0].State == committed })
+	programs.WaitFor(t, 3*time.Minute, "the hub knows that it is committed", func() bool { v := show("R-1", 0); return len(v.Jobs) == 1 && v.Jobs[0].State == committed })
 
 	h.create(spec("2026.11.2"), 1)
-	waitFor(t, 3*time.Minute, "the next one is staged", b.requested)
+	programs.WaitFor(t, 3*time.Minute, "the next one is staged", b.requested)
 	if out = b.updater(3); !strings.Contains(out, "UPD-HEALTH") {
 		t.Errorf("%s", out)
 	}
-	waitFor(t, 3*time.Minute, "the hub knows that it was rolled back", func() bool {
+	programs.WaitFor(t, 3*time.Minute, "the hub knows that it was rolled back", func() bool {
 		v := show("R-2", 0)
 		return len(v.Jobs) == 1 && v.Jobs[0].State == rollout.JobState(fleetwire.RolledBack)
 	})
@@ -252,7 +253,7 @@ func TestTransfer(t *testing.T) {
 func (b *realBox) balance(h *hub, least uint64) {
 	b.t.Helper()
 	records := b.delivered(least)
-	h.stop()
+	h.Stop()
 	run(b.t, 0, program("edge-hub"), "verify", "--config", h.file)
 	b.t.Logf("%d records, each at the hub once", records)
 }
@@ -263,7 +264,7 @@ func (b *realBox) delivered(least uint64) (records uint64) {
 	t.Helper()
 	var account *api.Account
 	b.quiet()
-	waitFor(t, 3*time.Minute, "everything is delivered", func() bool {
+	programs.WaitFor(t, 3*time.Minute, "everything is delivered", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		a, err := b.api.Account(ctx)

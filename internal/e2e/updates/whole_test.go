@@ -21,6 +21,7 @@ import (
 	"github.com/edgelog/edgelog/hub/fleet/rollout"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/e2e/chips"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 	"github.com/edgelog/edgelog/internal/fleetwire"
 	"github.com/edgelog/edgelog/internal/release"
 	"github.com/edgelog/edgelog/internal/trust/repo/repotest"
@@ -38,8 +39,8 @@ func image(t *testing.T, name string) []byte {
 	return b
 }
 
-// programs is the archive of a release's programs; note tells two of them apart.
-func programs(t *testing.T, note string, names ...string) []byte {
+// archive is that of a release's programs; note tells two of them apart.
+func archive(t *testing.T, note string, names ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z, err := zstd.NewWriter(&b, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
@@ -152,7 +153,7 @@ func (w *wholeBox) release(name string, c content, agent string, p release.Proba
 			add(release.Config, "config/npu", name, "config/npu", []byte(w.worker(c)), 21, nil),
 			add(release.Config, "config/sample", name, "config/sample", []byte{0, 0, 128, 63}, 22, nil), // 1, as a float
 			add(release.Model, "model/times", name, "models/times", c.model.Bytes(), 30, nil),
-			add(release.Agent, "agent", name, "agent/programs", programs(w.t, name, "edge-agent", "edge-npu"), 90, nil)}})
+			add(release.Agent, "agent", name, "agent/programs", archive(w.t, name, "edge-agent", "edge-npu"), 90, nil)}})
 	w.f.Publish()
 }
 
@@ -249,18 +250,18 @@ func TestWholeRelease(t *testing.T) {
 	r := 0
 	rollOut := func(name string) {
 		t.Helper()
-		waitFor(t, 2*time.Minute, "the box is online", func() bool {
+		programs.WaitFor(t, 2*time.Minute, "the box is online", func() bool {
 			var l fleet.List
 			must(t, json.Unmarshal([]byte(h.rollout(0, "list", "--json")), &l))
 			return l.Online == 1
 		})
 		r++
 		h.create(write(t, filepath.Join(dir, name+".yaml"), fmt.Sprintf("release: %s\nwaves: [{name: all, percent: 100}]\n", name)), 1)
-		waitFor(t, 4*time.Minute, name+" is staged", w.requested)
+		programs.WaitFor(t, 4*time.Minute, name+" is staged", w.requested)
 	}
 	told := func(s fleetwire.State) {
 		t.Helper()
-		waitFor(t, 3*time.Minute, "the hub knows that it is "+string(s), func() bool {
+		programs.WaitFor(t, 3*time.Minute, "the hub knows that it is "+string(s), func() bool {
 			var a fleet.Answer
 			must(t, json.Unmarshal([]byte(h.rollout(0, "show", fmt.Sprintf("R-%d", r), "--json")), &a))
 			return len(a.Rollout.Jobs) == 1 && a.Rollout.Jobs[0].State == rollout.JobState(s)

@@ -83,6 +83,7 @@ func (p *PTY) Run(ctx context.Context) error {
 	defer p.slave.Close()
 	defer p.master.Close()
 	var b [512]byte
+	before := p.mode()
 	for ctx.Err() == nil {
 		_ = p.master.SetReadDeadline(time.Now().Add(2 * time.Millisecond))
 		n, err := p.master.Read(b[:])
@@ -91,10 +92,15 @@ func (p *PTY) Run(ctx context.Context) error {
 		}
 		p.mu.Lock()
 		mode := p.mode()
+		in := mode
+		if h, ok := p.chip.(interface{ hears(boot.Mode) bool }); ok && !h.hears(mode) && h.hears(before) {
+			in = before // the user has changed the speed since, and that was seen late
+		}
 		for _, c := range b[:n] {
-			p.chip.Receive(c, mode)
+			p.chip.Receive(c, in)
 		}
 		out := p.chip.Send(mode)
+		before = mode
 		p.mu.Unlock()
 		if len(out) > 0 {
 			if _, err := p.master.Write(out); err != nil {

@@ -46,10 +46,15 @@ type core struct {
 }
 
 type sent struct {
-	at   time.Time
-	mode boot.Mode
-	b    byte
+	at    time.Time
+	until time.Time // a host that does not listen at its speed by then hears noise
+	mode  boot.Mode
+	b     byte
 }
+
+// follow is how much longer than a chip this one waits for a host to follow a change of speed: the clock on the wall goes
+// on while a host on a busy machine does not.
+const follow = 3 * time.Second
 
 type powerOff struct{}
 
@@ -132,8 +137,12 @@ func (c *core) write(b ...byte) { c.writeAfter(0, b...) }
 
 func (c *core) writeAfter(d time.Duration, b ...byte) {
 	at := time.Now().Add(d)
+	until := at
+	if d > 0 {
+		until = at.Add(follow)
+	}
 	for _, x := range b {
-		c.out = append(c.out, sent{at, c.mode, x})
+		c.out = append(c.out, sent{at, until, c.mode, x})
 	}
 }
 
@@ -143,21 +152,27 @@ func (c *core) Send(m boot.Mode) []byte {
 	now := time.Now()
 	for len(c.out) > 0 && !c.out[0].at.After(now) {
 		s := c.out[0]
-		c.out = c.out[1:]
 		if m.Baud != 0 && m.Baud != s.mode.Baud {
+			if s.until.After(now) {
+				break
+			}
 			s.b ^= 0xa5
 		}
+		c.out = c.out[1:]
 		b = append(b, s.b)
 	}
 	return b
 }
 
-// Due is when Send has the next byte.
+// Due is when Send has the next byte, at the latest.
 func (c *core) Due() (time.Time, bool) {
 	if len(c.out) == 0 {
 		return time.Time{}, false
 	}
-	return c.out[0].at, true
+	if s := c.out[0]; s.at.After(time.Now()) {
+		return s.at, true
+	}
+	return c.out[0].until, true
 }
 
 // Flash is memory whose cells can only be cleared until their page is erased.
