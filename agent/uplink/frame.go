@@ -116,6 +116,9 @@ func (s *Sender) depart(st *stream, e *epoch, sent flight, filling bool, f wire.
 	if s.window.flight == 0 {
 		s.timer.ack = now.Add(s.timer.progress)
 	}
+	if len(st.flight) == 0 {
+		st.since = now
+	}
 	s.window.add(sent.size)
 	st.flight = append(st.flight, sent)
 	if !filling {

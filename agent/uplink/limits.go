@@ -35,6 +35,8 @@ const (
 	recodeFloor   = 1   // records of the smallest frame
 	maxHardTries  = 8   // of that frame, uncompressed, before a gap takes its place
 
+	stallLimit = time.Minute // nothing of a stream is acknowledged for so long, while something of others is
+
 	missesToDivide   = 2       // times in a row that a frame comes to nothing before frames become smaller
 	minFrameLimit    = 1 << 10 // bytes: no frame is made smaller than that, a hello is not
 	minProbeWait     = 4 * time.Minute

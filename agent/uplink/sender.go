@@ -197,6 +197,9 @@ func (s *Sender) Tick(now time.Time) {
 		s.hello(now)
 	case s.timer.helloDue(now) && (s.phase == PhaseWaiting ||
 		s.phase == PhaseStreaming && (s.window.flight == 0 || s.timer.overdue(now))):
+		if !s.timer.announced { // a hub that has just started may have lost what was in flight
+			s.missed(now)
+		}
 		s.hello(now)
 	}
 }

@@ -91,6 +91,16 @@ func (s *Sender) missed(now time.Time) {
 	}
 }
 
+// stalled reports whether something has been in flight for long in one stream, while others go on.
+func (s *Sender) stalled(now time.Time) bool {
+	for _, st := range s.streams {
+		if len(st.flight) > 0 && now.Sub(st.since) >= stallLimit {
+			return true
+		}
+	}
+	return false
+}
+
 // smaller is the end of a frame that begins at r.From and is too large with all of r; r.To where it cannot be divided.
 func smaller(spans []record.ProducerSpan, r record.Range, size, limit int) record.Offset {
 	n := max(uint64(limit)*r.Len()*7/8/uint64(size), recodeFloor)

@@ -189,3 +189,38 @@ func TestHelloOfManyEpochs(t *testing.T) {
 	w.settle(time.Hour)
 	w.mustHold(t)
 }
+
+// TestOneStreamIsDropped: acks of another stream put the time-out off; what the broker drops is found out all the same.
+func TestOneStreamIsDropped(t *testing.T) {
+	w := newWorld(3, 1000, "telemetry", "events")
+	w.broker(false, 10_000)
+	w.append(0, 1000)
+	for range 150 {
+		w.append(1, 1)
+		w.now = w.now.Add(2 * time.Second)
+		if w.connected {
+			w.s.Tick(w.now)
+		}
+		w.exchange()
+	}
+	if w.logs[0].Position != 1000 {
+		t.Errorf("delivered to %d after five minutes: %+v", w.logs[0].Position, w.s.Status())
+	}
+	w.settle(time.Hour)
+	w.mustHold(t)
+}
+
+// exchange passes on what is there to be sent, and what comes back.
+func (w *world) exchange() {
+	if !w.connected {
+		w.connect()
+	}
+	for w.pump(64) > 0 || len(w.up)+len(w.down) > 0 {
+		for len(w.up) > 0 {
+			w.hubTakes(take(&w.up, 0))
+		}
+		for len(w.down) > 0 {
+			w.s.Received(take(&w.down, 0), w.now)
+		}
+	}
+}

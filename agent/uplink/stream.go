@@ -13,9 +13,10 @@ type stream struct {
 	src    Source
 	name   string
 	rank   int
-	epochs []*epoch // oldest first
-	dirty  bool     // the source has changed since epochs was read
-	flight []flight // frames sent under this nonce and not acknowledged, in order of sending
+	epochs []*epoch  // oldest first
+	dirty  bool      // the source has changed since epochs was read
+	flight []flight  // frames sent under this nonce and not acknowledged, in order of sending
+	since  time.Time // of the oldest in flight, or when the position has risen after that
 	back   back
 	hard   hard
 	small  small

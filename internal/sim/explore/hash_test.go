@@ -26,7 +26,7 @@ var leftOut = map[string]bool{
 var leftOutFields = map[string]bool{
 	"uplink.Sender.silent": true, "uplink.Sender.turn": true, "uplink.answers.sent": true, "receive.Receiver.lastTurn": true,
 	"receive.device.used": true, "receive.device.heard": true, "receive.device.since": true, "memory.Store.commits": true,
-	"memory.Store.fault": true, "uplink.stream.retryIn": true, "uplink.stream.at": true, "uplinktest.Log.Closed": true,
+	"memory.Store.fault": true, "uplink.stream.retryIn": true, "uplink.stream.at": true, "uplink.stream.since": true, "uplinktest.Log.Closed": true,
 }
 
 type id [16]byte
