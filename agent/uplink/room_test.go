@@ -62,3 +62,32 @@ func TestBacklogLeavesHalfOfTheWindow(t *testing.T) {
 		t.Error(wrong)
 	}
 }
+
+// TestLowerRankLeavesTheRoomThatIsWaitedFor: an alarm's frame that does not fit any more waits for an ack. Small frames of
+// telemetry that would fit must not take that room, again and again, before it.
+func TestLowerRankLeavesTheRoomThatIsWaitedFor(t *testing.T) {
+	const credit = 4_500 // two frames of 50 alarms, and some of one record
+	w := newWorld(1, 50, "telemetry", "alarms")
+	w.hub.Credit = credit
+	w.logs[0].Batch = 1
+	w.append(0, 20)
+	w.append(1, 150)
+	w.greet()
+
+	sent := w.sendAll(t)
+	if sent["alarms"] < 100*32 || sent["alarms"] >= 150*32 || sent["telemetry"] != 0 {
+		t.Fatalf("while alarms wait for room, %v bytes went", sent)
+	}
+	w.hubTakes(take(&w.up, 0))
+	w.s.Received(take(&w.down, 0), w.now)
+	if sent = w.sendAll(t); sent["alarms"] < 50*32 {
+		t.Errorf("with the first ack went %v", sent)
+	}
+	if sent["telemetry"] == 0 {
+		t.Errorf("no alarm waits any more, and what is free stays so: %v", sent)
+	}
+	w.settle(time.Hour)
+	for _, wrong := range w.check() {
+		t.Error(wrong)
+	}
+}
