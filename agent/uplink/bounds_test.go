@@ -131,3 +131,48 @@ func TestBodyThatIsTooLargeUncompressed(t *testing.T) {
 		}
 	}
 }
+
+// TestFillsInVain: the hub lists a gap of which this log holds other records, so that no fill closes it. After three times the
+// position passes it, with what the hub is owed beside it, and it is sent no more.
+func TestFillsInVain(t *testing.T) {
+	w := newWorld(1, 4, "telemetry")
+	w.append(0, 12)
+	w.settle(time.Hour)
+	gap := record.Gap{Epoch: 1, Range: record.Range{From: 4, To: 8}, Reason: record.ReasonCorrupt, ChainTo: 1}
+	gap.ChainFrom, _ = w.logs[0].Chain(1, 4)
+	e := w.hub.Epoch(1)
+	for o := gap.From; o < gap.To; o++ {
+		delete(e.Rows, o)
+	}
+	e.Gaps = append(e.Gaps, gap)
+	fills, waited := 0, 0
+	w.hub.Unreadable = func(d *wire.Data) bool {
+		if d.Base == gap.From {
+			fills++
+			if w.logs[0].Position == gap.From {
+				waited++
+			}
+		}
+		return false
+	}
+	w.disconnect()
+	for range 12 { // hellos
+		w.settle(time.Hour)
+		if !w.connected {
+			w.connect()
+		}
+		w.now = w.s.Wake()
+		w.s.Tick(w.now)
+	}
+	if fills != 3 || waited != 3 {
+		t.Errorf("it was sent %d times, %d times with the position below it", fills, waited)
+	}
+	if owed := w.logs[0].Owed(); w.logs[0].Position != 12 || len(owed) != 1 || owed[0].Range != gap.Range || owed[0].Reason != gap.Reason {
+		t.Errorf("delivered %d, owed %+v", w.logs[0].Position, owed)
+	}
+	for _, a := range w.s.Accounts() {
+		if !a.Balanced || a.Delivered != 8 || a.Dropped[record.ReasonCorrupt] != 4 {
+			t.Errorf("account %+v", a)
+		}
+	}
+}
