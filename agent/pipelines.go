@@ -14,6 +14,7 @@ import (
 
 	"github.com/edgelog/edgelog/agent/health"
 	"github.com/edgelog/edgelog/agent/pipeline"
+	"github.com/edgelog/edgelog/buffer"
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/term"
@@ -120,11 +121,11 @@ func (x *pipelines) runs(name string) bool {
 }
 
 func (x *pipelines) start(ctx context.Context, d pipeline.Definition) error {
-	in, err := x.a.set.Log(d.From)
+	in, err := x.stream(d.From)
 	if err != nil {
 		return err
 	}
-	out, err := x.a.set.Log(d.To)
+	out, err := x.stream(d.To)
 	if err != nil {
 		return err
 	}
@@ -150,6 +151,14 @@ func (x *pipelines) start(ctx context.Context, d pipeline.Definition) error {
 	defer x.mu.Unlock()
 	x.running = append(x.running, p)
 	return nil
+}
+
+func (x *pipelines) stream(name string) (*buffer.Log, error) {
+	l, err := x.a.set.Log(name)
+	if errors.Is(err, buffer.ErrNoStream) {
+		return nil, fmt.Errorf("stream %s is new: it is opened at the next restart", name)
+	}
+	return l, err
 }
 
 // events turns what a pipeline reports into faults and log lines.

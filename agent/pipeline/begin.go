@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
 
 	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/vfs"
@@ -22,6 +24,9 @@ func (r *Runner) begin(ctx context.Context) error {
 	last, wrote := r.o.Out.LastProducer(def.Producer())
 	same := wrote && uint32(last.Incarnation>>32) == def.id()
 	k, err := r.load()
+	if errors.Is(err, fs.ErrPermission) { // it is there: to begin without it would be wrong
+		return fmt.Errorf("read checkpoint: %w", err)
+	}
 	if err == nil {
 		err = r.fits(k, last, wrote)
 	}
@@ -33,11 +38,11 @@ func (r *Runner) begin(ctx context.Context) error {
 			r.last = last.Sequence
 		}
 	case k == nil && same && offsetOf(last.Sequence) < durable:
-		how, why = BeganBehind, err.Error()
+		how, why = BeganBehind, r.whyNot(err)
 		r.core, r.incarnation, r.last = r.fresh(offsetOf(last.Sequence)+1), last.Incarnation, last.Sequence
 		err = r.learn()
 	default:
-		how, why = BeganAnew, err.Error()
+		how, why = BeganAnew, r.whyNot(err)
 		switch {
 		case errors.Is(err, errOtherDefinition), k == nil && wrote && !same:
 			how = BeganChanged
@@ -69,6 +74,17 @@ func (r *Runner) begin(ctx context.Context) error {
 	r.mu.Unlock()
 	r.publish()
 	return nil
+}
+
+// whyNot says, for people, why a checkpoint does not serve.
+func (r *Runner) whyNot(err error) string {
+	switch {
+	case errors.Is(err, vfs.ErrNotExist):
+		return "its checkpoint " + r.file + " is not there"
+	case errors.Is(err, ErrState):
+		return "its checkpoint " + r.file + " does not serve: " + strings.TrimPrefix(err.Error(), ErrState.Error()+": ")
+	}
+	return "its checkpoint cannot be read: " + err.Error()
 }
 
 // fresh is a core without state that begins at an offset.
