@@ -298,7 +298,7 @@ func (a *Agent) keepView(ctx context.Context) error {
 				a.look(&j, now)
 			}
 			a.desk.refresh(now)
-			a.deliver.publishValues(ctx, now, func() ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors()) })
+			a.deliver.publishValues(ctx, now, func(most int) ([]byte, error) { return valuesJSON(a.view.Status(), a.view.Sensors(), most) })
 		}
 	}
 }

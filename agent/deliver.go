@@ -29,11 +29,12 @@ import (
 
 // delivery runs the uplink of the configuration in force, and another one when that changes.
 type delivery struct {
-	a      *Agent
-	stats  mqtt.Stats
-	budget linkBudget
-	beside atomic.Uint64 // bytes of releases that came beside the broker, over the same line
-	run    string        // random: this run of the agent, beside others under its name
+	a          *Agent
+	stats      mqtt.Stats
+	valuesMost int // bytes of latest values at the last look; of the goroutine that publishes them
+	budget     linkBudget
+	beside     atomic.Uint64 // bytes of releases that came beside the broker, over the same line
+	run        string        // random: this run of the agent, beside others under its name
 
 	mu   sync.Mutex
 	loop *uplink.Loop // nil: none is configured
@@ -299,7 +300,7 @@ func (d *delivery) status() (uplink.Status, bool) {
 // publishValues sends the latest values if a connection stands and they are due: at once on a new connection, so that
 // fresh values are seen before any backlog, then at the configured interval. They are a view: what does not get
 // through is replaced by the next.
-func (d *delivery) publishValues(ctx context.Context, now time.Time, compose func() ([]byte, error)) {
+func (d *delivery) publishValues(ctx context.Context, now time.Time, compose func(most int) ([]byte, error)) {
 	d.flapping(now, false)
 	every := time.Duration(0)
 	if m := d.a.configuration().Uplink.MQTT; m != nil {
@@ -315,7 +316,12 @@ func (d *delivery) publishValues(ctx context.Context, now time.Time, compose fun
 	if !due {
 		return
 	}
-	b, err := compose()
+	most := d.stats.ValuesLimit()
+	if most != d.valuesMost && most < mqtt.MaxValuesBytes {
+		d.a.log.Warn("latest values are shortened: the broker ends the connection after longer ones; raise its max_packet_size", "bytes", most, "shortened", d.stats.ShortValues())
+	}
+	d.valuesMost = most
+	b, err := compose(most)
 	if err != nil {
 		d.a.log.Debug("latest values not composed", "err", err)
 		return

@@ -138,7 +138,7 @@ func (j *judge) taken(now time.Time, st uplink.Status, streams []api.StreamAccou
 		}
 		if now.Sub(w.since) >= nothingTaken && is.tries-w.tries >= fruitlessTries && is.answers-w.answers >= 2 {
 			bad = fmt.Sprintf("stream %s: the hub has answered, and taken nothing of it for %v, over %d time-outs and connections",
-				s.Name, now.Sub(w.since).Round(time.Minute), is.tries-w.tries)
+				s.Name, now.Sub(w.since).Round(time.Minute), is.tries-w.tries) + tooLarge(st.Stuck, s.Name)
 			break
 		}
 	}
@@ -147,6 +147,17 @@ func (j *judge) taken(now time.Time, st uplink.Status, streams []api.StreamAccou
 	} else {
 		j.clear(health.NothingTaken, "uplink")
 	}
+}
+
+// tooLarge is what is known of the frame that does not arrive: how large it is, and whether a smaller one is left to try.
+func tooLarge(k uplink.Stuck, stream string) string {
+	switch {
+	case k.Stream != stream:
+		return ""
+	case k.Whole:
+		return fmt.Sprintf("; next is one record or message, which cannot be divided: a packet of %s bytes. If the broker drops or refuses packets of that size, raise its max_packet_size and message_size_limit to 262144", term.Comma(int64(k.Bytes)))
+	}
+	return fmt.Sprintf("; packets of %s bytes do not arrive, smaller ones are tried", term.Comma(int64(k.Bytes)))
 }
 
 // source judges whether a source keeps its interval, and whether what it gives can be kept.

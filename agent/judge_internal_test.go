@@ -138,6 +138,20 @@ func TestJudgeTaken(t *testing.T) {
 	b.want(t, "no uplink")
 }
 
+// TestJudgeTooLarge: the fault names the size of what does not arrive, for the stream that it is of.
+func TestJudgeTooLarge(t *testing.T) {
+	k := uplink.Stuck{Stream: "events", Bytes: 41_000, Whole: true, Misses: 2}
+	if s := tooLarge(k, "events"); !strings.Contains(s, "41,000 bytes") || !strings.Contains(s, "cannot be divided") || !strings.Contains(s, "262144") {
+		t.Error(s)
+	}
+	if s := tooLarge(k, "alarms"); s != "" {
+		t.Error(s)
+	}
+	if s := tooLarge(uplink.Stuck{}, "events"); s != "" {
+		t.Error(s)
+	}
+}
+
 func TestJudgeSource(t *testing.T) {
 	b, now := newBench(), time.Unix(1e9, 0)
 	var read, late, large uint64

@@ -10,9 +10,8 @@ import (
 
 // Bounds of the latest-values message.
 const (
-	maxValues      = 500
-	maxValuesBytes = 64 << 10
-	maxValueBytes  = 1 << 10 // a longer one is left out: it would cost others their place
+	maxValues     = 500
+	maxValueBytes = 1 << 10 // a longer one is left out: it would cost others their place
 )
 
 // values is the JSON on {prefix}/{device}/v: the latest reading of each series, fresher than delivery and never part
@@ -36,8 +35,8 @@ type value struct {
 	Time    time.Time       `json:"time,omitzero"`
 }
 
-// valuesJSON composes the message; what is not good comes first when not everything fits.
-func valuesJSON(st *api.Status, sensors *api.Sensors) ([]byte, error) {
+// valuesJSON composes the message, of at most so many bytes; what is not good comes first when not everything fits.
+func valuesJSON(st *api.Status, sensors *api.Sensors, most int) ([]byte, error) {
 	out := values{SchemaVersion: api.SchemaVersion, Device: st.Device, Time: st.Time, State: st.State, Values: []value{}}
 	for _, f := range st.Faults {
 		if f.Active {
@@ -62,7 +61,7 @@ func valuesJSON(st *api.Status, sensors *api.Sensors) ([]byte, error) {
 	}
 	for {
 		b, err := json.Marshal(out)
-		if err != nil || len(b) <= maxValuesBytes || len(out.Values) == 0 {
+		if err != nil || len(b) <= most || len(out.Values) == 0 {
 			return b, err
 		}
 		out.Values, out.Truncated = out.Values[:len(out.Values)*3/4], true

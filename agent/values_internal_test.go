@@ -15,12 +15,12 @@ func TestLatestValuesBesideALongOne(t *testing.T) {
 	for i := range 20 {
 		src.Sensors = append(src.Sensors, api.Sensor{Series: fmt.Sprint("t", i), Value: fmt.Sprint(i), Quality: "good"})
 	}
-	b, err := valuesJSON(&api.Status{}, &api.Sensors{Sources: []api.Source{src}})
+	b, err := valuesJSON(&api.Status{}, &api.Sensors{Sources: []api.Source{src}}, 64<<10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got values
-	if err := json.Unmarshal(b, &got); err != nil || len(b) > maxValuesBytes {
+	if err := json.Unmarshal(b, &got); err != nil || len(b) > 64<<10 {
 		t.Fatal(len(b), err)
 	}
 	if len(got.Values) != 21 || !got.Truncated || string(got.Values[0].Value) != "null" || string(got.Values[20].Value) != "19" {

@@ -53,6 +53,9 @@ func (s *Sender) receivedAck(a *wire.Ack, now time.Time) {
 		s.timer.progress = AckTimeout
 		s.timer.ack = now.Add(s.timer.progress)
 		s.window.grow()
+		if s.stalled(now) { // acks of the others put the time-out off: a hello asks what became of it
+			s.timer.hastenHello(now)
+		}
 	}
 }
 
@@ -164,7 +167,7 @@ func (s *Sender) ack(st *stream, e *epoch, p *wire.Position, now time.Time) (mov
 	if to := e.clip(p); to > e.acked {
 		e.acked, moved = to, true
 		e.next = max(e.next, to)
-		st.back = back{}
+		st.back, st.since = back{}, now
 		s.land(st, e)
 	}
 	if p.Verdict != wire.VerdictOK {
@@ -193,6 +196,7 @@ func (s *Sender) land(st *stream, e *epoch) {
 			return false
 		}
 		s.window.remove(f.size)
+		st.small.landed(f.bytes)
 		for _, id := range f.defs {
 			e.covered.add(id)
 		}

@@ -50,6 +50,7 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 	}
 	var f wire.Frame
 	var sent flight
+	limit := st.small.bound(now)
 	switch {
 	case item.Gap != nil && filling: // nothing more to fill with
 		st.endFill(e, from)
@@ -60,9 +61,9 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 	default:
 		var d *wire.Data
 		if !filling && item.Batch.Base == from {
-			item.Batch = s.gather(st, e, item.Batch, to)
+			item.Batch = s.gather(st, e, item.Batch, to, limit)
 		}
-		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling, room); err != nil {
+		if d, sent.defs, err = s.dataFrame(st, e, &item.Batch, record.Range{From: from, To: min(to, item.Batch.Range().To)}, filling, room, limit); err != nil {
 			s.failed(st, now, err)
 			return nil, false
 		}
@@ -71,7 +72,8 @@ func (s *Sender) frame(st *stream, now time.Time) (wire.Frame, bool) {
 			return nil, false
 		}
 		sent.Range, sent.chain = record.Range{From: d.Base, To: d.Base + record.Offset(d.Count)}, d.ChainEnd
-		sent.bytes = len(d.Body) + definitionBytes(&s.scratch, d.Definitions) + frameOverhead
+		sent.bytes = s.bytes(d)
+		sent.whole = border(d.Producers, d.Base, d.Base+1) >= sent.To
 		sent.size = max(sent.bytes, s.o.FrameCost)
 		f = d
 	}
@@ -113,6 +115,9 @@ func (s *Sender) depart(st *stream, e *epoch, sent flight, filling bool, f wire.
 	}
 	if s.window.flight == 0 {
 		s.timer.ack = now.Add(s.timer.progress)
+	}
+	if len(st.flight) == 0 {
+		st.since = now
 	}
 	s.window.add(sent.size)
 	st.flight = append(st.flight, sent)
@@ -157,8 +162,9 @@ func gapFrame(st *stream, e *epoch, g *record.Gap) (wire.Frame, flight) {
 }
 
 // dataFrame makes a frame of the part r of a batch: the stored body as it is where the whole batch is wanted and fits, else
-// a body encoded anew. nil without an error: there is no room for it now.
-func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool, room int) (*wire.Data, []record.SeriesID, error) {
+// a body encoded anew. nil without an error: there is no room for it now. limit bounds its bytes where it can be divided; 0: no
+// bound.
+func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range, filling bool, room, limit int) (*wire.Data, []record.SeriesID, error) {
 	whole := b.Range()
 	codec := b.Codec
 	if h := &st.hard; h.e == e && h.at == r.From && !filling {
@@ -205,7 +211,18 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 				continue
 			}
 		}
-		size := len(d.Body) + definitionBytes(&s.scratch, defs) + frameOverhead
+		size := s.bytes(d)
+		if limit > 0 && size > limit {
+			if to := smaller(b.Producers, r, size, limit); to < r.To {
+				if r.To = to; len(defs) > 0 { // fewer records need fewer definitions
+					if err := decode(); err != nil {
+						return nil, nil, err
+					}
+					ids, defs, r.To = s.definitions(st, e, b, r)
+				}
+				continue
+			}
+		}
 		// A credit lets one frame go in any case: one record may be larger than what the hub gives each of thousands.
 		if size <= room || r.Len() <= recodeFloor && s.window.flight == 0 {
 			return d, ids, nil
@@ -220,6 +237,11 @@ func (s *Sender) dataFrame(st *stream, e *epoch, b *record.Batch, r record.Range
 		}
 		r.To = to
 	}
+}
+
+// bytes is how large a frame is on the wire, about.
+func (s *Sender) bytes(d *wire.Data) int {
+	return len(d.Body) + definitionBytes(&s.scratch, d.Definitions) + producerBytes(d.Producers) + frameOverhead
 }
 
 // recode fills in the body of d with the records r of the decoded batch.

@@ -13,11 +13,14 @@ type gathering struct {
 	body  []byte
 }
 
-// gather returns b, or a batch of b and those that follow it in the epoch below to. Errors of reading on are left to the
+// gather returns b, or a batch of b and those that follow it in the epoch below to, of at most limit bytes unless that is 0. Errors of reading on are left to the
 // next frame, which begins where they happened.
-func (s *Sender) gather(st *stream, e *epoch, b record.Batch, to record.Offset) record.Batch {
+func (s *Sender) gather(st *stream, e *epoch, b record.Batch, to record.Offset, limit int) record.Batch {
 	next := b.Range().To
 	room := min(gatherBytes, s.window.room()-frameOverhead) // the smallest credit is one frame: there above all
+	if limit > 0 {
+		room = min(room, limit-frameOverhead)
+	}
 	if s.o.NoGather || len(b.Body) >= min(gatherBelow, room) || next >= to || st.hard.e == e {
 		return b
 	}

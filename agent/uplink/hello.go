@@ -52,11 +52,19 @@ func (s *Sender) hello(now time.Time) {
 	s.stats.Hellos++
 }
 
-// split puts at most MaxHelloEpochs epochs into each hello.
+// split puts at most helloEpochs epochs into each hello, more only where that would make too many of them.
 func split(states []wire.StreamState) []*wire.Hello {
 	h := &wire.Hello{}
 	out := []*wire.Hello{h}
-	left := wire.MaxHelloEpochs
+	total := 0
+	for i := range states {
+		total += len(states[i].Epochs)
+	}
+	most := helloEpochs
+	if total > helloEpochs*(MaxHelloParts-1) {
+		most = wire.MaxHelloEpochs
+	}
+	left := most
 	for _, st := range states {
 		rest := st.Epochs
 		for {
@@ -66,7 +74,7 @@ func split(states []wire.StreamState) []*wire.Hello {
 				}
 				h = &wire.Hello{}
 				out = append(out, h)
-				left = wire.MaxHelloEpochs
+				left = most
 			}
 			n := min(len(rest), left)
 			h.Streams = append(h.Streams, wire.StreamState{Stream: st.Stream, Epochs: rest[:n]})

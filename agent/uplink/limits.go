@@ -16,7 +16,8 @@ const (
 
 	maxFirstHello = time.Minute // time-out of a connection's first hello
 
-	MaxHelloParts = 256 // of MaxHelloEpochs epochs each
+	MaxHelloParts = 256 // hellos of one nonce
+	helloEpochs   = 128 // in one of them: below 6 KiB, which any broker takes
 	// DefaultFrameCost: 32 MiB of credit are at most 1,000 messages, which is what Mosquitto queues for a subscriber.
 	DefaultFrameCost = 32 << 10
 
@@ -33,6 +34,14 @@ const (
 	frameOverhead = 160 // bytes of header and topic, rounded up: what the window counts beside body and definitions
 	recodeFloor   = 1   // records of the smallest frame
 	maxHardTries  = 8   // of that frame, uncompressed, before a gap takes its place
+
+	stallLimit = time.Minute // nothing of a stream is acknowledged for so long, while something of others is
+
+	missesToDivide   = 2       // times in a row that a frame comes to nothing before frames become smaller
+	minFrameLimit    = 1 << 10 // bytes: no frame is made smaller than that, a hello is not
+	minProbeWait     = 4 * time.Minute
+	maxProbeWait     = time.Hour // between two looks whether larger frames pass by now
+	producerOverhead = 32        // bytes of a producer's position in a frame, beside its name
 
 	budgetLook = 10 * time.Second // between two looks whether a used-up budget has begun anew
 

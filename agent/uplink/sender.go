@@ -1,6 +1,6 @@
 // Package uplink delivers the log of a device to the hub, exactly once and in order per stream.
 //
-// Sender is the agent's half of the delivery protocol (docs/protocol.md, rules A1 to A12) as a state machine
+// Sender is the agent's half of the delivery protocol (docs/protocol.md, rules A1 to A13) as a state machine
 // without goroutine, clock or transport: events in (Connected, Received, LogChanged, Tick), messages out (Next). It
 // serves all streams of a device over one connection. Loop drives it over a wire.Link. Log adapts a *buffer.Log.
 package uplink
@@ -152,6 +152,7 @@ func (s *Sender) Connected(now time.Time) {
 
 // Disconnected ends the connection. What was in flight is not known to have arrived.
 func (s *Sender) Disconnected(now time.Time, err error) {
+	s.missed(now)
 	s.phase, s.nonce, s.hellos = PhaseDown, 0, nil
 	s.forgetFlight()
 	s.window.credit = 0
@@ -191,10 +192,14 @@ func (s *Sender) Tick(now time.Time) {
 		} else {
 			s.timer.progress = doubled(s.timer.progress)
 			s.window.shrink()
+			s.missed(now)
 		}
 		s.hello(now)
 	case s.timer.helloDue(now) && (s.phase == PhaseWaiting ||
 		s.phase == PhaseStreaming && (s.window.flight == 0 || s.timer.overdue(now))):
+		if !s.timer.announced { // a hub that has just started may have lost what was in flight
+			s.missed(now)
+		}
 		s.hello(now)
 	}
 }

@@ -19,6 +19,7 @@ type Status struct {
 	RTT        time.Duration // of the last hello
 	HubSynced  bool
 	Unreadable int    // streams of which the hub reads the next record neither halved nor uncompressed so far
+	Stuck      Stuck  // a frame that does not arrive
 	Held       string // what holds records back beside window and credit: "", "pace" (backlog) or "budget"
 
 	Connects, Hellos, Timeouts, Rewinds, Conflicts uint64
@@ -36,6 +37,7 @@ func (s *Sender) Status() Status {
 			st.Unreadable++
 		}
 	}
+	st.Stuck = s.stuckFrame()
 	switch {
 	case s.phase != PhaseStreaming:
 	case s.held.budget:

@@ -13,11 +13,14 @@ type stream struct {
 	src    Source
 	name   string
 	rank   int
-	epochs []*epoch // oldest first
-	dirty  bool     // the source has changed since epochs was read
-	flight []flight // frames sent under this nonce and not acknowledged, in order of sending
+	epochs []*epoch  // oldest first
+	dirty  bool      // the source has changed since epochs was read
+	flight []flight  // frames sent under this nonce and not acknowledged, in order of sending
+	since  time.Time // of the oldest in flight, or when the position has risen after that
 	back   back
 	hard   hard
+	small  small
+	stuck  stuck
 	fills  []fill
 	at     record.Offset // where the source was last read, for messages
 	ages   ages
@@ -61,8 +64,9 @@ type flight struct {
 	record.Range
 	chain uint64 // chain(To)
 	gap   bool
-	size  int // in the window
-	bytes int // on the wire, about
+	size  int  // in the window
+	bytes int  // on the wire, about
+	whole bool // one record or one producer's message
 	old   bool
 	defs  []record.SeriesID
 	fill  bool

@@ -162,6 +162,14 @@ func (s *stage) do(t *testing.T, f []string) {
 		n := arg(1)
 		packed := len(f) > 2
 		s.hub.Unreadable = func(d *wire.Data) bool { return int(d.Count) > n || packed && d.Codec != record.CodecPlain }
+	case "batch": // of so many records, from now on
+		log.Batch = arg(1)
+	case "broker": // broker drops|closes N: it takes no frames of more than N bytes
+		s.broker(f[1] == "closes", arg(2))
+	case "wake": // time passes until the sender wants it
+		s.now = s.s.Wake()
+		s.s.Tick(s.now)
+		s.say("%s", s.s.Status().Phase)
 	case "drop": // drop FROM TO reason
 		s.drop(f, arg)
 	case "snapshot":

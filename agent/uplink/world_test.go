@@ -26,6 +26,9 @@ type world struct {
 	spare     []*uplinktest.Log
 	window    int
 	gather    bool            // small batches are joined
+	largest   int             // bytes of a frame that the broker takes, if not 0 …
+	closes    bool            // … larger ones end the connection; else it drops them
+	refused   int             // frames
 	out       strings.Builder // what happened, for transcripts
 	events    []string
 }
@@ -83,6 +86,13 @@ func (w *world) append(i, n int) {
 	w.s.LogChanged(w.logs[i].Name)
 }
 
+// appendSeries appends a record of the series.
+func (w *world) appendSeries(i, series int, border bool) {
+	w.num++
+	w.logs[i].AppendRecord(record.Record{Kind: record.KindObservation, Type: record.TypeInt, Clock: record.ClockApp, Series: record.SeriesID(series), Num: w.num}, border)
+	w.s.LogChanged(w.logs[i].Name)
+}
+
 // message appends a producer's message of n records.
 func (w *world) message(i, n int, border bool) {
 	nums := make([]int64, n)
@@ -113,12 +123,39 @@ func (w *world) pump(n int) (moved int) {
 		if !ok {
 			break
 		}
+		if w.largest > 0 && bytesOf(m) > w.largest {
+			w.refused++
+			if w.closes {
+				arrived := w.up
+				w.disconnect()
+				for _, m := range arrived { // what it took before is at the hub
+					w.hub.Handle(m)
+				}
+				break
+			}
+			continue
+		}
 		w.up = append(w.up, throughBytes(m))
 		if traceAll {
 			fmt.Printf("%s %T %+v\n", w.now.Format("15:04:05.000"), m, m)
 		}
 	}
 	return moved
+}
+
+func (w *world) broker(closes bool, largest int) { w.closes, w.largest = closes, largest }
+
+// bytesOf is how large a message is on the wire.
+func bytesOf(m wire.Message) int {
+	switch m := m.(type) {
+	case *wire.Data:
+		return len(wire.AppendData(nil, m))
+	case *wire.Gap:
+		return len(wire.AppendGap(nil, m))
+	case *wire.Hello:
+		return len(wire.AppendHello(nil, m))
+	}
+	return 0
 }
 
 // throughBytes is the message as the other side reads it.
@@ -177,6 +214,10 @@ func (w *world) settle(limit time.Duration) {
 		for len(w.down) > 0 {
 			w.s.Received(take(&w.down, 0), w.now)
 			busy = true
+		}
+		if !w.connected { // the broker has ended it
+			w.now = w.now.Add(time.Second)
+			continue
 		}
 		if busy {
 			w.now = w.now.Add(time.Millisecond)

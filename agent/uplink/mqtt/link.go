@@ -45,6 +45,7 @@ type Stats struct {
 	Foreign   atomic.Uint64 // messages on topics we never asked for
 	Dropped   atomic.Uint64 // messages of the hub that came faster than they were taken
 	Oversize  atomic.Uint64 // connections ended by a packet over the limit
+	values    values
 }
 
 // Link is one connection of a device to the central broker. It implements wire.Link; Publish and Subscribe give the
@@ -207,6 +208,9 @@ func (l *Link) PublishValues(ctx context.Context, json []byte) error {
 	if len(json) > MaxValuesBytes {
 		return fmt.Errorf("%w: %d bytes of latest values", ErrTooLarge, len(json))
 	}
+	if !l.o.Stats.values.may(l, len(json), time.Now()) {
+		return fmt.Errorf("%w: %d bytes of latest values", ErrHeld, len(json))
+	}
 	return l.conn.Enqueue(ctx, l.o.Topics.Values(l.o.Device), 0, true, json)
 }
 
@@ -253,6 +257,9 @@ func (l *Link) Abort() {
 
 func (l *Link) end() (err error) {
 	l.closing.Do(func() {
+		if lost := l.conn.Err(); lost != nil {
+			l.o.Stats.values.ended(l, time.Now())
+		}
 		err = l.conn.Close()
 		in, out := l.conn.Bytes()
 		l.o.Stats.In.Add(in)

@@ -25,6 +25,9 @@ import (
 
 var shots = flag.String("shots", "", "directory for pictures of the page")
 
+// freezerKey is the series of freezer.
+const freezerKey = `temperature{name="freezer <b>2</b>",rom="28-0416a1b2c3ff"}`
+
 const token = "correct-horse-battery"
 
 // box is a running agent with a page.
@@ -211,7 +214,19 @@ func TestPage(t *testing.T) {
 	b.configure(b.page(true))
 	b.start()
 	until(t, "the agent", func() bool { _, err := b.api.Status(context.Background()); return err == nil })
-	b.freezer(time.Now())
+	now := time.Now()
+	b.freezer(now)
+	c, err := b.api.Chart(context.Background(), api.ChartQuery{Stream: "telemetry", Series: []string{freezerKey}, Since: now.Add(-time.Hour), Until: now, Points: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum api.ChartPoint
+	for _, p := range c.Series[0].Points {
+		sum.Readings, sum.Bad = sum.Readings+p.Readings, sum.Bad+p.Bad
+	}
+	if sum.Readings != 211 || sum.Bad != 11 || c.Sampled || c.Truncated || c.Series[0].Unit != "Cel" {
+		t.Errorf("over the socket: %d readings, %d bad, %+v", sum.Readings, sum.Bad, c)
+	}
 	w := newBrowser(t)
 	w.screen(360, 740, "light")
 	w.open("http://" + b.addr + "/")
@@ -322,7 +337,7 @@ func faultsOf(t *testing.T, w *browser) {
 
 // chartOf: the course of the freezer has its gap, its bad readings and its band, by finger, by key and as a table.
 func chartOf(t *testing.T, b *box, w *browser) {
-	w.eval(`location.hash = "#" + encodeURIComponent('telemetry|temperature{name="freezer <b>2</b>",rom="28-0416a1b2c3ff"}')`) //nolint:errcheck // the next line tells
+	w.eval(`location.hash = "#" + encodeURIComponent('telemetry|` + freezerKey + `')`) //nolint:errcheck // the next line tells
 	w.await("the chart", `document.querySelectorAll("#one svg.chart path.line").length >= 3`)
 	for what, expression := range map[string]string{
 		"the quarter of an hour without readings": `[...document.querySelectorAll("#one rect.gap")].some((r) => r.getAttribute("width") > 40)`,

@@ -17,7 +17,7 @@ import (
 // order in which they appear, and messages under way have no order.
 var leftOut = map[string]bool{
 	"uplink.Status": true, "uplink.timer": true, "uplink.Options": true, "uplink.ages": true, "uplink.pacer": true, "uplink.held": true,
-	"uplink.Bodies": true, "uplink.scratch": true, "uplink.gathering": true, "record.Encoder": true, "record.Decoder": true,
+	"uplink.Bodies": true, "uplink.scratch": true, "uplink.gathering": true, "uplink.stuck": true, "record.Encoder": true, "record.Decoder": true,
 	"receive.counters": true, "receive.queue": true, "receive.credit": true, "receive.Options": true, "receive.bodies": true,
 	"receive.storeState": true, "time.Duration": true, "sync.Mutex": true,
 }
@@ -26,7 +26,7 @@ var leftOut = map[string]bool{
 var leftOutFields = map[string]bool{
 	"uplink.Sender.silent": true, "uplink.Sender.turn": true, "uplink.answers.sent": true, "receive.Receiver.lastTurn": true,
 	"receive.device.used": true, "receive.device.heard": true, "receive.device.since": true, "memory.Store.commits": true,
-	"memory.Store.fault": true, "uplink.stream.retryIn": true, "uplink.stream.at": true, "uplinktest.Log.Closed": true,
+	"memory.Store.fault": true, "uplink.stream.retryIn": true, "uplink.stream.at": true, "uplink.stream.since": true, "uplinktest.Log.Closed": true,
 }
 
 type id [16]byte
