@@ -37,3 +37,32 @@ func TestStampsThatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+// TestSeriesThatChangesItsType: what was read before cannot be added up with what comes, and is not forgotten; other series
+// have nothing to do with it.
+func TestSeriesThatChangesItsType(t *testing.T) {
+	both := append(world{}, rooms...)
+	kelvin := rooms[0]
+	kelvin.Unit = "K"
+	text := rooms[1]
+	text.Type = record.TypeString
+	both = append(both, kelvin, text) // 7 and 8
+	as := func(id record.SeriesID, seconds float64, num int64) record.Record {
+		r := at(1, seconds, num)
+		r.Series = id
+		return r
+	}
+	none := as(8, 40, 0)
+	none.Type = record.TypeString
+	c := pipeline.NewCore(minutes(pipeline.Sum), both.resolve)
+	got := run(c, boot("b", 0, t0, record.SourceNTP), at(1, 60, 1), at(1, 70, 2), at(3, 71, 0), at(2, 72, 5), as(7, 80, 3000000), as(7, 90, 1), none,
+		as(7, 121, 7), at(3, 122, 0), as(7, 181, 0))
+	expect(t, got,
+		`8.0 +60s temperature.sum{pipeline="m",rom="28-1"} 300.0001 K uncertain (2 bad (bad:malformed), type)`,
+		`8.0 +60s temp.float.sum{pipeline="m"} 0 Cel`,
+		`10.0 +120s temperature.sum{pipeline="m",rom="28-1"} 0.0007 K`,
+		`10.0 +120s temp.float.sum{pipeline="m"} 0 Cel`)
+	if s := c.Stats(); s.Late != 0 || s.Untimed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
