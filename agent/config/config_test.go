@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
@@ -220,6 +221,34 @@ restart streams.telemetry: max_bytes 4GiB → 8GiB`
 	}
 	if len(p.StartSources) != 2 || strings.Join(p.StopSources, ",") != "b,a" || !p.Uplink || !p.LogLevel {
 		t.Errorf("got %+v", p)
+	}
+}
+
+// A source on a stream that the running log does not have waits for the restart, with what it was going on.
+func TestPlanWithASourceOnANewStream(t *testing.T) {
+	parse := func(text string) *config.Config {
+		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old := parse("sources: [{name: a, driver: w1, interval: 3s}, {name: b, driver: w1}]")
+	now := parse("streams: {extra: {}, other: {}}\nsources: [{name: a, driver: w1, stream: extra}, {name: c, driver: w1, stream: extra}, " +
+		"{name: d, driver: w1, rules: [{match: {series: t}, stream: other}]}, {name: e, driver: w1}]")
+	p := config.NewPlan(old, now)
+	got := fmt.Sprint(p.Live, p.Restart)
+	want := "[{sources.e is new} {sources.b is gone}] [{streams.extra is new} {streams.other is new} {sources.a writes to stream extra, which is new} " +
+		"{sources.c writes to stream extra, which is new} {sources.d writes to stream other, which is new}]"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if len(p.Sources) != 2 || p.Sources[0].Interval != 3*time.Second || p.Sources[1].Name != "e" || len(p.StartSources) != 1 || len(p.StopSources) != 1 {
+		t.Errorf("%+v", p)
+	}
+	old.Sources = p.Sources
+	if again := config.NewPlan(old, now); len(again.Live) != 0 || len(again.Restart) != 5 {
+		t.Errorf("again: %+v", again)
 	}
 }
 
