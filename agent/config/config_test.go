@@ -332,6 +332,34 @@ func TestModbusIsCompleted(t *testing.T) {
 }
 
 // TestNotes: what is no mistake and worth knowing before a start.
+// Two series that rules give one name are noted with the line, unless labels keep them apart.
+func TestNotesOnRulesThatMix(t *testing.T) {
+	for rules, want := range map[string]bool{
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x}":                                                                     true,
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: y}":                                                                     false,
+		"{match: {series: a}, rename: x}\n{match: {series: a}, rename: x}":                                                                     false, // the same series
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x, stream: alarms}":                                                     false,
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x, labels: {at: b}}":                                                    false,
+		"{match: {series: a}, rename: x, labels: {at: a}}\n{match: {series: b}, rename: x, labels: {at: b}}":                                   false,
+		"{match: {series: a}, rename: x, labels: {at: a}}\n{match: {series: b}, rename: x, labels: {at: a}}":                                   true,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b, labels: {rom: '2'}}, rename: x}":                             false,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b, labels: {rom: '1'}}, rename: x}":                             true,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b}, rename: x}":                                                 true,
+		"{match: {series: a, labels: {n: '1'}}, rename: x, labels: {n: k}}\n{match: {series: b, labels: {n: '2'}}, rename: x, labels: {n: k}}": true,
+		"{match: {series: 'a*'}, rename: x}\n{match: {series: b}, rename: x}":                                                                  false, // what it stands for is not known here
+	} {
+		text := "sources:\n  - name: s\n    driver: w1\n    rules:\n      - " + strings.ReplaceAll(rules, "\n", "\n      - ") + "\n"
+		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		got := strings.Join(c.Notes(machine{fstest.MapFS{"sys/bus/w1/devices/x": {}}}, nil), "; ")
+		if strings.HasPrefix(got, `line 6: sources[0].rules[1].rename makes "x" of "b" as rules[0] does of "a"`) != want || !want && got != "" {
+			t.Errorf("%s\n%v: %s", rules, want, got)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	cert, key := pair(t, "box-17")
 	host := machine{fstest.MapFS{"cert": {Data: cert}, "key": {Data: key}, "dev/here": {}}}
