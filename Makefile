@@ -54,12 +54,12 @@ test-systemd: build standin ## the shipped units on a real Debian systemd in a c
 	@deploy/systemd/test.sh bin
 .PHONY: test test-quick lint unit sim-short race e2e crash-short arm-smoke crash storm
 test: ## everything that CI runs, with what it needs installed
-	@missing=0; for set in test mcu stores updates arm; do $(SETUP) $$set || missing=1; done; \
+	@missing=0; for set in test mcu stores updates arm page; do $(SETUP) $$set || missing=1; done; \
 	$(MAKE) --no-print-directory lint unit race crash-short sim-short && \
 	if [ $$missing = 0 ]; then $(MAKE) --no-print-directory -j2 --output-sync=target $(REAL) && DEMO_SECONDS=20 $(MAKE) --no-print-directory demo; fi && \
 	if [ $$missing = 1 ]; then echo 'FAIL: tests against real parts did not run; install the packages named above'; exit 1; fi
 # Tests against what we did not write. Two at a time: the first waits for most of its time, on clocks that it cannot hurry.
-REAL = e2e test-nodes test-npu test-updates test-stores arm-smoke
+REAL = e2e test-nodes test-npu test-updates test-stores test-page arm-smoke
 
 test-quick: ## unit tests without the long ones, for daily work (< 60 s warm)
 	@$(GO) vet ./... && $(GO) test $(QUICK)

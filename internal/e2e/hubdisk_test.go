@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 )
 
 // TestHubDiskFull fills the hub's disk, the second time over a kill of the hub. Nothing is stored meanwhile and edge-hub status says why;
@@ -22,7 +24,7 @@ func TestHubDiskFull(t *testing.T) {
 	fill, free := smallDisk(t, small, 24)
 	b := tinyBroker(t, dir)
 	h := sharedHub(t, small, "a", onSQLite(small), b.port)
-	h.start()
+	h.Start()
 	x := newBox(t, dir, b, boxOptions{device: "box-1", plain: true, sources: syntheticSource("load", 10, 100), extra: witnessYAML + stormStreams})
 	x.up()
 	wit := &witness{x: x, incarnation: 7}
@@ -46,15 +48,15 @@ func TestHubDiskFull(t *testing.T) {
 	for i := range 2 {
 		fill()
 		if i == 1 {
-			h.kill()
-			h.start()
+			h.Kill()
+			h.Start()
 		}
 		waitFor(t, time.Minute, "the status says what is wrong", func() bool {
 			out, code := tryRun(t, filepath.Join(bin, "edge-hub"), "status", "--config", h.file)
 			return code == 3 && strings.Contains(strings.Join(strings.Fields(out), " "), "full")
 		})
-		if !h.running() {
-			t.Fatalf("a full disk ends the hub:\n%s", tail(h.log, 5))
+		if !h.Running() {
+			t.Fatalf("a full disk ends the hub:\n%s", programs.Tail(h.Log, 5))
 		}
 		free()
 		more("it goes on")
@@ -66,9 +68,9 @@ func TestHubDiskFull(t *testing.T) {
 	stop()
 	wg.Wait()
 	x.quiet(b, 3*time.Minute)
-	x.stop()
+	x.Stop()
 	acked, _ := wit.count()
 	checkWitness(t, h, acked)
 	compareLogs(t, h, x.data)
-	h.stop()
+	h.Stop()
 }

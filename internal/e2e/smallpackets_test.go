@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/edgelog/edgelog/internal/api"
+	"github.com/edgelog/edgelog/internal/e2e/programs"
 )
 
 // TestBrokerOfSmallPackets: a broker that takes less than a frame may have, in both ways in which one refuses the rest,
@@ -20,15 +21,15 @@ func TestBrokerOfSmallPackets(t *testing.T) {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			port := freePort(t)
+			port := programs.FreePort(t)
 			file := filepath.Join(dir, "small.conf")
 			conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n%s 20000\n", port, option)
 			if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			b := &broker{port: port, process: newProcess(t, dir, mosquittoPath(t), "-c", file)}
-			b.start()
-			waitFor(t, time.Minute, "mosquitto listens", func() bool { return dialable(port) })
+			b := &broker{port: port, Process: programs.New(t, dir, programs.Server(t, "mosquitto", "apt-get install mosquitto"), "-c", file)}
+			b.Start()
+			waitFor(t, time.Minute, "mosquitto listens", func() bool { return programs.Listens(port) })
 			h := sharedHub(t, dir, "hub", onSQLite(dir), port)
 			x := newBox(t, dir, b, boxOptions{device: "box-1", plain: true, extra: witnessYAML + stormStreams})
 			x.up()
@@ -45,14 +46,14 @@ func TestBrokerOfSmallPackets(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			h.start()
+			h.Start()
 			x.quiet(b, 4*time.Minute)
 			if got := len(h.query("SELECT 1 FROM readings WHERE series = 'witness.text'")); got != messages {
 				t.Errorf("%d messages arrived, want %d", got, messages)
 			}
-			x.stop()
+			x.Stop()
 			compareLogs(t, h, x.data)
-			h.stop()
+			h.Stop()
 		})
 	}
 }
