@@ -181,6 +181,43 @@ func TestLoopBacksOffFromASilentHub(t *testing.T) {
 	})
 }
 
+// A connection on which nothing ever comes back, while another one would work, as behind a broker that has lost what was
+// subscribed: it is left after some ten minutes, not with the first hello that is lost, and says why.
+func TestLoopLeavesASilentConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		b := newBench()
+		b.lose = func(m wire.Message) bool {
+			_, ack := m.(*wire.Ack)
+			return ack
+		}
+		b.start(ctx, nil)
+		b.live.Do(func(l *uplinktest.Log) { l.Append(nums(100)...) })
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		b.mu.Lock()
+		first := b.pipe
+		b.lose = nil
+		b.mu.Unlock()
+		if s := b.loop.Status(); s.Phase != uplink.PhaseWaiting || s.Hellos < 3 {
+			t.Errorf("after five minutes: %+v", s)
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		b.mu.Lock()
+		again := b.pipe != first
+		b.mu.Unlock()
+		if n := b.rows(); !again || n != 100 {
+			t.Errorf("connected anew: %v; %d rows, want 100", again, n)
+		}
+		cancel()
+		b.wg.Wait()
+		if b.ups != 2 || len(b.errs) != 1 || !errors.Is(b.errs[0], uplink.ErrSilent) {
+			t.Errorf("%d connections, ended by %v", b.ups, b.errs)
+		}
+	})
+}
+
 func TestLoopTellsHubTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

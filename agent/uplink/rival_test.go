@@ -195,3 +195,23 @@ func TestNoRival(t *testing.T) {
 		})
 	}
 }
+
+// TestEarlierLifeIsNoRival: before the first connection of a run the box's own earlier run may have had the name. With one
+// stranger beside it nothing is proved; the second one is a rival.
+func TestEarlierLifeIsNoRival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &seat{last: "a, before it was restarted"}
+		var sees atomic.Bool
+		stop := client(s, "a", &sees)
+		for i, want := range []bool{false, false, true} { // whose connections end: the first, and two that follow a stranger's
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			s.cut(func() { s.last = "b" })
+			synctest.Wait()
+			if sees.Load() != want || len(s.log()) != i+1 {
+				t.Errorf("after connection %d of %d a rival is seen: %v", i+1, len(s.log()), !want)
+			}
+		}
+		stop()
+	})
+}

@@ -306,6 +306,28 @@ func TestGapsAreToldToThoseWhoHoldThem(t *testing.T) {
 	})
 }
 
+// TestGapsAboveTheHelloAreTold: an agent's log grows beyond what its hello has told. A gap that a copy has put there is told
+// with the ack of frames from above it: without that the agent would count as delivered what no hub has (A2).
+func TestGapsAboveTheHelloAreTold(t *testing.T) {
+	run(t, receive.Options{}, func(r *rig) {
+		h := r.epoch(1, "telemetry", 8)
+		r.hello("box", 1, h)
+		r.hello("box", 2, h)
+		h.extend(12, 0)
+		r.handle("box", r.data(h, 0, 8))
+		r.handle("box", r.box.gap(h, record.Range{From: 8, To: 11}, record.ReasonRetention, 2))
+		r.wait("box", time.Second)
+		r.handle("box", r.data(h, 10, 12)) // of [8, 10) the frame was lost
+		a := r.wait("box", time.Second)
+		if len(a) != 1 || a[0].Positions[0].Next != 12 {
+			t.Fatalf("acks: %+v", a)
+		}
+		if g := a[0].Positions[0].Gaps; len(g) != 1 || g[0].Range != (record.Range{From: 8, To: 11}) {
+			t.Errorf("it is told of %+v", g)
+		}
+	})
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	dropped := 0
 	o := receive.Options{QueueBytes: 64 << 10, Events: receive.Events{Dropped: func(_ string, n int) { dropped += n }}}
