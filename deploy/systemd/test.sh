@@ -25,6 +25,9 @@ echo "ok: candidates run in the sandbox of their stable units"
 for p in systemd-nspawn:systemd-container mmdebstrap:mmdebstrap; do
 	command -v "${p%%:*}" >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${p##*:}" >/dev/null; }
 done
+# Two containers at once would be in one another's control groups, where these are of version 1: the second waits.
+exec 9<"$(command -v systemd-nspawn)"
+flock -n 9 || { echo "systemd test: another one runs; waiting for its end"; flock 9; }
 root=$(mktemp -d /var/tmp/edgelog-systemd.XXXXXX)
 chmod 755 "$root"
 leader=''
@@ -94,7 +97,7 @@ control:
   http: {address: ":8480", allow_remote: true, token_file: /etc/edge-agent/page-token}
 Y
 boot() {
-	systemd-nspawn -q -D "$root" --boot --private-network --register=no --keep-unit >"$root.log" 2>&1 &
+	systemd-nspawn -q -D "$root" --boot --private-network --register=no --keep-unit >"$root.log" 2>&1 9>&- &
 	nspawn=$!
 	leader=''; i=0
 	while [ -z "$leader" ] && [ $i -lt 100 ]; do
