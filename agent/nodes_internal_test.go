@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,15 @@ func TestReloadWithALineOnANewStream(t *testing.T) {
 	}
 	reload("streams: {line: {max_bytes: 8MiB}}\nnodes:\n  - {line: one, port: /dev/none, stream: line, nodes: [{name: kiln, unit: 1}]}\n")
 	until("the line is not declared", declared)
+	write("log: {level: error}\nstreams: {line: {max_bytes: 8MiB}}\nsources: [{name: host, driver: system, stream: line}]\n")
+	r, err := a.Reload(t.Context(), "test")
+	if err != nil || r.Error != "" || strings.Join(r.Restart, "; ") != "streams.line is new; sources.host writes to stream line, which is new" ||
+		!slices.Contains(r.Applied, "log.level info → error") {
+		t.Errorf("a source on a new stream: %+v, %v", r, err)
+	}
+	if c := a.configuration(); len(c.Sources) != 0 || c.Log.Level != "error" {
+		t.Errorf("%d sources are said to run; log level %s", len(c.Sources), c.Log.Level)
+	}
 	reload("")
 	until("the fault stays", func() bool { return !declared() })
 	cancel()

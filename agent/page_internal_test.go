@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/edgelog/edgelog/agent/config"
 	"github.com/edgelog/edgelog/agent/control"
+	"github.com/edgelog/edgelog/buffer"
+	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 	"github.com/edgelog/edgelog/internal/logquery"
 )
@@ -111,5 +114,37 @@ func TestManyWhoLook(t *testing.T) {
 	l.Sensors()
 	if before > 50 || asked != before+2 {
 		t.Errorf("the viewer was asked %d times, then %d", before, asked)
+	}
+}
+
+// endless is a stream whose batches never end.
+type endless struct{ logquery.Log }
+
+func (endless) Name() string { return "telemetry" }
+func (endless) Time(_ record.Epoch, s record.Stamp) (record.Time, bool) {
+	return record.Time{UTC: s.Time}, true
+}
+func (endless) Series(record.Epoch, record.SeriesID) (record.Series, bool) {
+	return record.Series{Name: "temperature"}, true
+}
+func (endless) Close() error { return nil }
+func (endless) Next() (buffer.Item, error) {
+	r := record.Record{Kind: record.KindObservation, Time: 1, Clock: record.ClockApp, Series: 1, Type: record.TypeInt}
+	b := r.AppendCanonical(nil)
+	return buffer.Item{Batch: record.Batch{Epoch: 1, Count: 1, RawLen: uint32(len(b)), Body: b}}, nil
+}
+
+// TestQueryThatFindsNothingEndsInTime: what the log is read for in vain is bounded like what is found.
+func TestQueryThatFindsNothingEndsInTime(t *testing.T) {
+	records := &logquery.Reader{Sources: func() []logquery.Source {
+		return []logquery.Source{{Log: endless{}, Open: func(record.Offset) logquery.Items { return endless{} }}}
+	}}
+	view := control.NewView(control.Options{View: still{}, Records: records}, control.Bounds{QueryTime: 20 * time.Millisecond, Spare: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	w := httptest.NewRecorder()
+	view.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/query?series=pressure", nil))
+	if ctx.Err() != nil || w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"truncated":true`) {
+		t.Errorf("%v: %d %s", ctx.Err(), w.Code, w.Body)
 	}
 }

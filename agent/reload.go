@@ -61,10 +61,10 @@ func (a *Agent) apply(ctx context.Context, plan config.Plan, now *config.Config)
 	old := a.configuration()
 	merged := *now // what needs a restart stays as it is
 	merged.Device, merged.DataDir, merged.RunDir, merged.Streams = old.Device, old.DataDir, old.RunDir, old.Streams
-	merged.Update = old.Update
+	merged.Update, merged.Sources = old.Update, plan.Sources
 	merged.Control.ViewGroup, merged.Control.OpsGroup, merged.Control.IngestGroup = old.Control.ViewGroup, old.Control.OpsGroup, old.Control.IngestGroup
 	if len(plan.StartSources) > 0 || len(plan.StopSources) > 0 {
-		p, err := planOf(now.Sources, a.surroundings())
+		p, err := planOf(plan.Sources, a.surroundings())
 		if err != nil {
 			return err
 		}

@@ -184,8 +184,8 @@ func (u *updateDesk) Order(_ context.Context, r *api.UpdateRequest, by string) (
 	}
 	changed, err := orders.Change(*r, by, report.Journal.Txn, time.Now())
 	c := u.remote()
-	if errors.Is(err, update.ErrNothingOpen) && c != nil {
-		err = nil // what is fetched may be given up
+	if (errors.Is(err, update.ErrNothingOpen) || errors.Is(err, update.ErrNotFailed)) && c != nil {
+		err = nil // what is fetched may be given up, or have failed before an install: what fetches knows
 	}
 	if err == nil && changed != orders {
 		err = changed.Save(u.fs, u.orders)
@@ -200,7 +200,7 @@ func (u *updateDesk) Order(_ context.Context, r *api.UpdateRequest, by string) (
 	switch {
 	case errors.Is(err, update.ErrOrder):
 		return nil, fmt.Errorf("%w: %w", control.ErrBadRequest, err)
-	case errors.Is(err, update.ErrNothingOpen), errors.Is(err, update.ErrDecided):
+	case errors.Is(err, update.ErrNothingOpen), errors.Is(err, update.ErrDecided), errors.Is(err, update.ErrNotFailed):
 		return nil, fmt.Errorf("%w: %w", control.ErrOrder, err)
 	case err != nil:
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/api"
 )
 
@@ -30,7 +31,7 @@ type values struct {
 type value struct {
 	Series  string          `json:"series"`
 	Unit    string          `json:"unit,omitempty"`
-	Value   json.RawMessage `json:"value"` // number, or text, or null
+	Value   json.RawMessage `json:"value"` // number, boolean, text or JSON, as the reading's type says; null: none
 	Quality string          `json:"quality"`
 	Time    time.Time       `json:"time,omitzero"`
 }
@@ -52,7 +53,7 @@ func valuesJSON(st *api.Status, sensors *api.Sensors, most int) ([]byte, error) 
 			if len(text) > maxValueBytes {
 				text, out.Truncated = "", true
 			}
-			out.Values = append(out.Values, value{Series: s.Series, Unit: s.Unit, Value: valueJSON(text), Quality: s.Quality, Time: s.Time})
+			out.Values = append(out.Values, value{Series: s.Series, Unit: s.Unit, Value: valueJSON(text, s.Type), Quality: s.Quality, Time: s.Time})
 		}
 	}
 	if len(out.Values) > maxValues {
@@ -68,12 +69,13 @@ func valuesJSON(st *api.Status, sensors *api.Sensors, most int) ([]byte, error) 
 	}
 }
 
-// valueJSON is the text of a value as JSON: numbers and booleans as they are, everything else quoted.
-func valueJSON(text string) json.RawMessage {
+// valueJSON is the text of a value as JSON: numbers, booleans and JSON as they are; texts, bytes and what JSON has no number
+// for are quoted, a text of digits too.
+func valueJSON(text, kind string) json.RawMessage {
 	if text == "" {
 		return json.RawMessage("null")
 	}
-	if json.Valid([]byte(text)) {
+	if kind != record.TypeString.String() && kind != record.TypeBytes.String() && json.Valid([]byte(text)) {
 		return json.RawMessage(text)
 	}
 	b, err := json.Marshal(text)

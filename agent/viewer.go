@@ -327,7 +327,7 @@ func (v *viewer) Sensors() *api.Sensors {
 				sensor.Stream = x.Stream
 			}
 			if x.Seen && x.Value != "-" {
-				sensor.Value = x.Value
+				sensor.Value, sensor.Type = x.Value, x.Type.String()
 			}
 			if !x.Seen {
 				sensor.Quality = record.QualityNoDevice.String()

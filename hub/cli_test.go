@@ -80,7 +80,7 @@ func TestCommands(t *testing.T) {
 		code int
 		args string
 	}{
-		{0, "account"}, {0, "account -o wide"}, {4, "status"}, {0, "verify"}, {0, "count --series temperature{rom=%"},
+		{0, "account"}, {0, "account -o wide"}, {3, "status"}, {0, "verify"}, {0, "count --series temperature{rom=%"},
 		{0, "count --device box-9"}, {0, "quarantine"}, {0, "purge --before 2026-09-21T14:10:00Z --dry-run"},
 		{2, "purge --before 2026-09-21T14:10:00Z"}, {0, "purge --before 2026-09-21T14:10:00Z --yes"}, {0, "account"}, {0, "verify"},
 		{0, "quarantine resolve box-2 telemetry 00000000000000e2"}, {1, "quarantine resolve box-2 telemetry 00000000000000e2"},

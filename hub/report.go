@@ -28,6 +28,7 @@ type Status struct {
 	State         string         `json:"state"`
 	Problems      []string       `json:"problems,omitempty"` // worst first
 	Live          *Live          `json:"live,omitempty"`
+	unasked       bool           // no hub was asked: whether one runs is not known
 	Store         StoreStatus    `json:"store"`
 	Hubs          []shard.Owner  `json:"hubs,omitempty"` // which hub has which shards, where several share the store
 	Devices       []DeviceReport `json:"devices"`        // worst first
@@ -320,7 +321,7 @@ func (s *Status) summarise() {
 	if len(s.Problems)+bad > 0 {
 		s.State = StateDegraded
 	}
-	if s.Live == nil {
+	if s.Live == nil && !s.unasked {
 		s.State = StateDown
 	}
 }

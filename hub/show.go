@@ -50,6 +50,7 @@ func (a *app) readStatus(ctx context.Context) (*Status, error) {
 		st.Hubs = shard.Owners(leases)
 	}
 	st.Devices = deviceReports(list, st.Live, a.Now())
+	st.unasked = a.db != ""
 	st.summarise()
 	return st, nil
 }

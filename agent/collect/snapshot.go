@@ -44,6 +44,7 @@ type SeriesStatus struct {
 	ID             record.SeriesID // 0: recorded in the overflow series, or not at all
 	Seen           bool            // false: no reading yet
 	Value          string          // as people read it, without unit; "-" for none
+	Type           record.Type     // of Value
 	Quality        record.Quality
 	Stamp          record.Stamp
 	LastGood       record.Stamp // Clock 0: never
@@ -130,7 +131,7 @@ func (w *worker) seriesStatus() (out []SeriesStatus, bad bool) {
 	for i, s := range t.order {
 		bad = bad || s.seen && s.quality.Bad()
 		out[i] = SeriesStatus{Source: w.source.Name, Stream: w.outlets[s.dest].stream, Series: s.def, ID: s.id, Seen: s.seen,
-			Value: s.text(), Quality: s.quality, Stamp: s.at, LastGood: s.goodAt, Since: s.since, Trend: s.trends()}
+			Value: s.text(), Type: s.typ, Quality: s.quality, Stamp: s.at, LastGood: s.goodAt, Since: s.since, Trend: s.trends()}
 	}
 	return out, bad
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
@@ -223,6 +224,34 @@ restart streams.telemetry: max_bytes 4GiB → 8GiB`
 	}
 }
 
+// A source on a stream that the running log does not have waits for the restart, with what it was going on.
+func TestPlanWithASourceOnANewStream(t *testing.T) {
+	parse := func(text string) *config.Config {
+		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	old := parse("sources: [{name: a, driver: w1, interval: 3s}, {name: b, driver: w1}]")
+	now := parse("streams: {extra: {}, other: {}}\nsources: [{name: a, driver: w1, stream: extra}, {name: c, driver: w1, stream: extra}, " +
+		"{name: d, driver: w1, rules: [{match: {series: t}, stream: other}]}, {name: e, driver: w1}]")
+	p := config.NewPlan(old, now)
+	got := fmt.Sprint(p.Live, p.Restart)
+	want := "[{sources.e is new} {sources.b is gone}] [{streams.extra is new} {streams.other is new} {sources.a writes to stream extra, which is new} " +
+		"{sources.c writes to stream extra, which is new} {sources.d writes to stream other, which is new}]"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if len(p.Sources) != 2 || p.Sources[0].Interval != 3*time.Second || p.Sources[1].Name != "e" || len(p.StartSources) != 1 || len(p.StopSources) != 1 {
+		t.Errorf("%+v", p)
+	}
+	old.Sources = p.Sources
+	if again := config.NewPlan(old, now); len(again.Live) != 0 || len(again.Restart) != 5 {
+		t.Errorf("again: %+v", again)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	data, err := os.ReadFile("../../deploy/agent.yaml")
 	if err != nil {
@@ -303,6 +332,34 @@ func TestModbusIsCompleted(t *testing.T) {
 }
 
 // TestNotes: what is no mistake and worth knowing before a start.
+// Two series that rules give one name are noted with the line, unless labels keep them apart.
+func TestNotesOnRulesThatMix(t *testing.T) {
+	for rules, want := range map[string]bool{
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x}":                                                                     true,
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: y}":                                                                     false,
+		"{match: {series: a}, rename: x}\n{match: {series: a}, rename: x}":                                                                     false, // the same series
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x, stream: alarms}":                                                     false,
+		"{match: {series: a}, rename: x}\n{match: {series: b}, rename: x, labels: {at: b}}":                                                    false,
+		"{match: {series: a}, rename: x, labels: {at: a}}\n{match: {series: b}, rename: x, labels: {at: b}}":                                   false,
+		"{match: {series: a}, rename: x, labels: {at: a}}\n{match: {series: b}, rename: x, labels: {at: a}}":                                   true,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b, labels: {rom: '2'}}, rename: x}":                             false,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b, labels: {rom: '1'}}, rename: x}":                             true,
+		"{match: {series: a, labels: {rom: '1'}}, rename: x}\n{match: {series: b}, rename: x}":                                                 true,
+		"{match: {series: a, labels: {n: '1'}}, rename: x, labels: {n: k}}\n{match: {series: b, labels: {n: '2'}}, rename: x, labels: {n: k}}": true,
+		"{match: {series: 'a*'}, rename: x}\n{match: {series: b}, rename: x}":                                                                  false, // what it stands for is not known here
+	} {
+		text := "sources:\n  - name: s\n    driver: w1\n    rules:\n      - " + strings.ReplaceAll(rules, "\n", "\n      - ") + "\n"
+		c, err := config.Parse("/etc/a.yaml", []byte(text), machine{})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		got := strings.Join(c.Notes(machine{fstest.MapFS{"sys/bus/w1/devices/x": {}}}, nil), "; ")
+		if strings.HasPrefix(got, `line 6: sources[0].rules[1].rename makes "x" of "b" as rules[0] does of "a"`) != want || !want && got != "" {
+			t.Errorf("%s\n%v: %s", rules, want, got)
+		}
+	}
+}
+
 func TestNotes(t *testing.T) {
 	cert, key := pair(t, "box-17")
 	host := machine{fstest.MapFS{"cert": {Data: cert}, "key": {Data: key}, "dev/here": {}}}

@@ -21,6 +21,7 @@ func (c *Config) Notes(host Host, ports []string) (notes []string) {
 		}
 	}
 	notes = append(notes, c.misspelt()...)
+	notes = append(notes, c.mixed()...)
 	missing := func(what, place string) {
 		if !filepath.IsAbs(place) {
 			return
@@ -58,6 +59,26 @@ func (c *Config) misspelt() (notes []string) {
 		}
 		if meant := strictyaml.Suggest(name, own); strings.Contains(meant, "did you mean") {
 			notes = append(notes, fmt.Sprintf("stream %q is one of its own%s", name, meant))
+		}
+	}
+	return notes
+}
+
+// mixed finds rules of a source that give one name to series of two, with nothing in them that keeps the two apart. Whether
+// the driver's own labels do is not known here.
+func (c *Config) mixed() (notes []string) {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		for k := range s.Rules {
+			for first := range k {
+				if a, b := &s.Rules[first], &s.Rules[k]; a.mixes(b) {
+					path := fmt.Sprintf("sources[%d].rules[%d].rename", i, k)
+					at := c.pos.At(path)
+					notes = append(notes, fmt.Sprintf("line %d: %s makes %q of %q as rules[%d] does of %q: where their labels are the same, the readings of both mix in one series; give one another name, or each a label",
+						at.Line, path, b.Rename, b.Match.Series, first, a.Match.Series))
+					break
+				}
+			}
 		}
 	}
 	return notes

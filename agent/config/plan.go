@@ -20,6 +20,7 @@ type Plan struct {
 	Live    []Change
 	Restart []Change
 
+	Sources      []Source // that run behind the reload: one that waits for a restart goes on as it was
 	StartSources []Source // new or changed
 	StopSources  []string // gone or changed, by name
 	Uplink       bool     // the uplink connects anew
@@ -53,7 +54,7 @@ func NewPlan(old, now *Config) Plan {
 		p.Restart = append(p.Restart, Change{"update", "is another"})
 	}
 	p.streams(old.Streams, now.Streams)
-	p.sources(old.Sources, now.Sources)
+	p.sources(old.Sources, now.Sources, old.Streams)
 	p.nodes(old.Nodes, now.Nodes)
 	if !reflect.DeepEqual(old.Uplink, now.Uplink) {
 		p.Uplink = true
@@ -141,7 +142,8 @@ func streamText(a, b Stream) string {
 	return fmt.Sprintf("segment_bytes %s → %s", a.SegmentBytes, b.SegmentBytes)
 }
 
-func (p *Plan) sources(old, now []Source) {
+// sources: streams are those of the running log. A source that writes to another one waits for it.
+func (p *Plan) sources(old, now []Source, streams map[string]Stream) {
 	before := map[string]Source{}
 	for _, s := range old {
 		before[s.Name] = s
@@ -149,6 +151,14 @@ func (p *Plan) sources(old, now []Source) {
 	for _, s := range now {
 		was, had := before[s.Name]
 		delete(before, s.Name)
+		if name := s.missing(streams); name != "" {
+			p.Restart = append(p.Restart, Change{"sources." + s.Name, "writes to stream " + name + ", which is new"})
+			if had {
+				p.Sources = append(p.Sources, was)
+			}
+			continue
+		}
+		p.Sources = append(p.Sources, s)
 		switch {
 		case !had:
 			p.StartSources = append(p.StartSources, s)
@@ -163,4 +173,17 @@ func (p *Plan) sources(old, now []Source) {
 		p.StopSources = append(p.StopSources, name)
 		p.Live = append(p.Live, Change{"sources." + name, "is gone"})
 	}
+}
+
+// missing is a stream that the source writes to and that is none of these, if there is one.
+func (s *Source) missing(streams map[string]Stream) string {
+	if _, ok := streams[s.Stream]; !ok {
+		return s.Stream
+	}
+	for _, u := range s.Rules {
+		if _, ok := streams[u.Stream]; !ok && u.Stream != "" {
+			return u.Stream
+		}
+	}
+	return ""
 }

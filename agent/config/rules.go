@@ -100,6 +100,40 @@ func (u *Rule) validate(r *strictyaml.Report, path string) {
 	}
 }
 
+// mixes reports whether two rules send series of two names to one name of a stream, and neither their labels nor those that
+// they ask for differ.
+func (u *Rule) mixes(o *Rule) bool {
+	exact := func(name string) bool { return name != "" && !strings.HasSuffix(name, "*") }
+	if u.Rename == "" || u.Rename != o.Rename || u.Stream != o.Stream || u.Match.Series == o.Match.Series ||
+		!exact(u.Match.Series) || !exact(o.Match.Series) {
+		return false
+	}
+	return !u.apart(o) && !o.apart(u)
+}
+
+// apart reports whether a label of u's series is surely, or by intention, none of o's.
+func (u *Rule) apart(o *Rule) bool {
+	of := func(r *Rule, key string) (string, bool) {
+		if v, ok := r.Labels[key]; ok {
+			return v, true
+		}
+		v, ok := r.Match.Labels[key]
+		return v, ok
+	}
+	for key, v := range u.Labels {
+		if other, ok := of(o, key); !ok || other != v {
+			return true
+		}
+	}
+	for key := range u.Match.Labels {
+		v, _ := of(u, key)
+		if other, ok := of(o, key); ok && other != v {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Calibration) validate(r *strictyaml.Report, path string) {
 	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 	if !finite(c.Offset) || c.Gain != nil && (!finite(*c.Gain) || *c.Gain == 0) {

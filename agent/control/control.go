@@ -27,8 +27,9 @@ type Viewer interface {
 // returned. The record is valid until the next call.
 type Records interface {
 	// Query reads what q selects; truncated says that q.Limit was reached. It returns an error that wraps ErrNotFound for
-	// a stream that does not exist.
-	Query(ctx context.Context, q api.Query, each func(*api.Record) error) (truncated bool, err error)
+	// a stream that does not exist. pause is called now and then while it reads, also where nothing is selected; its
+	// error ends the query.
+	Query(ctx context.Context, q api.Query, pause func() error, each func(*api.Record) error) (truncated bool, err error)
 	// Tail reads the last n records of the stream and, with follow, those that come until ctx ends.
 	// idle is called now and then while nothing comes.
 	Tail(ctx context.Context, stream string, n int, follow bool, each func(*api.Record) error, idle func() error) error

@@ -52,7 +52,7 @@ func (b *box) Reload(context.Context, string) (*api.Reload, error) {
 	return &api.Reload{SchemaVersion: 1, Error: "agent.yaml:1:1  unknown key"}, nil
 }
 
-func (b *box) Query(ctx context.Context, q api.Query, each func(*api.Record) error) (bool, error) {
+func (b *box) Query(ctx context.Context, q api.Query, _ func() error, each func(*api.Record) error) (bool, error) {
 	if q.Stream == "none" {
 		return false, fmt.Errorf("%w: stream none", control.ErrNotFound)
 	}

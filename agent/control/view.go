@@ -147,11 +147,11 @@ func (v *view) query(w http.ResponseWriter, r *http.Request) {
 	defer free()
 	unhurried(w)
 	out, pace := (*lines)(nil), v.pacer(v.b.QueryTime)
-	truncated, err := v.o.Records.Query(r.Context(), q, func(rec *api.Record) error {
+	truncated, err := v.o.Records.Query(r.Context(), q, pace.step, func(rec *api.Record) error {
 		if out == nil {
 			out = newLines(w, false)
 		}
-		if err := pace.step(); err != nil {
+		if err := pace.step(); err != nil { // a batch may have many records, and their reader be slow
 			return err
 		}
 		return out.record(rec)

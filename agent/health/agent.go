@@ -64,7 +64,7 @@ func agentFaults() []Declared {
 		{Code: PageClosed, Severity: Notice, Title: "web page of the box is not there",
 			Means: "The configuration wants the box's page (control.http), and the agent cannot serve it. Everything else works.",
 			Found: "The address could not be opened, or the certificate could not be read. The agent tries again every minute.",
-			Do:    "The text says which. An address in use: `ss -ltnp` shows by whom. An address that this machine does not have: correct control.http.address and `edgectl reload`.",
+			Do:    "The text says which. An address in use: `ss -ltnp` shows by whom. An address that this machine does not have: correct control.http.address and `systemctl reload edge-agent`.",
 			Risk:  "Nothing but the page; edgectl works without it."},
 	}
 }

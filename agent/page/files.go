@@ -103,13 +103,16 @@ func newFiles(login bool) http.Handler {
 	})
 }
 
-// loginPage asks for the token, and says what was wrong with the last one.
+var loginForm = read("login.html")
+
+// loginPage asks for the token, and says what was wrong with the last one. Everybody may ask for it: it is not packed, as
+// that takes 0.8 MB of memory and a millisecond.
 func loginPage(w http.ResponseWriter, status int, said string) {
-	f := read("login.html")
+	data := loginForm.data
 	if said != "" {
-		f = f.replace("<!--said-->", `<p role="alert" class="said">`+html.EscapeString(said)+`</p>`)
+		data = bytes.Replace(data, []byte("<!--said-->"), []byte(`<p role="alert" class="said">`+html.EscapeString(said)+`</p>`), 1)
 	}
-	w.Header().Set("Content-Type", f.kind)
+	w.Header().Set("Content-Type", loginForm.kind)
 	w.WriteHeader(status)
-	w.Write(f.data) //nolint:errcheck // as above
+	w.Write(data) //nolint:errcheck // as above
 }

@@ -66,9 +66,11 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, api.CodeForbidden, "this address is for reading only")
 	case public(r.URL.Path):
 		g.files.ServeHTTP(w, r)
-	case !g.knows(r) && r.URL.Path == "/":
-		loginPage(w, http.StatusUnauthorized, "")
 	case !g.knows(r):
+		if r.URL.Path == "/" {
+			loginPage(w, http.StatusUnauthorized, "")
+			return
+		}
 		h.Set("WWW-Authenticate", `Bearer realm="edgelog"`)
 		refuse(w, http.StatusUnauthorized, api.CodeForbidden, "the token is missing or another one")
 	case strings.HasPrefix(r.URL.Path, "/v1/"):

@@ -58,10 +58,23 @@ func (g *guard) knows(r *http.Request) bool {
 		return true
 	}
 	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
-		return g.keys.is(token)
+		ok := g.keys.is(token)
+		if !ok {
+			hold(r)
+		}
+		return ok
 	}
 	until, ok := g.ticketOf(r)
 	return ok && time.Now().Before(until)
+}
+
+// hold lets who sent a wrong token wait for the answer, by whichever way it came: one address has few connections, and so
+// few guesses.
+func hold(r *http.Request) {
+	select {
+	case <-time.After(wrongTokenWait):
+	case <-r.Context().Done():
+	}
 }
 
 func (g *guard) ticketOf(r *http.Request) (time.Time, bool) {
@@ -97,10 +110,7 @@ func (g *guard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !g.keys.is(strings.TrimSpace(r.PostForm.Get("token"))) {
-		select {
-		case <-time.After(wrongTokenWait):
-		case <-r.Context().Done():
-		}
+		hold(r)
 		loginPage(w, http.StatusUnauthorized, "This is not the token of this box. It stands in the file that control.http.token_file names.")
 		return
 	}

@@ -382,3 +382,18 @@ func TestFilesAreSmallAndOwn(t *testing.T) {
 		t.Error("the page has grown")
 	}
 }
+
+// TestWrongTokensAreHeldUp: guessing takes its time by the form and by the header; what is right, or missing, does not.
+func TestWrongTokensAreHeldUp(t *testing.T) {
+	to := open(t, &config.HTTP{Address: "127.0.0.1:0", Token: token}).url()
+	for name, guess := range map[string]func(){
+		"form":               func() { login(t, to, "0123456789abcdee") },
+		"header":             func() { ask(t, "GET", to+"/v1/status", "", "Authorization", "Bearer 0123456789abcdee") },
+		"header of the page": func() { ask(t, "GET", to+"/", "", "Authorization", "Bearer 0123456789abcdee") },
+	} {
+		begun := time.Now()
+		if guess(); time.Since(begun) < time.Second { // never less, however busy the machine is
+			t.Errorf("%s: answered after %v", name, time.Since(begun))
+		}
+	}
+}

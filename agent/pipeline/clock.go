@@ -102,15 +102,18 @@ func (c *Core) span() int64 {
 	return int64(c.def.Window.Size) + c.late()
 }
 
-// utc is the time of a record; false: nothing is known of its boot, or a device asserts a time far ahead.
+// utc is the time of a record; false: nothing is known of its boot, or a device asserts a time far ahead, or one that cannot
+// be.
 func (c *Core) utc(r *record.Record) (int64, bool) {
 	if r.Clock.Asserted() {
-		if c.clock.good && c.now != never && r.Time-c.now > int64(MaxAhead) {
-			return 0, false
-		}
-		return r.Time, true
+		return r.Time, -maxStamp <= r.Time && r.Time <= maxStamp && !c.ahead(r.Time)
 	}
 	return c.clock.base + r.Time, c.clock.known
+}
+
+// ahead reports whether an asserted time is known to be too far ahead.
+func (c *Core) ahead(at int64) bool {
+	return c.clock.good && c.now != never && at-c.now > int64(MaxAhead)
 }
 
 // interrupt notes that readings may be missing from here to the next record.
@@ -171,6 +174,16 @@ func (c *Core) breakTime() {
 	c.now, c.nextEnd, c.holes = never, never, c.holes[:0]
 	clear(c.floors)
 	c.addHole(never, flagClock)
+}
+
+// breakOwn does the same for one series whose own time was set wrong while the box did not know better.
+func (c *Core) breakOwn(s *series) {
+	for i := range s.panes {
+		s.panes[i].flags |= flagClock
+	}
+	c.closeUpTo(s, openEnd)
+	s.own, s.closed, s.floor, s.hot = never, never, never, hot{}
+	s.missing |= flagClock
 }
 
 // floorDiv rounds down for times before 1970, too.

@@ -234,12 +234,21 @@ func (c *Core) follow(def *record.Series) *series {
 	return s
 }
 
+// retype goes on with a series that has another type or unit now. What was begun cannot be put together with what comes: its
+// readings are bad ones from here on, of that series alone.
 func (c *Core) retype(s *series, def *record.Series) {
-	if len(s.panes) > 0 {
-		c.interrupt(flagType)
-		s.panes, s.hot = s.panes[:0], hot{}
+	s.def, s.results, s.hot = *def, c.def.results(def), hot{}
+	if len(s.results) == 0 {
+		s.panes = s.panes[:0]
 	}
-	s.def, s.results = *def, c.def.results(def)
+	for i := range s.panes {
+		p := &s.panes[i]
+		q := pane{index: p.index, bad: p.bad + p.n, why: p.why, flags: p.flags | flagType}
+		if p.n > 0 {
+			q.why = record.QualityMalformed
+		}
+		*p = q
+	}
 }
 
 // emit adds results that belong together to the messages of the record in hand.

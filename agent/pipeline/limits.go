@@ -20,6 +20,9 @@ const (
 	// windows begin again. Up to it time stands still, and what is late is late.
 	MaxBack = time.Hour
 
+	// maxStamp is how far from 1970 a stamp that a device asserts may lie, ns: from 1823 to 2116.
+	maxStamp = 1 << 62
+
 	CheckpointEvery = time.Minute // at most one checkpoint in so long, and one at the end
 
 	maxHoles          = 32        // interruptions that are remembered one by one

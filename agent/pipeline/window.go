@@ -12,6 +12,9 @@ func (c *Core) take(s *series, r *record.Record, at int64) {
 	w := c.def.Window
 	every, hops := int64(w.Every), int64(w.Size/w.Every)
 	if s.asserted = r.Clock.Asserted(); s.asserted {
+		if s.own != never && c.ahead(s.own) {
+			c.breakOwn(s)
+		}
 		if s.missing != 0 {
 			s.hole, s.missing = hole{from: s.own, to: at, why: s.missing}, 0
 		}

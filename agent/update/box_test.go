@@ -144,6 +144,8 @@ func (m *machine) CandidateRuns(context.Context) (bool, error) { return m.candid
 func (m *machine) CandidateLog(context.Context) string         { return "" }
 func (m *machine) Status(context.Context) (*api.Status, error) { return &api.Status{}, nil }
 
+func (m *machine) Account(context.Context) (*api.Account, error) { return &api.Account{}, nil }
+
 func (m *machine) open(t *testing.T) *update.Session {
 	t.Helper()
 	s, err := m.Open()
@@ -307,9 +309,9 @@ func TestJudge(t *testing.T) {
 			if c.after != nil {
 				c.after(&after)
 			}
-			base, err := update.Judge{Agent: answer{&before}}.Baseline(t.Context())
+			base, err := update.Judge{Agent: answer{s: &before}}.Baseline(t.Context())
 			must(t, err)
-			got := update.Judge{Agent: answer{&after}}.Check(t.Context(), &install.Txn{Probation: release.Probation{Checks: []string{c.check}}, Before: base})
+			got := update.Judge{Agent: answer{s: &after}}.Check(t.Context(), &install.Txn{Probation: release.Probation{Checks: []string{c.check}}, Before: base})
 			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
@@ -317,9 +319,68 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-type answer struct{ s *api.Status }
+type answer struct {
+	s *api.Status
+	a api.Account
+}
 
 func (a answer) Status(context.Context) (*api.Status, error) { return a.s, nil }
+
+func (a answer) Account(context.Context) (*api.Account, error) { return &a.a, nil }
+
+// TestAcksAreOfRecords: that the hub answers a hello is not that it takes what the candidate writes.
+func TestAcksAreOfRecords(t *testing.T) {
+	up := api.Status{Started: day0, Uplink: api.Uplink{State: api.UplinkOnline, LastAck: day0.Add(time.Minute)}}
+	type epochs []api.EpochAccount
+	account := func(streams ...epochs) (out api.Account) {
+		for i, es := range streams {
+			st := api.StreamAccount{Name: fmt.Sprint("s", i), Epochs: es}
+			for _, e := range es {
+				st.Sum.Delivered, st.Sum.InFlight = st.Sum.Delivered+e.Delivered, st.Sum.InFlight+e.InFlight
+			}
+			out.Streams = append(out.Streams, st)
+		}
+		return out
+	}
+	old := func(delivered, inFlight, buffered uint64) api.EpochAccount {
+		return api.EpochAccount{Epoch: "old", End: delivered + inFlight + buffered, Delivered: delivered, InFlight: inFlight, Buffered: buffered}
+	}
+	own := func(delivered, buffered uint64) api.EpochAccount {
+		return api.EpochAccount{Epoch: "new", First: 100, End: 100 + delivered + buffered, Delivered: delivered, Buffered: buffered}
+	}
+	dead := own(0, 0)
+	dead.End, dead.Skipped = 102, map[string]uint64{"dead-letter": 2}
+	for name, c := range map[string]struct {
+		before, after api.Account
+		change        func(*api.Status)
+		refused       bool
+	}{
+		"taken":                          {account(epochs{old(100, 0, 0)}), account(epochs{old(100, 0, 0), own(1, 4)}), nil, false},
+		"answered, not taken":            {account(epochs{old(100, 0, 0)}), account(epochs{old(100, 0, 0), own(0, 5)}), nil, true},
+		"what was on its way is told":    {account(epochs{old(90, 10, 0)}), account(epochs{old(100, 0, 0), own(0, 5)}), nil, true},
+		"every record is a dead letter":  {account(epochs{old(100, 0, 0)}), account(epochs{old(100, 0, 0), dead}), nil, true},
+		"nothing written since":          {account(epochs{old(100, 0, 0)}), account(epochs{old(100, 0, 0)}), nil, false},
+		"no stream":                      {account(), account(), nil, false},
+		"the first record ever":          {account(epochs{}), account(epochs{own(0, 1)}), nil, true},
+		"one of two":                     {account(epochs{old(9, 0, 0)}, epochs{old(100, 0, 0)}), account(epochs{old(9, 0, 0)}, epochs{old(100, 0, 0), own(1, 0)}), nil, false},
+		"a backlog that gets shorter":    {account(epochs{old(10, 5, 85)}), account(epochs{old(20, 5, 75), own(0, 5)}), nil, false},
+		"a backlog that does not":        {account(epochs{old(10, 5, 85)}), account(epochs{old(15, 0, 85), own(0, 5)}), nil, true},
+		"the budget of the link is gone": {account(epochs{old(100, 0, 0)}), account(epochs{old(100, 0, 0), own(0, 5)}), func(s *api.Status) { s.Uplink.Budget = &api.UplinkBudget{UsedUp: true} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := up
+			if c.change != nil {
+				c.change(&after)
+			}
+			base, err := update.Judge{Agent: answer{&up, c.before}}.Baseline(t.Context())
+			must(t, err)
+			got := update.Judge{Agent: answer{&after, c.after}}.Check(t.Context(), &install.Txn{Probation: release.Probation{Checks: []string{"acks"}}, Before: base})
+			if (got != "") != c.refused || c.refused && !strings.Contains(got, "no record of the candidate") {
+				t.Errorf("%q, refused %v", got, c.refused)
+			}
+		})
+	}
+}
 
 // TestDeltaFromStick: freeze makes a delta where it pays; the box installs from it when the whole file is not on the stick.
 func TestDeltaFromStick(t *testing.T) {

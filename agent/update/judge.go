@@ -19,6 +19,7 @@ const minRatePercent = 80
 // Asker is the agent's control API as far as a judge needs it.
 type Asker interface {
 	Status(ctx context.Context) (*api.Status, error)
+	Account(ctx context.Context) (*api.Account, error)
 }
 
 // Judge compares the status of the agent in probation with that of the agent before it (install.Judge). What did not
@@ -49,6 +50,14 @@ type baseline struct {
 	Nodes   int       `json:"nodes_online"`
 	Models  int       `json:"models_ready"`
 	Taken   time.Time `json:"taken"`
+	// Streams are those of the log, by name.
+	Streams map[string]written `json:"streams,omitempty"`
+}
+
+// written is what a stream's account said before: an agent that starts begins an epoch of its own.
+type written struct {
+	Epoch string `json:"epoch"` // the newest
+	Sent  uint64 `json:"sent"`  // records that the hub had or that were on their way
 }
 
 // Baseline asks the running agent. A box whose agent does not answer can only get better: everything is then judged
@@ -57,6 +66,16 @@ func (j Judge) Baseline(ctx context.Context) (json.RawMessage, error) {
 	b := baseline{Taken: time.Now().UTC()}
 	if s, err := j.Agent.Status(ctx); err == nil {
 		b.Reached, b.Rate, b.Online, b.OK = true, rate(s), s.Uplink.State == api.UplinkOnline, s.Sources.OK
+	}
+	if b.Online {
+		if acc, err := j.Agent.Account(ctx); err == nil {
+			b.Streams = map[string]written{}
+			for _, st := range acc.Streams {
+				if n := len(st.Epochs); n > 0 {
+					b.Streams[st.Name] = written{Epoch: st.Epochs[n-1].Epoch, Sent: st.Sum.Delivered + st.Sum.InFlight}
+				}
+			}
+		}
 	}
 	if x, ok := j.Agent.(interface {
 		Sensors(ctx context.Context) (*api.Sensors, error)
@@ -132,7 +151,7 @@ func (j Judge) Check(ctx context.Context, t *install.Txn) string {
 		case "ingest":
 			failed = ingests(s, b)
 		case "acks":
-			failed = acknowledged(s, b)
+			failed = j.acknowledged(ctx, s, b)
 		case "nodes":
 			failed = j.nodes(ctx, check, s, t, b)
 		case "npu":
@@ -160,7 +179,10 @@ func ingests(s *api.Status, b baseline) string {
 	return ""
 }
 
-func acknowledged(s *api.Status, b baseline) string {
+// acknowledged wants more than an answer to a hello, which says nothing of whether the hub takes what the candidate writes:
+// a record of an epoch that the candidate began. Its boot marks are such records, whatever its sources do. Where the byte
+// budget of the link is used up, nothing of it may be sent and the answer is all there is.
+func (j Judge) acknowledged(ctx context.Context, s *api.Status, b baseline) string {
 	if !b.Online {
 		return ""
 	}
@@ -170,7 +192,52 @@ func acknowledged(s *api.Status, b baseline) string {
 	if s.Uplink.LastAck.Before(s.Started) {
 		return "the hub has acknowledged nothing yet"
 	}
+	if s.Uplink.Budget != nil && s.Uplink.Budget.UsedUp {
+		return ""
+	}
+	acc, err := j.Agent.Account(ctx)
+	if err != nil {
+		return "the candidate does not tell of its account: " + err.Error()
+	}
+	waits := ""
+	for i := range acc.Streams {
+		st, was := &acc.Streams[i], b.Streams[acc.Streams[i].Name]
+		if began(st, was) == 0 {
+			continue // nothing to deliver since
+		}
+		if delivers(st, was) {
+			return ""
+		}
+		waits = st.Name
+	}
+	if waits != "" {
+		return "the hub has acknowledged no record of the candidate, as of stream " + waits
+	}
 	return ""
+}
+
+// began is how many records the stream has in an epoch that was not there before.
+func began(st *api.StreamAccount, was written) uint64 {
+	n := len(st.Epochs)
+	if n == 0 || st.Epochs[n-1].Epoch == was.Epoch {
+		return 0
+	}
+	return st.Epochs[n-1].End - st.Epochs[n-1].First
+}
+
+// delivers reports whether the hub takes what the stream has. A backlog goes before the epoch of the candidate: then it must
+// get shorter, by more than what was on its way before.
+func delivers(st *api.StreamAccount, was written) bool {
+	n := len(st.Epochs) - 1
+	if st.Epochs[n].Delivered > 0 {
+		return true
+	}
+	sent, backlog := uint64(0), uint64(0)
+	for _, e := range st.Epochs[:n] {
+		sent += e.Delivered
+		backlog += e.Buffered + e.InFlight
+	}
+	return backlog > 0 && sent > was.Sent
 }
 
 // nodes compares sources and nodes with before, and holds what the nodes run against the release: one with two slots that

@@ -42,6 +42,7 @@ type Abort struct {
 var (
 	ErrNothingOpen = errors.New("no update is under way")
 	ErrDecided     = errors.New("the decision for the new release has been made; it is completed, and going back is an update of its own")
+	ErrNotFailed   = errors.New("nothing has failed on this box, so there is nothing to try again; edgectl update history shows what was done")
 	ErrOrder       = errors.New("there is no such order")
 )
 
@@ -109,6 +110,9 @@ func (o Orders) Change(r api.UpdateRequest, by string, open install.Txn, now tim
 		}
 		o.Abort = &Abort{order, open.ID}
 	case api.UpdateRetry:
+		if !open.State.Terminal() || open.State == install.Committed || open.State == "" {
+			return o, ErrNotFailed
+		}
 		o.Abort = nil
 	default:
 		return o, fmt.Errorf("%w: %q", ErrOrder, r.Op)

@@ -1,6 +1,7 @@
 package npu
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -165,7 +166,7 @@ func (d *checklist) management(c *Config) (simulated bool) {
 		procs, err := lib.Processes(chip)
 		d.step(name+" processes", err, "%d", len(procs))
 	}
-	if text, err := exec.Command("npu-smi", "info").CombinedOutput(); err == nil {
+	if text, err := vendorTool(smiLimit); err == nil {
 		fmt.Fprintf(d.out, "\nnpu-smi info, to compare the units with:\n%s\n", text)
 	} else {
 		fmt.Fprintf(d.out, "--    npu-smi                      not run (%v); compare the units by hand\n", err)
@@ -174,6 +175,19 @@ func (d *checklist) management(c *Config) (simulated bool) {
 		d.step("structures", fmt.Errorf("%d answers were longer than documented", lib.Grown()), "")
 	}
 	return lib.Simulated() != ""
+}
+
+// vendorTool is what npu-smi says. It asks the driver, which may hang.
+func vendorTool(limit time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "npu-smi", "info")
+	cmd.WaitDelay = hungGrace // for programs that it started
+	text, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no answer within %v", limit)
+	}
+	return text, err
 }
 
 // runtime goes once through the life of the runtime: twice initialised, memory, copies, a stream, each model.

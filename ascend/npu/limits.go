@@ -38,6 +38,7 @@ const (
 	doneKept        = 10_000           // finished files that are kept
 	loadLimit       = 10 * time.Minute // of opening the device and loading a model
 	hungGrace       = 5 * time.Second
+	smiLimit        = 30 * time.Second // of the vendor's npu-smi in the doctor's report
 	hungManagement  = 10 * time.Second // of the calls of one reading of the chips; then it is declared
 	monitorPatience = 2 * time.Second  // that the end of the worker waits for a reading
 	scanEvery       = 2 * time.Second

@@ -171,6 +171,9 @@ func (p *program) with(peek bool, f func(*update.Session) int) int {
 	root, err := os.ReadFile(p.o.trust)
 	if err != nil {
 		fmt.Fprintf(p.err, "edge-updater: this box has no root of trust: %v\n", err)
+		if errors.Is(err, os.ErrNotExist) {
+			fmt.Fprintf(p.err, "Put the fleet's 1.root.json there: sudo install -D -m 644 1.root.json %s\n", p.o.trust)
+		}
 		return exitTrust
 	}
 	facts := release.Facts{"arch": runtime.GOARCH}

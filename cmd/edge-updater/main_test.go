@@ -41,3 +41,16 @@ func TestRescueWithoutTrust(t *testing.T) {
 		})
 	}
 }
+
+// TestWithoutTrust: whoever asks on a box without a root of trust is told what to do.
+func TestWithoutTrust(t *testing.T) {
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root.json")
+	for _, args := range [][]string{{"status"}, {"check", "--from", dir}, {"apply", "--from", dir}, {"resume"}} {
+		var out, errs bytes.Buffer
+		code := run(append(args, "--trust", root, "--state", filepath.Join(dir, "state")), &out, &errs)
+		if code != exitTrust || !strings.Contains(errs.String(), "sudo install -D -m 644 1.root.json "+root) {
+			t.Errorf("%v: exit %d: %s", args, code, &errs)
+		}
+	}
+}

@@ -60,6 +60,34 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// A line that is too long costs itself only.
+func TestLongLine(t *testing.T) {
+	long := strings.Repeat("x", lineproto.MaxLineBytes)
+	for _, text := range []string{`a b="` + long + "\"\n", "a b=\"1\n2\",c=" + long + "\n", `a b="1",c=` + long + "\n"} {
+		got := parse(text + "c d=1")
+		if len(got) != 2 || !strings.Contains(got[0], "longer than") && !strings.Contains(got[0], "not closed") || got[1] != `"c" "d":0:"1"` {
+			t.Errorf("%.20q: %d points, %.200q", text, len(got), got)
+		}
+	}
+}
+
+func TestLineEnd(t *testing.T) {
+	for text, want := range map[string]string{
+		"a b=1":           "5 false",
+		"a b=1\nc":        "5 true",
+		"a b=\"x\ny":      "6 false",
+		"a b=\"x\ny\"\nc": "9 true",
+		"a b=\"x\ny\",c":  "11 false",
+		"# \"x\nc":        "4 true",
+		"a b=\"x\ny\\\"":  "6 false",
+		"a b=\"\n" + strings.Repeat("x", lineproto.MaxLineBytes): "5 true",
+	} {
+		if got := fmt.Sprint(lineproto.LineEnd(text)); got != want {
+			t.Errorf("%.20q: %s, want %s", text, got, want)
+		}
+	}
+}
+
 // FuzzParse: nothing panics; what was read is written in a form that reads back the same.
 func FuzzParse(f *testing.F) {
 	f.Add("cpu,host=a busy=1.5,n=3i,s=\"x\\\"y\" 12\n# x\nb c=t")

@@ -11,7 +11,7 @@ import (
 // on; empty lines and lines that begin with # are skipped. A string field may hold newlines.
 func Parse(text string, take func(Point), bad func(*SyntaxError)) {
 	for line := 1; text != ""; {
-		n := lineEnd(text)
+		n, _ := LineEnd(text)
 		one := text[:n]
 		text = text[min(n+1, len(text)):]
 		if t := strings.TrimLeft(one, " \t\r"); t != "" && t[0] != '#' {
@@ -27,21 +27,23 @@ func Parse(text string, take func(Point), bad func(*SyntaxError)) {
 	}
 }
 
-// lineEnd finds the newline that ends the first line: one outside the quotes of a string field. Where quotes do not
-// close, the line ends at its first newline, so that a bad line costs itself only.
-func lineEnd(text string) int {
+// LineEnd finds the newline that ends the first line: one outside the quotes of a string field. Where quotes do not
+// close, the line ends at its first newline, so that a bad line costs itself only. whole is false where that may change
+// with what follows text: there is no newline yet, or the quotes are open and the line is not too long.
+func LineEnd(text string) (n int, whole bool) {
 	first := strings.IndexByte(text, '\n')
 	if first < 0 {
-		return len(text)
+		return len(text), false
 	}
 	if strings.IndexByte(text[:first], '"') < 0 {
-		return first
+		return first, true
 	}
 	if t := strings.TrimLeft(text, " \t\r"); t[0] == '#' {
-		return first
+		return first, true
 	}
 	spaces, quoted, value := 0, false, false
-	for i := 0; i < len(text) && i <= MaxLineBytes; i++ {
+	i := 0
+	for ; i < len(text) && i <= MaxLineBytes; i++ {
 		c := text[i]
 		switch {
 		case c == '\\':
@@ -52,7 +54,7 @@ func lineEnd(text string) int {
 			quoted = c != '"'
 			continue
 		case c == '\n':
-			return i
+			return i, true
 		case c == ' ' && i > 0:
 			spaces++
 		case c == '"' && spaces >= 1 && value:
@@ -60,10 +62,13 @@ func lineEnd(text string) int {
 		}
 		value = c == '='
 	}
-	if quoted {
-		return first
+	switch next := strings.IndexByte(text[min(i, len(text)):], '\n'); {
+	case quoted:
+		return first, i > MaxLineBytes
+	case next >= 0: // the line is too long
+		return i + next, true
 	}
-	return len(text)
+	return len(text), false
 }
 
 // ParseLine reads one line without its newline.

@@ -15,5 +15,6 @@ const (
 	udpPatience      = 2 * time.Second  // for the log to take a datagram; then it is missed
 	udpBuffer        = 4 << 20
 	shutdownPatience = 5 * time.Second
-	unixBatch        = 256 << 10
+	maxUnixLine      = 256 << 10
+	quotePatience    = 5 * time.Second // for the closing quotes of a text with newlines; then its first line is wrong by itself
 )

@@ -1,11 +1,12 @@
 package listen
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -36,27 +37,60 @@ func (d *Door) serveUnix(ctx context.Context, l net.Listener, emit door.Emit) er
 
 // stream takes what a connection sends. While the log is full it does not read, so that the sender waits.
 func (d *Door) stream(ctx context.Context, c net.Conn, emit door.Emit) {
-	r := bufio.NewReaderSize(c, MaxBody/4)
-	var batch strings.Builder
+	buf := make([]byte, maxUnixLine)
+	n := 0 // bytes of buf that wait for the rest of their line
+	var patient time.Time
 	for {
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			d.o.Events.TellMissed(door.MissedTooLarge, 1, fmt.Errorf("a line of more than %d bytes", MaxBody/4))
+		c.SetReadDeadline(patient) //nolint:errcheck // Read says what is wrong with the connection
+		m, err := c.Read(buf[n:])
+		fresh := bytes.IndexByte(buf[n:n+m], '\n') >= 0
+		n += m
+		if fresh || err != nil && n > 0 {
+			text := string(buf[:n])
+			lines := wholeLines(text)
+			if err != nil {
+				lines = strings.LastIndexByte(text, '\n') + 1
+			}
+			if lines > 0 {
+				d.take(ctx, text[:lines], emit)
+			}
+			n = copy(buf, text[lines:])
+			switch {
+			case strings.IndexByte(text[lines:], '\n') < 0:
+				patient = time.Time{}
+			case lines > 0 || patient.IsZero():
+				patient = time.Now().Add(quotePatience)
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil:
+			if len(bytes.TrimSpace(buf[:n])) > 0 {
+				d.o.Events.TellMissed(door.MissedMalformed, 1, errors.New("the last line has no newline: it may be cut"))
+			}
+			return
+		case n == len(buf):
+			d.o.Events.TellMissed(door.MissedTooLarge, 1, fmt.Errorf("a line of more than %d bytes", maxUnixLine))
 			return // what follows has no beginning
 		}
-		if err == nil {
-			batch.Write(line)
-		} else if len(strings.TrimSpace(string(line))) > 0 {
-			d.o.Events.TellMissed(door.MissedMalformed, 1, errors.New("the last line has no newline: it may be cut"))
-		}
-		if batch.Len() > 0 && (err != nil || r.Buffered() == 0 || batch.Len() > unixBatch) {
-			d.take(ctx, batch.String(), emit)
-			batch.Reset()
-		}
-		if err != nil {
-			return
-		}
 	}
+}
+
+// wholeLines is how many bytes of text, from its beginning, are lines that no later byte changes: a newline within the
+// quotes of a string field ends none.
+func wholeLines(text string) (n int) {
+	for n < len(text) {
+		rest := text[n:]
+		end, whole := strings.IndexByte(rest, '\n'), true
+		if !strings.HasPrefix(strings.TrimLeft(rest, " \t\r"), "{") {
+			end, whole = lineproto.LineEnd(rest)
+		}
+		if end < 0 || !whole {
+			break
+		}
+		n += end + 1
+	}
+	return n
 }
 
 // take hands good lines to the log and counts bad ones.

@@ -96,13 +96,16 @@ func (g *Register) valueType() record.Type {
 	return record.TypeInt
 }
 
-// raw joins registers into one number, high word first unless the device sends the low one first.
+// raw joins registers into one number, high word and high byte first unless the device sends the low one first.
 func (g *Register) raw(regs []uint16) uint64 {
 	var v uint64
 	for i := range regs {
 		w := regs[i]
 		if g.little {
 			w = regs[len(regs)-1-i]
+		}
+		if g.swapped {
+			w = bits.ReverseBytes16(w)
 		}
 		v = v<<16 | uint64(w)
 	}
@@ -121,6 +124,9 @@ func (g *Register) Decode(regs []uint16) drivers.Sample {
 	}
 	if g.kind == kindString {
 		for _, w := range regs {
+			if g.swapped {
+				w = bits.ReverseBytes16(w)
+			}
 			s.Value = append(s.Value, byte(w>>8), byte(w))
 		}
 		s.Value = bytes.TrimRight(s.Value, "\x00 ")

@@ -113,6 +113,17 @@ func TestDecode(t *testing.T) {
 		{"type: int64", []uint16{0x8000, 0, 0, 0}, "-9223372036854775808"},
 		{"type: int64, scale: '0.10'", []uint16{0x7fff, 0, 0, 0}, "bad:overflow"},
 		{"type: int32, word_order: little", []uint16{1, 0xffff}, "-65535"},
+		{"type: float32, word_order: big, byte_order: big", []uint16{0x42c8, 0x1000}, "100.03125"},       // ABCD
+		{"type: float32, word_order: little", []uint16{0x1000, 0x42c8}, "100.03125"},                     // CDAB
+		{"type: float32, byte_order: little", []uint16{0xc842, 0x0010}, "100.03125"},                     // BADC
+		{"type: float32, word_order: little, byte_order: little", []uint16{0x0010, 0xc842}, "100.03125"}, // DCBA
+		{"type: int64, byte_order: little", []uint16{0x0100, 0x0200, 0x0300, 0x0400}, "281483566841860"},
+		{"type: int64, word_order: little, byte_order: little", []uint16{0x0400, 0x0300, 0x0200, 0x0100}, "281483566841860"},
+		{"type: int16, byte_order: little, none: 0x8000", []uint16{0xfeff}, "-2"},
+		{"type: int16, byte_order: little, none: 0x8000", []uint16{0x0080}, "bad:nan"},
+		{"type: bcd32, byte_order: little", []uint16{0x3412, 0x7856}, "12345678"},
+		{"type: string, length: 2, byte_order: little", []uint16{0x4241, 0x0043}, "ABC"},
+		{"bit: 0, byte_order: little", []uint16{0x0100}, "true"},
 		{"type: float32", []uint16{0x7fc0, 0}, "bad:nan"},
 		{"type: float32", []uint16{0x7f80, 0}, "bad:nan"},
 		{"type: float32, scale: '2'", []uint16{0x3fc0, 0}, "3"},
@@ -148,6 +159,8 @@ func TestBadProfiles(t *testing.T) {
 		{"scal: 3", `unknown key "scal"`},
 		{"type: string", "a string needs a length"},
 		{"type: uint32, word_order: mid", `word_order "mid"`},
+		{"type: uint32, word_order: CDAB", "CDAB: word_order little"},
+		{"type: uint32, byte_order: swapped", `byte_order "swapped": want big or little; ABCD: both big, CDAB: word_order little, BADC: byte_order little, DCBA: both little`},
 		{"none: x", `none "x"`},
 		{"min: 3, max: 2", "range 3 to 2 is empty"},
 		{"bit: 16", "bit 16"},
@@ -158,9 +171,26 @@ func TestBadProfiles(t *testing.T) {
 			t.Errorf("%s: %v", c.def, err)
 		}
 	}
+	if _, err := modbus.Load("x", []byte("byte_order: BADC\n"+head+"- {name: v, address: 0, description: x}\n")); err == nil || !strings.Contains(err.Error(), `x:1:13  byte_order "BADC"`) {
+		t.Errorf("byte order of a profile: %v", err)
+	}
 	twice := head + "- {name: v, address: 0, description: x}\n- {name: v, address: 1, description: x}\n"
 	if _, err := modbus.Load("x", []byte(twice)); err == nil || !strings.Contains(err.Error(), "given twice") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The byte order of a profile is that of its registers, unless one says another.
+func TestByteOrderOfAProfile(t *testing.T) {
+	p, err := modbus.Load("x", []byte("byte_order: little\nword_order: little\n"+head+
+		"- {name: a, address: 0, type: uint32, description: x}\n- {name: b, address: 2, type: uint32, byte_order: big, word_order: big, description: x}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, regs := range [][]uint16{{0x0403, 0x0201}, {0x0102, 0x0304}} {
+		if got := text(p.Registers[i].Decode(regs)); got != "16909060" {
+			t.Errorf("register %d: %s", i, got)
+		}
 	}
 }
 

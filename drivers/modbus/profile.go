@@ -25,6 +25,7 @@ type Profile struct {
 	Note      string     `yaml:"note"`
 	Serial    Serial     `yaml:"serial"`     // factory setting
 	WordOrder string     `yaml:"word_order"` // big (default: high word in the lower register) or little
+	ByteOrder string     `yaml:"byte_order"` // big (default: high byte first in a register, as Modbus says) or little
 	MaxRead   int        `yaml:"max_read"`   // registers or bits in one request that the device takes
 	MaxGap    *int       `yaml:"max_gap"`    // unwanted registers read to join two requests, default 8; 0: never
 	Registers []Register `yaml:"registers,required"`
@@ -45,6 +46,7 @@ type Register struct {
 	Table       string            `yaml:"table"`            // holding (default), input, coil, discrete
 	Type        string            `yaml:"type"`             // see types; default uint16, bool for coils and discrete inputs
 	WordOrder   string            `yaml:"word_order"`       // default: that of the profile
+	ByteOrder   string            `yaml:"byte_order"`       // default: that of the profile
 	Length      int               `yaml:"length"`           // registers of a string
 	Bit         *int              `yaml:"bit"`              // of a bool in a register, 0–15
 	Scale       string            `yaml:"scale"`            // decimal number, default 1
@@ -59,7 +61,8 @@ type Register struct {
 	table    table
 	kind     kind
 	words    int
-	little   bool
+	little   bool // the low word comes first
+	swapped  bool // the low byte of a register comes first
 	scale    decimal
 	offset   decimal
 	typ      record.Type
@@ -137,8 +140,11 @@ func (p *Profile) check(r *strictyaml.Report) {
 	if *p.MaxGap < 0 || *p.MaxGap > modbus.MaxReadRegisters {
 		r.Addf("max_gap", "max_gap %d: want 0 to %d", *p.MaxGap, modbus.MaxReadRegisters)
 	}
-	if p.WordOrder != "" && p.WordOrder != "big" && p.WordOrder != "little" {
-		r.Addf("word_order", "word_order %q: want big or little", p.WordOrder)
+	if _, err := isLittle("word_order", p.WordOrder); err != nil {
+		r.Addf("word_order", "%v", err)
+	}
+	if _, err := isLittle("byte_order", p.ByteOrder); err != nil {
+		r.Addf("byte_order", "%v", err)
 	}
 	if n := len(p.Registers); n < 1 || n > MaxRegisters {
 		r.Addf("registers", "%d registers: want 1 to %d", n, MaxRegisters)
@@ -150,6 +156,9 @@ func (p *Profile) check(r *strictyaml.Report) {
 		reg := &p.Registers[i]
 		if reg.WordOrder == "" {
 			reg.WordOrder = p.WordOrder
+		}
+		if reg.ByteOrder == "" {
+			reg.ByteOrder = p.ByteOrder
 		}
 		if err := reg.resolve(); err != nil {
 			r.Addf(at, "%s: %v", reg.Name, err)
@@ -167,6 +176,17 @@ func (p *Profile) check(r *strictyaml.Report) {
 		}
 		keys[q.Key()] = i
 	}
+}
+
+// isLittle reads an order. The four letters are how manuals write both orders together, A being the highest byte of 32 bits.
+func isLittle(key, order string) (bool, error) {
+	switch order {
+	case "", "big":
+		return false, nil
+	case "little":
+		return true, nil
+	}
+	return false, fmt.Errorf("%s %q: want big or little; ABCD: both big, CDAB: word_order little, BADC: byte_order little, DCBA: both little", key, order)
 }
 
 // resolve turns the words of a register into what Decode works with.
@@ -192,12 +212,11 @@ func (g *Register) resolve() error {
 	if int(g.Address)+g.words > 1<<16 {
 		return fmt.Errorf("address %d with %d registers ends behind 65535", g.Address, g.words)
 	}
-	switch g.WordOrder {
-	case "", "big":
-	case "little":
-		g.little = true
-	default:
-		return fmt.Errorf("word_order %q: want big or little", g.WordOrder)
+	if g.little, err = isLittle("word_order", g.WordOrder); err != nil {
+		return err
+	}
+	if g.swapped, err = isLittle("byte_order", g.ByteOrder); err != nil {
+		return err
 	}
 	if g.scale, err = parseDecimal(g.Scale, decimal{1, 0}); err != nil || g.scale.num == 0 {
 		return fmt.Errorf("scale %q: want a number other than 0 with at most 9 decimals", g.Scale)

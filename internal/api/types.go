@@ -234,6 +234,7 @@ type Sensor struct {
 	Label     string    `json:"label,omitempty"`  // the name that a person gave
 	Unit      string    `json:"unit,omitempty"`
 	Value     string    `json:"value,omitempty"` // as text, exact; empty if there is none
+	Type      string    `json:"type,omitempty"`  // of the value: int, float, decimal4 (four decimals), bool, string, json, bytes (in hexadecimal)
 	Quality   string    `json:"quality"`
 	Time      time.Time `json:"time,omitzero"`
 	Recent    []float64 `json:"recent,omitempty"` // oldest first, for a sparkline; at most 40

@@ -104,16 +104,18 @@ func TestModbusRead(t *testing.T) {
 		"2 0x0006 2":                   "6  0x0006  0258    600\n7  0x0007  fffb  65531  or -5\n",
 		"2 10 --type float32":          "10  0x000a    21.5\n",
 		"2 7 --type int16 --scale 0.1": "7  0x0007    -0.5\n",
-		"2 15 2":                       "illegal data address",
-		"2 0 1 --table input":          "illegal function",
-		"3 0 1 --timeout 50ms":         "unit 3 on " + port + " does not answer",
-		"2 --profile xy-md02":          "bad:unsupported",
-		"2 70000":                      `address "70000"`,
-		"2 0 1 --table discreet":       "there are holding, input, coil and discrete",
-		"2 0 --type float":             "float",
-		"2 --profile nothing":          "edgectl modbus profiles lists them",
-		"2 0 --baud 9600,19200":        "one speed",
-		"two 0":                        `unit "two"`,
+		"2 10 --type uint32 --word-order little --byte-order little": "10  0x000a    44097\n", // 41ac 0000
+		"2 10 --type uint32 --byte-order BADC":                       "BADC: byte_order little",
+		"2 15 2":                                                     "illegal data address",
+		"2 0 1 --table input":                                        "illegal function",
+		"3 0 1 --timeout 50ms":                                       "unit 3 on " + port + " does not answer",
+		"2 --profile xy-md02":                                        "bad:unsupported",
+		"2 70000":                                                    `address "70000"`,
+		"2 0 1 --table discreet":                                     "there are holding, input, coil and discrete",
+		"2 0 --type float":                                           "float",
+		"2 --profile nothing":                                        "edgectl modbus profiles lists them",
+		"2 0 --baud 9600,19200":                                      "one speed",
+		"two 0":                                                      `unit "two"`,
 	} {
 		code, out, stderr := run{args: append([]string{"modbus", "read", port}, strings.Fields(args)...), style: utf8}.do(t)
 		if !strings.Contains(out+stderr, want) || code == cli.ExitOK && stderr != "" {

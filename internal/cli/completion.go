@@ -99,7 +99,7 @@ func (a *app) valuesOf(name string, ask func(func(context.Context) []string) []s
 		return words("holding input coil discrete")
 	case "type":
 		return words("uint16 int16 uint32 int32 uint64 int64 float32 float64 bcd16 bcd32")
-	case "word-order":
+	case "word-order", "byte-order":
 		return words("big little")
 	case "parity":
 		return words("none even odd none,even")

@@ -32,6 +32,7 @@ func TestCompletion(t *testing.T) {
 		"explain A00":                       "A001 A002 A003 A005 A006",
 		"modbus read --ty":                  "--type",
 		"modbus read --word-order ":         "big little",
+		"modbus read --byte-order ":         "big little",
 		"modbus scan --ty":                  "",
 		"node set x heater_o":               "heater_on= heater_off= :open",
 		"node flash x ":                     ":files",

@@ -71,7 +71,7 @@ func (b *box) Ack(id uint64, by string) (api.Fault, error) {
 
 func (b *box) Reload(context.Context, string) (*api.Reload, error) { return &api.Reload{}, nil }
 
-func (b *box) Query(_ context.Context, q api.Query, each func(*api.Record) error) (bool, error) {
+func (b *box) Query(_ context.Context, q api.Query, _ func() error, each func(*api.Record) error) (bool, error) {
 	for i := range b.records {
 		if err := each(&b.records[i]); err != nil {
 			return false, err
@@ -81,7 +81,7 @@ func (b *box) Query(_ context.Context, q api.Query, each func(*api.Record) error
 }
 
 func (b *box) Tail(ctx context.Context, stream string, n int, follow bool, each func(*api.Record) error, idle func() error) error {
-	_, err := b.Query(ctx, api.Query{}, each)
+	_, err := b.Query(ctx, api.Query{}, nil, each)
 	return err
 }
 

@@ -35,7 +35,9 @@ or another program holds is left alone. Addresses count from 0, as on the wire.
   --timeout 200ms     for one answer
   --table holding     holding, input, coil, discrete (read)
   --type uint16       int16, uint32, float32, ...: docs/sensors-modbus.md
-  --word-order big    big or little: which register of two comes first
+  --word-order big    or little: which register of two comes first
+  --byte-order big    or little: which byte of a register comes first
+                      (ABCD both big, CDAB words, BADC bytes, DCBA both little)
   --profile NAME      every value of a profile, by name or file
 
 `

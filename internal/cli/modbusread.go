@@ -20,7 +20,7 @@ import (
 // readFlags say what to read and how to understand it.
 type readFlags struct {
 	lineFlags
-	table, kind, order, scale, profile string
+	table, kind, words, bytes, scale, profile string
 }
 
 func (a *app) modbusRead(ctx context.Context, args []string) error {
@@ -29,7 +29,8 @@ func (a *app) modbusRead(ctx context.Context, args []string) error {
 		r.register(f)
 		f.StringVar(&r.table, "table", r.table, "")
 		f.StringVar(&r.kind, "type", "", "")
-		f.StringVar(&r.order, "word-order", "big", "")
+		f.StringVar(&r.words, "word-order", "big", "")
+		f.StringVar(&r.bytes, "byte-order", "big", "")
 		f.StringVar(&r.scale, "scale", "1", "")
 		f.StringVar(&r.profile, "profile", "", "")
 	})
@@ -138,7 +139,7 @@ func (a *app) readTyped(ctx context.Context, s setting, unit byte, r *readFlags,
 		return err
 	}
 	size := map[string]int{"uint32": 2, "int32": 2, "float32": 2, "bcd32": 2, "uint64": 4, "int64": 4, "float64": 4}[r.kind]
-	text := "name: bench\ntitle: bench\nmanual: none\nword_order: " + r.order + "\nregisters:\n"
+	text := fmt.Sprintf("name: bench\ntitle: bench\nmanual: none\nword_order: %q\nbyte_order: %q\nregisters:\n", r.words, r.bytes)
 	for i := range n {
 		text += fmt.Sprintf("  - {name: v%d, address: %d, table: %s, type: %s, scale: %q, description: bench}\n", i, int(addr)+i*max(size, 1), r.table, r.kind, r.scale)
 	}

@@ -230,7 +230,7 @@ func (a *app) query(ctx context.Context, args []string) error {
 	if errors.Is(err, api.ErrUnreachable) {
 		return a.offline(ctx, err, func(r *logquery.Reader) error {
 			var n uint64
-			cut, err := r.Query(ctx, q, func(rec *api.Record) error { n++; return p.record(rec) })
+			cut, err := r.Query(ctx, q, nil, func(rec *api.Record) error { n++; return p.record(rec) })
 			return errors.Join(err, p.end(api.QueryEnd{SchemaVersion: api.SchemaVersion, End: true, Records: n, Truncated: cut}))
 		})
 	}

@@ -284,7 +284,10 @@ func (a *app) orderByFile(r api.UpdateRequest, f updateFlags, cause error) (*api
 	if err == nil {
 		orders, err = orders.Change(r, or(a.Getenv("SUDO_USER"), or(a.Getenv("USER"), "edgectl")), report.Journal.Txn, a.now())
 	}
-	if errors.Is(err, update.ErrNothingOpen) || errors.Is(err, update.ErrDecided) {
+	if err == nil && r.Op == api.UpdateRetry { // an order file makes nobody fetch
+		return nil, fmt.Errorf("%w. It is the agent that tries again; without it: sudo edgectl update import DIR --retry", cause)
+	}
+	if errors.Is(err, update.ErrNothingOpen) || errors.Is(err, update.ErrDecided) || errors.Is(err, update.ErrNotFailed) {
 		return nil, &exit{ExitDegraded, fmt.Errorf("%s: %w", r.Op, err)}
 	}
 	if err == nil {

@@ -196,6 +196,20 @@ func TestUpdateOfADeadAgent(t *testing.T) {
 	if code, _, stderr := do("abort"); code != cli.ExitDegraded || !strings.Contains(stderr, "the decision for the new release has been made") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
+	for _, is := range []install.State{install.Committed, "", install.Decided} {
+		if err := report(is).Write(state, -1); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, stderr := do("retry"); code != cli.ExitDegraded || out != "" || !strings.Contains(stderr, "nothing has failed on this box") {
+			t.Errorf("retry after %q: exit %d: %s%s", is, code, out, stderr)
+		}
+	}
+	if err := failed().Write(state, -1); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, stderr := do("retry"); code == 0 || out != "" || !strings.Contains(stderr, "update import DIR --retry") {
+		t.Errorf("retry without an agent that fetches: exit %d: %s%s", code, out, stderr)
+	}
 }
 
 func TestUpdateImport(t *testing.T) {

@@ -86,8 +86,9 @@ func (r *Reader) find(name string) ([]Source, error) {
 var errLimit = errors.New("limit reached")
 
 // Query calls each for every record that q selects, stream by stream, in the order of the log. Gaps are told too,
-// wherever they may hide what was asked for. truncated says that q.Limit records were given and there are more.
-func (r *Reader) Query(ctx context.Context, q api.Query, each func(*api.Record) error) (truncated bool, err error) {
+// wherever they may hide what was asked for. truncated says that q.Limit records were given and there are more. pause, which
+// may be nil, is called after every batch and gap, whether something in it was selected or not; its error ends the query.
+func (r *Reader) Query(ctx context.Context, q api.Query, pause func() error, each func(*api.Record) error) (truncated bool, err error) {
 	sources, err := r.find(q.Stream)
 	if err != nil {
 		return false, err
@@ -108,6 +109,7 @@ func (r *Reader) Query(ctx context.Context, q api.Query, each func(*api.Record) 
 			left--
 			return each(rec)
 		})
+		w.pause = pause
 		switch err := w.all(ctx, from); {
 		case errors.Is(err, errLimit):
 			return true, nil
@@ -152,6 +154,7 @@ type walk struct {
 	src   Source
 	q     api.Query
 	each  func(*api.Record) error
+	pause func() error
 	dec   record.Decoder
 	recs  []record.Record
 	epoch record.Epoch
@@ -173,6 +176,12 @@ func (w *walk) all(ctx context.Context, from record.Offset) (err error) {
 		}
 		more, err := w.next(items)
 		if err != nil || !more {
+			return err
+		}
+		if w.pause == nil {
+			continue
+		}
+		if err := w.pause(); err != nil {
 			return err
 		}
 	}

@@ -108,7 +108,7 @@ func sample() *fake {
 func collect(t *testing.T, r *logquery.Reader, q api.Query) (string, bool) {
 	t.Helper()
 	var out []string
-	cut, err := r.Query(context.Background(), q, func(rec *api.Record) error {
+	cut, err := r.Query(context.Background(), q, nil, func(rec *api.Record) error {
 		if rec.Gap != nil {
 			out = append(out, fmt.Sprintf("gap%d-%d", rec.Offset, rec.Gap.To))
 		} else {
@@ -142,14 +142,14 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%+v\n got %s %v\nwant %s %v", c.q, got, cut, c.want, c.cut)
 		}
 	}
-	if _, err := r.Query(context.Background(), api.Query{Stream: "x"}, nil); !errors.Is(err, buffer.ErrNoStream) {
+	if _, err := r.Query(context.Background(), api.Query{Stream: "x"}, nil, nil); !errors.Is(err, buffer.ErrNoStream) {
 		t.Error(err)
 	}
 }
 
 func TestRecordAsJSON(t *testing.T) {
 	var line []byte
-	_, err := reader(sample()).Query(context.Background(), api.Query{Limit: 1}, func(r *api.Record) (err error) {
+	_, err := reader(sample()).Query(context.Background(), api.Query{Limit: 1}, nil, func(r *api.Record) (err error) {
 		r.Offset = 3
 		line, err = json.Marshal(r)
 		return err
@@ -239,5 +239,23 @@ func TestAccount(t *testing.T) {
 	a = logquery.Account("telemetry", info, epochs, 0, nil)
 	if a.Epochs[1].Remainder != 10 || logquery.Current(a, info).Balanced {
 		t.Errorf("got %+v", a.Epochs[1])
+	}
+}
+
+// TestPauseIsCalledWhereNothingIsFound: after each batch and gap; its error ends the query.
+func TestPauseIsCalledWhereNothingIsFound(t *testing.T) {
+	pauses, enough := 0, errors.New("enough")
+	q := api.Query{Series: "none of these", Since: t0.Add(-time.Hour), Until: t0.Add(time.Hour)}
+	none := func(r *api.Record) error {
+		if r.Gap == nil {
+			t.Errorf("got %+v", r)
+		}
+		return nil
+	}
+	if _, err := reader(sample()).Query(context.Background(), q, func() error { pauses++; return nil }, none); err != nil || pauses != 3 {
+		t.Errorf("%d pauses, %v", pauses, err)
+	}
+	if _, err := reader(sample()).Query(context.Background(), q, func() error { return enough }, none); !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -126,6 +126,7 @@ type operation struct {
 // Errors of Do.
 var (
 	ErrNothing    = errors.New("no update is desired")
+	ErrNotFailed  = errors.New("nothing has failed: the desired release is in force or on its way; edgectl update says which")
 	ErrInstalling = errors.New("its install has started; it ends by itself, committed or rolled back")
 	ErrOperation  = errors.New("there is no such operation")
 	ErrStopped    = errors.New("updates are not running")

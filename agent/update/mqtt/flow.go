@@ -400,6 +400,9 @@ func (c *Client) do(op, by string) error {
 		if c.flow.phase == installing {
 			return ErrInstalling
 		}
+		if s := c.Reported().State; c.flow.phase != over || s == fleetwire.Committed {
+			return ErrNotFailed
+		}
 		k.Retries, k.Requests = k.Retries+1, 0
 	default:
 		return ErrOperation

@@ -30,6 +30,9 @@ func TestOperators(t *testing.T) {
 		}
 		id := w.roll("2026.11.1", nil)
 		w.reaches(time.Minute, fleetwire.Downloading, "")
+		if err := w.client.Do(fleetwire.OpRetry, "ann"); !errors.Is(err, mqtt.ErrNotFailed) {
+			t.Errorf("retry of what is on its way: %v", err)
+		}
 		must(t, w.client.Do(fleetwire.OpPause, "ann"))
 		w.reaches(time.Minute, fleetwire.Waiting, "UPD-POLICY")
 		time.Sleep(time.Minute)
@@ -54,6 +57,9 @@ func TestOperators(t *testing.T) {
 			}
 		}
 		w.reaches(time.Minute, fleetwire.Committed, "")
+		if err := w.client.Do(fleetwire.OpRetry, "ann"); !errors.Is(err, mqtt.ErrNotFailed) {
+			t.Errorf("retry of what is in force: %v", err)
+		}
 		if err := w.client.Do("format", "ann"); !errors.Is(err, mqtt.ErrOperation) {
 			t.Error(err)
 		}

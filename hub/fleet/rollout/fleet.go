@@ -199,7 +199,8 @@ const (
 // Entry is one line of the audit log.
 type Entry struct {
 	Number  uint64    `json:"n"`
-	Prev    string    `json:"prev"` // sha256 of the line before, hex
+	Prev    string    `json:"prev"`            // sha256 of the line before, hex
+	First   uint64    `json:"first,omitempty"` // of several that were written at once: the number of the first
 	Time    time.Time `json:"t"`
 	By      string    `json:"by"`
 	What    What      `json:"what"`

@@ -144,7 +144,7 @@ func (l *Log) replay(f *Fleet, first uint64, last bool) (err error) {
 	if first == l.n+1 {
 		hash = l.hash
 	}
-	good, scanErr := scan(io.NewSectionReader(file, 0, size), func(line []byte, e *Entry) error {
+	good, scanErr := scan(io.NewSectionReader(file, 0, size), first, func(line []byte, e *Entry) error {
 		if e.Number != want || hash != "" && e.Prev != hash || e.Number == 1 && e.Prev != "" {
 			return fmt.Errorf("%w: line with entry %d of %s does not follow on entry %d", ErrChain, e.Number, name, want-1)
 		}
@@ -179,9 +179,12 @@ func (l *Log) replay(f *Fleet, first uint64, last bool) (err error) {
 
 var errTorn = errors.New("a torn end")
 
-// scan calls each for every line and returns the length of what was whole. errTorn: the rest is no line, and nothing
-// whole stands behind it.
-func scan(r io.Reader, each func([]byte, *Entry) error) (good int64, err error) {
+// sameWrite reports whether the entry was written at once with the entry n before it.
+func (e *Entry) sameWrite(n uint64) bool { return e.First > 0 && e.First <= n && n < e.Number }
+
+// scan calls each for every line, of which the first is entry next, and returns the length of what was whole. errTorn: the rest is no line, and nothing
+// whole stands behind it that was not written with it.
+func scan(r io.Reader, next uint64, each func([]byte, *Entry) error) (good int64, err error) {
 	br := bufio.NewReaderSize(r, MaxEntry)
 	for {
 		line, err := br.ReadSlice('\n')
@@ -193,10 +196,12 @@ func scan(r io.Reader, each func([]byte, *Entry) error) (good int64, err error) 
 			err = json.Unmarshal(line, &e)
 		}
 		if err != nil {
-			// Whole entries behind it say that this is damage, not an end.
+			// Whole entries behind it say that this is damage, not an end; but for those of the same write, whose pages may
+			// reach the disk in any order.
 			for {
 				rest, rerr := br.ReadSlice('\n')
-				if rerr == nil && json.Unmarshal(rest, &e) == nil && e.Number > 0 {
+				e = Entry{}
+				if rerr == nil && json.Unmarshal(rest, &e) == nil && e.Number > 0 && !e.sameWrite(next) {
 					return good, fmt.Errorf("%w: what stands before entry %d cannot be read", ErrChain, e.Number)
 				}
 				if rerr != nil && !errors.Is(rerr, bufio.ErrBufferFull) {
@@ -207,6 +212,7 @@ func scan(r io.Reader, each func([]byte, *Entry) error) (good int64, err error) 
 		if err := each(line, &e); err != nil {
 			return good, err
 		}
+		next++
 		good += int64(len(line))
 	}
 }
@@ -231,6 +237,9 @@ func (l *Log) Append(f *Fleet, entries []Entry) error {
 		e := &entries[i]
 		n++
 		e.Number, e.Prev, e.Time = n, hash, e.Time.UTC().Truncate(time.Millisecond)
+		if len(entries) > 1 {
+			e.First = l.n + 1
+		}
 		line, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("encode entry: %w", err)
@@ -327,7 +336,7 @@ func Read(fs vfs.FS, dir string, each func(*Entry) error) (last uint64, hash str
 		}
 		size, err := file.Size()
 		if err == nil {
-			_, err = scan(io.NewSectionReader(file, 0, size), func(line []byte, e *Entry) error {
+			_, err = scan(io.NewSectionReader(file, 0, size), first, func(line []byte, e *Entry) error {
 				if e.Number != last+1 || e.Prev != hash {
 					return fmt.Errorf("%w: entry %d does not follow on entry %d", ErrChain, e.Number, last)
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,83 @@ func TestLogPowerCuts(t *testing.T) {
 		}
 	}
 	t.Logf("%d operations", ops)
+}
+
+// TestTornWrite: the pages of one write of several entries reach the disk in any order. What is whole at its beginning stays,
+// the rest is cut off and told, and nothing that Append had confirmed goes.
+func TestTornWrite(t *testing.T) {
+	batch := func(n int) (e []rollout.Entry) {
+		for i := range n {
+			e = append(e, rollout.Entry{Time: day0, By: "ann", What: rollout.DeviceEvent, Device: "box", Event: uint64(i + 1), Detail: strings.Repeat("x", 300)})
+		}
+		return e
+	}
+	none := func(*rollout.Entry) error { return nil }
+	recovered := 0
+	for _, confirmed := range []int{0, 1, 40} {
+		for seed := range uint64(20) {
+			d := vfs.NewMem()
+			l, f, err := rollout.OpenLog(d, "/fleet")
+			if err == nil && confirmed > 0 {
+				err = l.Append(f, batch(confirmed))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var after *vfs.Mem
+			d.OnOp(func(op vfs.Op) {
+				if op.Kind == vfs.OpWrite && op.Size > 10_000 {
+					after = d.CrashClone(vfs.CrashOptions{Keep: vfs.KeepRandom, Rand: rand.New(rand.NewPCG(seed, 1)), Stale: true})
+				}
+			})
+			if err := l.Append(f, batch(100)); err != nil || after == nil {
+				t.Fatal(err, after)
+			}
+			if confirmed == 0 { // the name of the file may have been lost with it
+				if _, err := after.List("/fleet"); err != nil {
+					continue
+				}
+			}
+			readTo, _, rerr := rollout.Read(after, "/fleet", none)
+			l, f, err = rollout.OpenLog(after, "/fleet")
+			if err != nil || rerr != nil {
+				t.Fatalf("%d confirmed, seed %d: %v; %v", confirmed, seed, err, rerr)
+			}
+			last, _ := l.Last()
+			if int(last) < confirmed || int(last) > confirmed+100 || readTo != last {
+				t.Errorf("%d confirmed, seed %d: entry %d, read to %d", confirmed, seed, last, readTo)
+			}
+			if len(l.Recovered) > 0 {
+				recovered++
+			}
+			if err := l.Append(f, batch(2)); err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+			if n, _, err := rollout.Read(after, "/fleet", none); err != nil || n != last+2 {
+				t.Errorf("%d confirmed, seed %d: read %d after %d: %v", confirmed, seed, n, last, err)
+			}
+		}
+	}
+	if recovered < 10 {
+		t.Errorf("%d logs were torn", recovered)
+	}
+	d := vfs.NewMem()
+	l, f, err := rollout.OpenLog(d, "/fleet")
+	if err == nil {
+		err = errors.Join(l.Append(f, batch(5)), l.Append(f, batch(5)), l.Close())
+	}
+	text, rerr := vfs.ReadFile(d, logFile, 1<<20)
+	if err != nil || rerr != nil {
+		t.Fatal(err, rerr)
+	}
+	copy(text[bytes.IndexByte(text, '\n')+1:], "####")
+	if err := vfs.WriteFileAtomic(d, logFile, text); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := rollout.OpenLog(d, "/fleet"); !errors.Is(err, rollout.ErrChain) {
+		t.Errorf("damage in a write before the last: %v", err)
+	}
 }
 
 // filled is a log of n entries, without a snapshot.

@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -147,7 +148,8 @@ func (s *sim) step(d time.Duration) {
 		}
 	}
 	busy := 0
-	for name, b := range s.boxes {
+	for _, name := range slices.Sorted(maps.Keys(s.boxes)) {
+		b := s.boxes[name]
 		d := s.fleet.Devices[name].Desired
 		if !b.online || d == nil {
 			continue
@@ -235,7 +237,7 @@ func TestStops(t *testing.T) {
 		s := newSim(t, 1000)
 		rng := rand.New(rand.NewPCG(seed, 1))
 		bad := map[string]bool{}
-		for name := range s.boxes {
+		for _, name := range slices.Sorted(maps.Keys(s.boxes)) {
 			bad[name] = rng.Float64() < 0.05
 		}
 		s.ends = func(name string) fleetwire.State {
