@@ -8,7 +8,6 @@ mkdir -p "$root/etc/systemd/system/edge-npu.service.d"
 printf '[Service]\nEnvironment=STANDIN_CONTROL=/run/edge-npu/faults\nReadWritePaths=/srv/pictures\n' >"$root/etc/systemd/system/edge-npu.service.d/test.conf"
 cp "$root/etc/edge-agent/agent.yaml" "$root/agent.yaml.before"
 cat >>"$root/etc/edge-agent/agent.yaml" <<'Y'
-control:
   producers:
     edge-npu: {stream: events}
 npu: {}

@@ -7,10 +7,9 @@ cat >>"$root/etc/edge-hub/hub.yaml" <<'Y'
 fleet: {releases: /fleet, settle: 2s}
 Y
 cat >>"$root/etc/edge-agent/agent.yaml" <<'Y'
-update: {progress: 1s}
-control:
   producers:
     edge-npu: {stream: events}
+update: {progress: 1s}
 npu: {}
 Y
 cat >"$root/etc/edge-agent/npu.yaml" <<'Y'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Boots a real Debian systemd in a container (systemd-nspawn) with the shipped units, users and directories and looks
 # whether agent and hub start, report ready, stop cleanly, and are restarted by the watchdog when they hang.
-# Needs root. Usage: test.sh BINDIR (ONLY=npu: without the releases; ONLY=units: the measure of the units; ONLY=updates: releases; ONLY=people: damage, users, clock)
+# Needs root. Usage: test.sh BINDIR (ONLY=page: agent, page and pipelines; ONLY=npu: and the NPU worker; ONLY=units: the measure of the units; ONLY=updates: releases; ONLY=people: damage, users, clock)
 set -eu
 bin=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,6 +25,9 @@ echo "ok: candidates run in the sandbox of their stable units"
 for p in systemd-nspawn:systemd-container mmdebstrap:mmdebstrap; do
 	command -v "${p%%:*}" >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${p##*:}" >/dev/null; }
 done
+# Two containers at once would be in one another's control groups, where these are of version 1: the second waits.
+exec 9<"$(command -v systemd-nspawn)"
+flock -n 9 || { echo "systemd test: another one runs; waiting for its end"; flock 9; }
 root=$(mktemp -d /var/tmp/edgelog-systemd.XXXXXX)
 chmod 755 "$root"
 leader=''
@@ -78,6 +81,11 @@ embedded_broker:
 Y
 cat >"$root/etc/edge-agent/agent.yaml" <<'Y'
 device: box-17
+streams:
+  rollups: {max_bytes: 16MiB}
+pipelines:
+  - {name: means, from: {series: cpu.busy}, window: {size: 3s, late: 1s, compute: [mean, count]}, stream: rollups}
+  - {name: full, from: {series: memory.available}, alarm: {above: 0, severity: info}}
 sources:
   - name: host
     driver: system
@@ -85,9 +93,11 @@ sources:
 uplink:
   mqtt:
     broker: tcp://127.0.0.1:1883
+control:
+  http: {address: ":8480", allow_remote: true, token_file: /etc/edge-agent/page-token}
 Y
 boot() {
-	systemd-nspawn -q -D "$root" --boot --private-network --register=no --keep-unit >"$root.log" 2>&1 &
+	systemd-nspawn -q -D "$root" --boot --private-network --register=no --keep-unit >"$root.log" 2>&1 9>&- &
 	nspawn=$!
 	leader=''; i=0
 	while [ -z "$leader" ] && [ $i -lt 100 ]; do
@@ -100,6 +110,7 @@ boot() {
 }
 boot
 in_box systemd-sysusers || fail "sysusers"
+in_box sh -c 'echo 0123456789abcdef | install -m 640 -g edge-agent /dev/stdin /etc/edge-agent/page-token' || fail "token of the page"
 in_box systemctl start edge-hub || fail "edge-hub does not start"
 in_box systemctl start edge-agent || fail "edge-agent does not start"
 echo "ok: both units are started and ready (Type=notify)"
@@ -125,6 +136,8 @@ before=$(in_box systemctl show -p NRestarts --value edge-agent)
 in_box sh -c "kill -STOP $(in_box systemctl show -p MainPID --value edge-agent)"
 until_true 40 "a hung agent was restarted by the watchdog" sh -c "[ \"\$(nsenter -t $leader -m -u -i -n -p -- systemctl show -p NRestarts --value edge-agent)\" -gt $before ]"
 until_true 20 "it is active again" in_box systemctl is-active edge-agent
+. "$here/test-page.sh"
+[ "${ONLY:-}" != page ] || exit 0
 in_box systemctl stop edge-agent edge-hub || fail "stop"
 [ "$(in_box systemctl show -p Result --value edge-agent)" = success ] || fail "edge-agent did not stop cleanly"
 [ "$(in_box systemctl show -p Result --value edge-hub)" = success ] || fail "edge-hub did not stop cleanly"
