@@ -93,8 +93,8 @@ func (a *Alarm) test(r *record.Record) (holds, over, known bool) {
 func (c *Core) tell(s *series, r *record.Record, what string, at, since int64) {
 	d := c.def.Alarm
 	v := alarmValue{Alarm: what, Severity: d.Severity, Text: d.Text, Value: json.RawMessage("null"), Unit: s.def.Unit, Above: d.Above, Below: d.Below}
-	if b := r.AppendText(nil); r.Type != record.TypeNone && len(b) <= maxAlarmValue && json.Valid(b) {
-		v.Value = b
+	if b := r.AppendText(nil); r.Type != record.TypeNone && len(b) <= maxAlarmValue {
+		v.Value = valueJSON(r.Type, b)
 	}
 	if !r.Quality.Good() {
 		v.Quality = r.Quality.String()
@@ -112,6 +112,18 @@ func (c *Core) tell(s *series, r *record.Record, what string, at, since int64) {
 		out.Quality, out.Data.Detail = record.QualityUncertain, []byte("clock")
 	}
 	c.emit(Result{&s.results[0], out})
+}
+
+// valueJSON is the text of a value as JSON. A text of digits stays a text; what JSON has no number for becomes one.
+func valueJSON(t record.Type, text []byte) json.RawMessage {
+	if t != record.TypeString && t != record.TypeBytes && json.Valid(text) {
+		return text
+	}
+	b, err := json.Marshal(string(text))
+	if err != nil {
+		panic("pipeline: a text cannot be encoded: " + err.Error())
+	}
+	return b
 }
 
 // Standing is one alarm that is raised.

@@ -230,6 +230,14 @@ func TestAlarms(t *testing.T) {
 	expect(t, got,
 		`2.0 +2s door.alarm{pipeline="dead"} {"alarm":"raised","severity":"warning","value":null,"quality":"bad:absent"}`,
 		`4.0 +4s door.alarm{pipeline="dead"} {"alarm":"cleared","severity":"warning","value":false}`)
+
+	badge := world{{Name: "badge", Type: record.TypeString}} // a text of digits stays a text
+	c = pipeline.NewCore(pipeline.Definition{Name: "dead", From: "telemetry", To: "alarms", Alarm: &pipeline.Alarm{Bad: true, Severity: "warning"}}, badge.resolve)
+	digits := record.Record{Kind: record.KindObservation, Series: 1, Time: 3e9, Clock: record.ClockBoot, Type: record.TypeString, Data: &record.Data{Value: []byte("0123")}}
+	got = run(c, boot("b", 0, t0, record.SourceNTP), bad(1, 2, record.QualityAbsent), digits)
+	expect(t, got,
+		`1.0 +2s badge.alarm{pipeline="dead"} {"alarm":"raised","severity":"warning","value":null,"quality":"bad:absent"}`,
+		`2.0 +3s badge.alarm{pipeline="dead"} {"alarm":"cleared","severity":"warning","value":"0123"}`)
 }
 
 // stream is random input: readings out of order, bad ones, restarts, reboots with and without a clock, gaps.
