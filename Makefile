@@ -256,4 +256,5 @@ bench-pipeline: ## what one pipeline takes in a second, against reading the log 
 .PHONY: test-page
 test-page: ## the box's web page in a real Chromium, against a real agent (SHOTS=directory keeps pictures)
 	@$(SETUP) page
+	@$(if $(SHOTS),mkdir -p $(SHOTS))
 	@$(GO) test -count=1 -v -timeout 10m ./internal/e2e/page $(if $(SHOTS),-shots $(abspath $(SHOTS))) | grep -vE '^=== (RUN|PAUSE|CONT|NAME)'
