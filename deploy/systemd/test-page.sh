@@ -42,13 +42,13 @@ until_true 60 "the page answers, and asks for its token" page
 until_true 60 "a pipeline computes windows" computes means 4
 in_log rollups cpu.busy.mean '"value"' || fail "the windows are not in the log"
 until_true 60 "and another its alarm" in_log alarms memory.available.alarm raised
-n=$(results means)
+had=$(results means)
 in_box systemctl restart edge-agent || fail "restart"
 for f in means full; do
 	[ "$(in_box stat -c %U:%a /var/lib/edge-agent/pipelines/$f.state)" = edge-agent:640 ] || fail "the checkpoint of $f: $(in_box ls -l /var/lib/edge-agent/pipelines)"
 done
 until_true 60 "after a restart the page answers" page
-until_true 60 "and the windows go on" computes means $((n + 4))
+until_true 60 "and the windows go on" computes means $((had + 4))
 in_box edgectl faults --json | grep -E '"code": *"P[0-9]' && fail "a fault of a pipeline"
 denied && fail "the unit refuses the agent something"
 echo "ok: nothing was refused"
