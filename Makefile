@@ -76,7 +76,9 @@ unit: ## unit tests
 sim-short: ## the simulation of delivery and the exploration of its machines, short form
 	@$(GO) test -count=1 ./internal/sim ./internal/sim/explore
 race: ## the packages with goroutines, under the race detector
-	@$(GO) test -count=1 -p 4 -race -skip 'WhileMoving$$' $(RACE) # those run alone, and without it
+	@$(GO) test -count=1 -p 4 -race -skip '$(NORACE)' $(RACE)
+# Of one goroutine, or alone elsewhere: long under the detector, and nothing for it.
+NORACE = WhileMoving$$|WhileEnrolling$$|TestReplayFromAnyCheckpoint|TestAgainstTheDefinition|TestManyGaps$$
 # Installs and rollouts have one goroutine; what has more of updates runs in test-updates.
 RACE = $(shell $(GO) list ./agent/... ./buffer ./hub/... ./internal/mqttclient | grep -vE '/agent/update|/hub/fleet')
 e2e: firmware ## real processes, a real Mosquitto over TLS: storms in their short form
