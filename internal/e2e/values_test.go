@@ -44,7 +44,7 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := newBox(t, dir, b, boxOptions{device: "box-1", plain: true, data: filepath.Join(dir, "data"),
-		sources: syntheticSource("load", 20, 400), uplink: "    backlog_rate: 2KiB\n    values: 1s\n"})
+		sources: syntheticSource("load", 20, 1200), uplink: "    backlog_rate: 2KiB\n    values: 1s\n"})
 	x.link.Cut()
 	x.up()
 	buffered := func() (n uint64) {
@@ -57,7 +57,7 @@ func TestValuesBeforeTheBacklog(t *testing.T) {
 		}
 		return n
 	}
-	waitFor(t, 2*time.Minute, "a backlog has grown", func() bool { return buffered() > 8000 })
+	waitFor(t, 2*time.Minute, "a backlog has grown", func() bool { return buffered() > 24000 }) // not to be sent before the first values are due
 	back := time.Now()
 	x.link.Restore()
 	waitFor(t, 2*time.Minute, "latest values of after the outage, with the backlog still on the box", func() bool {
