@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edgelog/edgelog/buffer/record"
 	"github.com/edgelog/edgelog/internal/strictyaml"
 )
 
@@ -92,11 +91,7 @@ func (c *Config) validatePipelines(r *strictyaml.Report) {
 	first := map[string]int{}
 	for i := range c.Pipelines {
 		p, path := &c.Pipelines[i], "pipelines["+strconv.Itoa(i)+"]"
-		if j, dup := first[p.Name]; dup {
-			r.Addf(path+".name", "%s.name %q is taken by pipelines[%d]", path, p.Name, j)
-		} else if first[p.Name] = i; !record.ValidStream(p.Name) {
-			r.Addf(path+".name", "%s.name %q: a name has 1 to 32 of a-z 0-9 -", path, p.Name)
-		}
+		wantName(r, first, "pipelines", i, p.Name)
 		c.wantStream(r, path+".from.stream", p.From.Stream)
 		if p.Stream == "" {
 			r.Addf(path, "%s: stream is missing: where do its results go?", path)

@@ -141,11 +141,7 @@ func (c *Config) validateSources(r *strictyaml.Report) {
 	first := map[string]int{}
 	for i := range c.Sources {
 		s, path := &c.Sources[i], "sources["+strconv.Itoa(i)+"]"
-		if j, dup := first[s.Name]; dup {
-			r.Addf(path+".name", "%s.name %q is taken by sources[%d]", path, s.Name, j)
-		} else if first[s.Name] = i; !record.ValidStream(s.Name) {
-			r.Addf(path+".name", "%s.name %q: a name has 1 to 32 of a-z 0-9 -", path, s.Name)
-		}
+		wantName(r, first, "sources", i, s.Name)
 		between(r, path+".interval", s.Interval, MinInterval, MaxInterval)
 		c.wantStream(r, path+".stream", s.Stream)
 		for j, rule := range s.Rules {
@@ -296,5 +292,15 @@ func (m *MQTT) validate(r *strictyaml.Report) {
 	}
 	if m.Window < MinWindow || m.Window > MaxWindow {
 		r.Addf(path+".window", "%s.window is %s; possible are %s to %s", path, m.Window, MinWindow, MaxWindow)
+	}
+}
+
+// wantName wants a name that no earlier entry of a list has; first says which entry has which.
+func wantName(r *strictyaml.Report, first map[string]int, list string, i int, name string) {
+	path := fmt.Sprintf("%s[%d]", list, i)
+	if j, dup := first[name]; dup {
+		r.Addf(path+".name", "%s.name %q is taken by %s[%d]", path, name, list, j)
+	} else if first[name] = i; !record.ValidStream(name) {
+		r.Addf(path+".name", "%s.name %q: a name has 1 to 32 of a-z 0-9 -", path, name)
 	}
 }
